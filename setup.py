@@ -1,0 +1,35 @@
+"""The packages and the native extension; metadata lives in pyproject.toml."""
+
+from pathlib import Path
+
+import pyarrow
+from pybind11.setup_helpers import Pybind11Extension
+from setuptools import setup
+
+NATIVE = Path("tokenizer/native")
+
+setup(
+    packages=[
+        "pipeline",
+        "tokenizer",
+        "transforms",
+        "transforms.reading",
+        "transforms.writing",
+    ],
+    package_data={
+        "pipeline": ["py.typed"],
+        "tokenizer": ["py.typed", "_native.pyi", "bundled/*"],
+        "transforms": ["py.typed"],
+    },
+    ext_modules=[
+        Pybind11Extension(
+            "tokenizer._native",
+            sorted(str(path) for path in NATIVE.glob("*.cc")),
+            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+            # Arrow's headers carry xxHash (XXH3); nothing of Arrow is linked.
+            include_dirs=[pyarrow.get_include()],
+            cxx_std=17,
+            extra_compile_args=["-O3"],
+        )
+    ],
+)

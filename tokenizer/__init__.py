@@ -1,0 +1,16 @@
+"""Text to token ids by byte-pair encoding; knows nothing of Beam."""
+
+from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
+from tokenizer.tokenizer import EncodedDocuments, Tokenizer
+from tokenizer.vocabulary import BUNDLED_NAMES, Vocabulary
+
+__all__ = [
+    "BUNDLED_NAMES",
+    "ConfigurationError",
+    "EncodedDocuments",
+    "PatternError",
+    "TokenmillError",
+    "Tokenizer",
+    "Vocabulary",
+    "VocabularyError",
+]

@@ -1,0 +1,59 @@
+// The body of the split, compiled once for each instruction set: the including file defines
+// `run_length(loop, at)`, the number of leading bytes of at[0..15] that are in a loop (see
+// SplitTable), in the same namespace first.
+
+// The end of the pretoken that starts at `begin`, when `at` has been reached in `state`; nullptr
+// when no match ends at or behind `at`.
+static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* end,
+                           uint16_t state) {
+  const uint8_t* last = nullptr;
+  for (;;) {
+    uint8_t character_class;
+    unsigned bytes = 1;
+    if (at == end) {
+      character_class = table.end_class();
+    } else if (*at < 0x80) {
+      character_class = table.class_of_ascii(*at);
+    } else {
+      const Decoded decoded = decode_multibyte(at);
+      character_class = table.class_of(decoded.code_point);
+      bytes = decoded.bytes;
+    }
+    const uint16_t entry = table.step(state, character_class);
+    if (entry & SplitTable::kAcceptBefore) last = at;
+    state = entry & uint16_t(~SplitTable::kAcceptBefore);
+    if (state == 0) return last;
+    at += bytes;
+  }
+}
+
+static const uint8_t* split_block(const SplitTable& table, const uint8_t* at, const uint8_t* end,
+                                  Block& block) {
+  size_t count = 0;
+  while (at < end && count < kBlockPretokens) {
+    const uint8_t* stop = nullptr;
+    if (end - at >= 2 && (at[0] | at[1]) < 0x80) {
+      const uint8_t state = table.after_two(at[0], at[1]);
+      if (state == SplitTable::kEndsAfterOne) {
+        stop = at + 1;
+      } else if (state != SplitTable::kNoShortcut) {
+        const uint8_t* run = at + 2;
+        size_t length;
+        do run += length = run_length(table.loop(state), run);
+        while (length == 16 && run < end);
+        if (run > end) run = end;  // the run went on into what lies behind the document
+        if (run < end && *run < 0x80 &&
+            table.step(state, table.class_of_ascii(*run)) == SplitTable::kEnd)
+          stop = run;
+        else
+          stop = walk(table, run, end, state);
+      }
+    }
+    if (!stop) stop = walk(table, at, end, SplitTable::kStart);
+    block.begin[count] = at;
+    block.bytes[count++] = uint32_t(stop - at);
+    at = stop;
+  }
+  block.count = count;
+  return at;
+}

@@ -1,0 +1,92 @@
+// A byte-level BPE vocabulary: which bytes a token stands for, and which pairs merge.
+//
+//   bytes of all tokens     | token 0 | token 1 | ... | token n-1 |      offsets[n+1]
+//   byte_pairs[65536]       first byte, second byte -> token or kNoToken; the first step of
+//                           every merge, a plain array that fits into L2
+//   pairs[2^k]              left id (21 bits) | right id (21 bits) | result (21 bits)
+//                           open addressing with linear probing, at most half full
+//
+// An id is also its rank: of two pairs the one with the smaller result merges first.
+//
+// `pairs` holds the canonical merge of each token only: the one that happens when the token's own
+// bytes are merged. No other can occur. Proof: when a run of merges makes token T out of (a, b),
+// no earlier merge crossed the borders of T, so the merges inside T came in the order in which
+// they come when T stands alone (lowest rank first, leftmost first); hence (a, b) is also the
+// last merge there. The table is half as large as one of all splits, and stays in L2.
+//
+// A token that its own merges do not produce is `irregular`: it occurs only when it is a whole
+// pretoken (tiktoken looks a pretoken up before it merges), never inside one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace tokenmill {
+
+using TokenId = uint32_t;
+constexpr unsigned kIdBits = 21;
+constexpr TokenId kNoToken = (1u << kIdBits) - 1;  // larger than every id, so it never is a minimum
+
+class Vocabulary {
+ public:
+  // `bytes` and `offsets` as drawn above; an empty token is a gap in the numbering.
+  // Throws std::invalid_argument when a single byte has no token, two tokens are equal, or there
+  // are more than 2^21 - 1 tokens.
+  Vocabulary(std::string bytes, std::vector<uint64_t> offsets);
+  Vocabulary(const Vocabulary&) = delete;  // `irregular_` looks into `bytes_`
+
+  size_t size() const { return offsets_.size() - 1; }
+  std::string_view bytes_of(TokenId id) const {
+    return {bytes_.data() + offsets_[id], size_t(offsets_[id + 1] - offsets_[id])};
+  }
+  TokenId byte_token(uint8_t byte) const { return byte_tokens_[byte]; }
+  TokenId merge_bytes(uint8_t left, uint8_t right) const {
+    return byte_pairs_[size_t(left) << 8 | right];
+  }
+  // The token that `left` and `right` merge into, or kNoToken.
+  TokenId merge(TokenId left, TokenId right) const {
+    const uint64_t key = uint64_t(left) << kIdBits | right;
+    for (size_t slot = slot_of(key);; slot = (slot + 1) & mask_) {
+      const uint64_t entry = pairs_[slot];
+      if (entry >> kIdBits == key) return TokenId(entry & kNoToken);
+      if (entry == kEmpty) return kNoToken;
+    }
+  }
+  // The irregular token that is exactly this pretoken, or kNoToken.
+  TokenId irregular(std::string_view pretoken) const {
+    if (irregular_.empty()) return kNoToken;
+    const auto found = irregular_.find(pretoken);
+    return found == irregular_.end() ? kNoToken : found->second;
+  }
+
+ private:
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  size_t slot_of(uint64_t key) const { return size_t(key * 0x9E3779B97F4A7C15u >> shift_); }
+  void add_bytes();
+  void add_merges();
+  void insert(TokenId left, TokenId right, TokenId result);
+
+  std::string bytes_;
+  std::vector<uint64_t> offsets_;
+  TokenId byte_tokens_[256];
+  std::vector<TokenId> byte_pairs_;
+  std::vector<uint64_t> pairs_;
+  size_t mask_ = 0;
+  unsigned shift_ = 0;
+  std::unordered_map<std::string_view, TokenId> irregular_;
+};
+
+// The ranks of a .tiktoken file: lines of `base64(token bytes) <space> rank`.
+// Returns token bytes and offsets as Vocabulary takes them. Throws std::invalid_argument with the
+// line number where the file is malformed or a rank occurs twice.
+struct TokenTable {
+  std::string bytes;
+  std::vector<uint64_t> offsets;
+};
+TokenTable parse_tiktoken(std::string_view file);
+
+}  // namespace tokenmill

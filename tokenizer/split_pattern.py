@@ -1,0 +1,360 @@
+"""Split patterns, parsed: the regular expressions that cut text into pretokens, as trees.
+
+The language is what published vocabularies use, read as tiktoken's engine (Rust `fancy-regex`)
+reads it; whatever else a regular expression may contain raises `PatternError`:
+
+    literals; \\r \\n \\t \\f \\v; \\ before ASCII punctuation or a blank
+    \\xHH \\x{H} \\uHHHH \\u{H}
+    .  \\s \\S \\d \\D \\w \\W  \\pL \\p{..} \\P{..} \\p{^..}    general categories and scripts
+    [a-z] [^..], nested classes, && intersections
+    ( ) (?: ) (?<name> ) (?P<name> ) (?i: ) (?-i: ), and (?i) at the very start
+    ? * + {m} {m,} {m,n}, greedy; followed by +, possessive
+    |  first alternative that matches, not the longest
+    (?=X) (?!X) where X is one character or the end; $ \\z
+
+Where engines disagree, tiktoken is followed, for its engine defined the ids:
+
+*   `$` is the end of the text and nothing else. Python's also matches before a final line feed,
+    Oniguruma's (Hugging Face tokenizers) before every one. `\\Z` differs even more and is refused.
+*   `X{m,n}+` is possessive. Oniguruma repeats the repeat: `\\p{N}{1,3}+` there is `\\p{N}+`.
+*   (?i) is simple case folding, one character to one: `(?i:s)` matches U+017F, but `(?i:ss)` does
+    not match U+00DF. A class is folded before it is negated: `(?i:[^s])` matches none of `s`, `S`
+    and U+017F.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from tokenizer.errors import PatternError
+from tokenizer.unicode_properties import (
+    CODE_POINTS,
+    EVERYTHING,
+    NOTHING,
+    CodePointSet,
+    category,
+    close_over_case,
+    named_set,
+    white_space,
+    word,
+)
+
+# Deeper nesting or larger bounds have no use in a split pattern, and would exhaust the stack.
+MAX_DEPTH = 50
+MAX_REPEAT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """Consumes one character out of a set."""
+
+    members: CodePointSet
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Consumes nothing; holds when the next character is in `members`, or at the end if `at_end`.
+
+    All look-arounds of the language come down to this: `(?!\\S)` is Ahead(\\s, True), `$` is
+    Ahead(nothing, True).
+    """
+
+    members: CodePointSet
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One item after the other; no items match the empty string."""
+
+    items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The first of the options that lets the whole pattern match."""
+
+    options: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """`low` to `high` times `item` (None: no limit), as many as possible.
+
+    `position` is that of the quantifier, for error messages.
+    """
+
+    item: "Node"
+    low: int
+    high: int | None
+    possessive: bool
+    position: int
+
+
+Node: TypeAlias = Character | Ahead | Sequence | Choice | Repeat
+
+END = Ahead(NOTHING, True)
+
+_CONTROL = {"r": 13, "n": 10, "t": 9, "f": 12, "v": 11}
+# Without < and >: behind a backslash these are word boundaries in some engines.
+_PUNCTUATION = frozenset(" !\"#$%&'()*+,-./:;=?@[\\]^_`{|}~")
+_HEX = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|[xu]\{([0-9A-Fa-f]{1,8})\}")
+_PROPERTY = re.compile(r"[pP](?:\{(\^?)([^{}^]*)\}|([A-Za-z]))")
+_BOUNDS = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
+_GROUP = re.compile(r"\(\?(?:(?P<ahead>[=!])|(?P<flag>-?i)?:|P?<(?![=!])\w+>)|\((?!\?)")
+
+
+def _decimal_digit() -> CodePointSet:
+    return category("Nd") or NOTHING
+
+
+_SHORTHANDS: dict[str, Callable[[], CodePointSet]] = {
+    "s": white_space,
+    "d": _decimal_digit,
+    "w": word,
+}
+
+
+def parse_split_pattern(pattern: str) -> Node:
+    """The tree of a split pattern, case-insensitive parts already folded into its sets.
+
+    Raises `PatternError` with the construct and its position for anything outside the language
+    above, be it malformed or merely unsupported.
+
+    >>> parse_split_pattern("a?$").items[1] == END
+    True
+    """
+    return _Parser(pattern).parse()
+
+
+class _Parser:
+    """Recursive descent; `position` is the next character to read."""
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+        self.position = 0
+        self.depth = 0
+
+    def parse(self) -> Node:
+        ignore_case = self.take("(?i)")
+        tree = self.choice(ignore_case)
+        if self.position < len(self.pattern):
+            raise self.refuse("an unmatched )")
+        return tree
+
+    def refuse(self, construct: str, position: int | None = None) -> PatternError:
+        return PatternError(
+            construct, self.position if position is None else position, self.pattern
+        )
+
+    def peek(self, ahead: int = 0) -> str:
+        where = self.position + ahead
+        return self.pattern[where : where + 1]
+
+    def take(self, expected: str) -> bool:
+        found = self.pattern.startswith(expected, self.position)
+        self.position += len(expected) * found
+        return found
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.refuse(f"nesting deeper than {MAX_DEPTH}")
+
+    # -- sequences and repeats
+
+    def choice(self, ignore_case: bool) -> Node:
+        options = [self.sequence(ignore_case)]
+        while self.take("|"):
+            options.append(self.sequence(ignore_case))
+        return options[0] if len(options) == 1 else Choice(tuple(options))
+
+    def sequence(self, ignore_case: bool) -> Node:
+        items: list[Node] = []
+        while self.peek() not in ("", "|", ")"):
+            items.append(self.repeat(self.atom(ignore_case)))
+        return items[0] if len(items) == 1 else Sequence(tuple(items))
+
+    def repeat(self, item: Node) -> Node:
+        start = self.position
+        bounds = self.quantifier()
+        if bounds is None:
+            return item
+        if isinstance(item, Ahead):
+            raise self.refuse("a repeated look-ahead or end", start)
+        possessive = self.take("+")
+        if self.peek() == "?":
+            raise self.refuse("a lazy repeat")
+        if self.quantifier() is not None:
+            raise self.refuse("a repeat of a repeat without a group", start)
+        return Repeat(item, *bounds, possessive, start)
+
+    def quantifier(self) -> tuple[int, int | None] | None:
+        """Reads one, if there is one: lowest and highest count."""
+        for symbol, bounds in (("?", (0, 1)), ("*", (0, None)), ("+", (1, None))):
+            if self.take(symbol):
+                return bounds
+        found = _BOUNDS.match(self.pattern, self.position)
+        if not found:
+            return None
+        low = int(found[1])
+        high = low if not found[2] else int(found[3]) if found[3] else None
+        if max(low, high or 0) > MAX_REPEAT or (high is not None and high < max(low, 1)):
+            raise self.refuse(f"the repeat {found[0]}")
+        self.position = found.end()
+        return low, high
+
+    # -- atoms
+
+    def atom(self, ignore_case: bool) -> Node:
+        start = self.position
+        symbol = self.peek()
+        if symbol == "(":
+            return self.group(ignore_case)
+        if symbol == "[":
+            return Character(self.bracket(ignore_case))
+        if symbol == "\\":
+            if self.take("\\z"):
+                return END
+            found = self.escape(ignore_case)
+            return Character(found if isinstance(found, CodePointSet) else _one(found, ignore_case))
+        if symbol in "*+?{":
+            raise self.refuse(f"{symbol} with nothing to repeat", start)
+        if symbol == "^":
+            raise self.refuse("the anchor ^", start)
+        self.position += 1
+        if symbol == "$":
+            return END
+        if symbol == ".":
+            return Character(~CodePointSet.of_code_points([10]))
+        return Character(_one(ord(symbol), ignore_case))
+
+    def group(self, ignore_case: bool) -> Node:
+        start = self.position
+        found = _GROUP.match(self.pattern, start)
+        if not found:
+            raise self.refuse(f"the group {self.pattern[start : start + 4]}")
+        self.position = found.end()
+        self.enter()
+        body = self.choice(ignore_case if not found["flag"] else found["flag"] == "i")
+        if not self.take(")"):
+            raise self.refuse("a group without its )", start)
+        self.depth -= 1
+        if not found["ahead"]:
+            return body
+        seen = _next_character(body)
+        if seen is None:
+            raise self.refuse("a look-ahead at anything but one character", start)
+        if found["ahead"] == "=":
+            return seen
+        return Ahead(~seen.members, not seen.at_end)
+
+    def escape(self, ignore_case: bool) -> int | CodePointSet:
+        """An escape that stands for one character, inside or outside of a class."""
+        start = self.position
+        self.position += 1
+        symbol = self.peek()
+        if symbol.lower() in _SHORTHANDS:
+            self.position += 1
+            members = _SHORTHANDS[symbol.lower()]()
+            return members if symbol.islower() else ~members
+        if symbol in ("p", "P"):
+            return self.property(start, ignore_case)
+        if found := _HEX.match(self.pattern, self.position):
+            self.position = found.end()
+            code_point = int(found[1] or found[2] or found[3], 16)
+            if code_point >= CODE_POINTS:
+                raise self.refuse(f"the code point \\{found[0]}", start)
+            return code_point
+        if symbol in _CONTROL or symbol in _PUNCTUATION:
+            self.position += 1
+            return _CONTROL.get(symbol, ord(symbol))
+        raise self.refuse(f"the escape \\{symbol}", start)
+
+    def property(self, start: int, ignore_case: bool) -> CodePointSet:
+        found = _PROPERTY.match(self.pattern, self.position)
+        if not found:
+            raise self.refuse("a malformed \\p", start)
+        members = named_set(found[2] or found[3] or "")
+        if members is None:
+            raise self.refuse(f"the property \\{found[0]}", start)
+        self.position = found.end()
+        members = close_over_case(members) if ignore_case else members
+        return ~members if (found[0][0] == "P") != bool(found[1]) else members
+
+    # -- character classes
+
+    def bracket(self, ignore_case: bool) -> CodePointSet:
+        start = self.position
+        self.enter()
+        self.position += 1
+        negated = self.take("^")
+        members = EVERYTHING
+        first = True
+        while first or self.take("&&"):
+            operand = self.class_operand(ignore_case, start, first)
+            members = operand if first else members & operand
+            first = False
+        self.position += 1
+        self.depth -= 1
+        return ~members if negated else members
+
+    def class_operand(self, ignore_case: bool, start: int, first: bool) -> CodePointSet:
+        """The union of what stands before the next && or the closing bracket, folded."""
+        ranges: list[tuple[int, int]] = []
+        sets: list[CodePointSet] = []
+        while first or (self.peek() != "]" and not self.pattern.startswith("&&", self.position)):
+            first = False  # a ] right behind the opening bracket is a member
+            if not self.peek():
+                raise self.refuse("a class without its ]", start)
+            if self.pattern.startswith(("--", "~~", "[:", "&&"), self.position):
+                raise self.refuse(f"{self.pattern[self.position : self.position + 2]} in a class")
+            low = self.class_atom(ignore_case)
+            if self.peek() == "-" and self.peek(1) not in ("]", "-"):
+                ranges.append(self.range_from(low, ignore_case))
+            elif isinstance(low, CodePointSet):
+                sets.append(low)
+            else:
+                ranges.append((low, low))
+        if not ranges and not sets:
+            raise self.refuse("a class with nothing on one side of &&")
+        if ranges:
+            sets.append(CodePointSet.of_ranges(ranges))
+        members = CodePointSet.union(sets)
+        return close_over_case(members) if ignore_case else members
+
+    def range_from(self, low: int | CodePointSet, ignore_case: bool) -> tuple[int, int]:
+        start = self.position
+        self.position += 1
+        high = self.class_atom(ignore_case) if self.peek() else NOTHING
+        if isinstance(low, CodePointSet) or isinstance(high, CodePointSet) or high < low:
+            raise self.refuse("a range that is not from a lower to a higher character", start)
+        return low, high
+
+    def class_atom(self, ignore_case: bool) -> int | CodePointSet:
+        if self.peek() == "[":
+            return self.bracket(ignore_case)
+        if self.peek() == "\\":
+            return self.escape(ignore_case)
+        self.position += 1
+        return ord(self.pattern[self.position - 1])
+
+
+def _one(code_point: int, ignore_case: bool) -> CodePointSet:
+    members = CodePointSet.of_code_points([code_point])
+    return close_over_case(members) if ignore_case else members
+
+
+def _next_character(node: Node) -> Ahead | None:
+    """What a look-ahead's body says of the next character; None where it says more than that."""
+    if isinstance(node, Character):
+        return Ahead(node.members, False)
+    if isinstance(node, Choice):
+        options = [_next_character(option) for option in node.options]
+        known = [option for option in options if option]
+        if len(known) < len(options):
+            return None
+        members = CodePointSet.union(option.members for option in known)
+        return Ahead(members, any(option.at_end for option in known))
+    return node if node == END else None
