@@ -9,8 +9,8 @@ __all__ = [
     "ConfigurationError",
     "EncodedDocuments",
     "PatternError",
-    "TokenmillError",
     "Tokenizer",
+    "TokenmillError",
     "Vocabulary",
     "VocabularyError",
 ]

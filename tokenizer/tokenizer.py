@@ -83,9 +83,8 @@ class Tokenizer:
         self._vocabulary = vocabulary
         self._reference = _reference
 
-    @classmethod
+    @staticmethod
     def load(
-        cls,
         source: str,
         *,
         split_pattern: str | None = None,
@@ -99,7 +98,7 @@ class Tokenizer:
         give the same object, so its tables are shared. Raises ConfigurationError.
         """
         specials = None if special_tokens is None else tuple(sorted(special_tokens.items()))
-        return _load(cls, source, split_pattern, specials, cache_bytes)
+        return _load(source, split_pattern, specials, cache_bytes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._reference is None:
@@ -134,9 +133,7 @@ class Tokenizer:
         }
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
-    def encode(
-        self, text: str, *, allowed_special: Iterable[str] = ()
-    ) -> npt.NDArray[np.uint32]:
+    def encode(self, text: str, *, allowed_special: Iterable[str] = ()) -> npt.NDArray[np.uint32]:
         """The ids of one text, uint32[n].
 
         allowed_special: special tokens whose text becomes their id; all other text is plain.
@@ -222,16 +219,15 @@ class Tokenizer:
 
 @functools.lru_cache(maxsize=8)
 def _load(
-    cls: type[Tokenizer],
     source: str,
     split_pattern: str | None,
     special_tokens: tuple[tuple[str, int], ...] | None,
     cache_bytes: int,
 ) -> Tokenizer:
     specials = None if special_tokens is None else dict(special_tokens)
-    reference = (cls, source, split_pattern, special_tokens, cache_bytes)
+    reference = (source, split_pattern, special_tokens, cache_bytes)
     vocabulary = load_vocabulary(source, split_pattern, specials)
-    return cls(vocabulary, cache_bytes=cache_bytes, _reference=reference)
+    return Tokenizer(vocabulary, cache_bytes=cache_bytes, _reference=reference)
 
 
 def _to_arrow(documents: Sequence[str]) -> pa.Array:

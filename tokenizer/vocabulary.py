@@ -18,9 +18,7 @@ import zstandard
 from tokenizer import _native
 from tokenizer.errors import ConfigurationError, VocabularyError
 
-_GPT2_PATTERN = (
-    r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-)
+_GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 _CL100K_PATTERN = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
@@ -138,8 +136,8 @@ def load_vocabulary(
 
 def _load_bundled(name: str) -> Vocabulary:
     bundled = _BUNDLED[name]
-    packed = resources.files("tokenizer").joinpath("bundled", f"{name}.tiktoken.zst").read_bytes()
-    published = zstandard.ZstdDecompressor().decompress(packed)
+    packed = resources.files("tokenizer") / "bundled" / f"{name}.tiktoken.zst"
+    published = zstandard.ZstdDecompressor().decompress(packed.read_bytes())
     found = hashlib.sha256(published).hexdigest()
     if found != bundled.sha256:
         raise VocabularyError(
@@ -157,9 +155,7 @@ def _load_bundled(name: str) -> Vocabulary:
     )
 
 
-def _load_tiktoken(
-    path: Path, split_pattern: str, special_tokens: Mapping[str, int]
-) -> Vocabulary:
+def _load_tiktoken(path: Path, split_pattern: str, special_tokens: Mapping[str, int]) -> Vocabulary:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -180,10 +176,14 @@ def _load_tiktoken(
     )
 
 
-def _check_special_tokens(special_tokens: Mapping[str, int], lengths: npt.NDArray[np.uint64]) -> None:
+def _check_special_tokens(
+    special_tokens: Mapping[str, int], lengths: npt.NDArray[np.uint64]
+) -> None:
     for text, token in special_tokens.items():
         if not text or token < 0 or token >= 1 << 21:
-            raise ConfigurationError(f"special token {text!r}: id {token} is not from 0 to 2^21 - 1")
+            raise ConfigurationError(
+                f"special token {text!r}: id {token} is not from 0 to 2^21 - 1"
+            )
         if token < len(lengths) and lengths[token]:
             raise ConfigurationError(f"special token {text!r}: id {token} is an ordinary token's")
     if len(set(special_tokens.values())) != len(special_tokens):

@@ -53,6 +53,7 @@ class Engine {
          const Array<uint16_t>& transitions, std::vector<std::string> special_texts,
          size_t cache_bytes)
       : model_{{std::string(token_bytes), to_vector(token_offsets)},
+               tokenmill::TokenTrie(model_.vocabulary),
                {to_vector(page_of), to_vector(pages), to_vector(transitions),
                 transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0},
                std::move(special_texts),
@@ -157,7 +158,7 @@ class Engine {
     const auto* at = reinterpret_cast<const uint8_t*>(padded.data());
     const uint8_t* const end = at + utf8.size();
     const auto block = std::make_unique<tokenmill::Block>();
-    tokenmill::Merger merger(model_.vocabulary);
+    tokenmill::Merger merger(model_.vocabulary, model_.trie);
     std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens;
     while (at < end) {
       at = tokenmill::choose_split()(model_.split, at, end, *block);

@@ -16,14 +16,15 @@ void TokenBuffer::grow(size_t needed) {
 Encoder::Encoder(const Model& model)
     : model_(model),
       split_block_(choose_split()),
-      merger_(model.vocabulary),
+      merger_(model.vocabulary, model.trie),
       cache_(model.cache_bytes) {
-  // A word that is one token never misses. Backwards, because a later entry goes in front and the
-  // smaller ids are the more frequent ones.
-  for (auto id = TokenId(model.vocabulary.size()); id-- > 0;) {
+  // A word that is one token never misses. The smaller ids are the more frequent ones and go first,
+  // into the set that is looked at first.
+  for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
-    if (!token.empty() && token.size() <= PretokenCache::kMaxShortBytes)
-      cache_.insert_short(ShortKey::of(token), {&id, 1});
+    if (token.empty() || token.size() > PretokenCache::kMaxShortBytes) continue;
+    const ShortKey key = ShortKey::of(token);
+    cache_.insert_short(key, PretokenCache::hash_of(key), {&id, 1});
   }
 }
 
@@ -53,43 +54,57 @@ void Encoder::look_up(const Block& block, TokenBuffer& out) {
     std::memcpy(words, block.begin[i], sizeof words);
     keys_[i] = {words[0] & kMasks.low[bytes],
                 (words[1] & kMasks.high[bytes]) | uint64_t(bytes) << 56};
-    sets_[i] = uint32_t(cache_.set_of(keys_[i]));
-    __builtin_prefetch(&cache_.set(sets_[i]));
+    hashes_[i] = PretokenCache::hash_of(keys_[i]);
+    __builtin_prefetch(&cache_.first_set(hashes_[i]));
   }
   // Every hit stores as many ids as an entry has room for, and moves on by its count.
-  TokenId* at = out.reserve(kBlockPretokens * PretokenCache::kMaxShortTokens);
+  constexpr size_t kRoom = kBlockPretokens * PretokenCache::kMaxShortBytes;
+  TokenId* at = out.reserve(kRoom);
   for (size_t i = 0; i < block.count; ++i) {
-    if (block.bytes[i] <= PretokenCache::kMaxShortBytes) {
-      const PretokenCache::Set& set = cache_.set(sets_[i]);
-      const PretokenCache::Entry* entry = &set.entries[0];
-      if (!(entry->key == keys_[i])) ++entry;
-      if (entry->key == keys_[i]) {
-        std::memcpy(at, entry->ids, sizeof entry->ids);
-        at += entry->count;
-        continue;
+    const std::string_view pretoken(reinterpret_cast<const char*>(block.begin[i]),
+                                    block.bytes[i]);
+    if (pretoken.size() <= PretokenCache::kMaxShortBytes) {
+      const PretokenCache::Entry* entry = cache_.first_set(hashes_[i]).entries;
+      if (!(entry->key == keys_[i]) && !((++entry)->key == keys_[i])) {
+        entry = cache_.second_set(hashes_[i]).entries;
+        if (!(entry->key == keys_[i])) ++entry;
       }
+      if (entry->key == keys_[i]) {
+        if (entry->count <= PretokenCache::kInlineIds) {
+          std::memcpy(at, entry->ids, sizeof entry->ids);
+          at += entry->count;
+          continue;
+        }
+        const PretokenCache::Packed packed = cache_.in_ring(*entry);
+        if (packed.count) {
+          at = PretokenCache::unpack(packed, at);
+          continue;
+        }
+      }
+      const TokenSpan tokens = merger_.encode(pretoken);
+      at = std::copy_n(tokens.ids, tokens.count, at);
+      cache_.insert_short(keys_[i], hashes_[i], tokens);
+    } else {
+      out.set_end(at);
+      at = look_up_long(pretoken, out);
+      out.set_end(at);
+      at = out.reserve(kRoom);
     }
-    const TokenSpan tokens =
-        miss({reinterpret_cast<const char*>(block.begin[i]), block.bytes[i]});
-    out.set_end(at);
-    at = out.reserve(tokens.count + kBlockPretokens * PretokenCache::kMaxShortTokens);
-    at = std::copy_n(tokens.ids, tokens.count, at);
   }
   out.set_end(at);
 }
 
-TokenSpan Encoder::miss(std::string_view pretoken) {
-  if (pretoken.size() > PretokenCache::kMaxLongBytes) return merger_.encode(pretoken);
-  const uint64_t hash = PretokenCache::hash_long(pretoken);
-  TokenSpan tokens = cache_.find_long(pretoken, hash);
-  if (tokens.count) return tokens;
-  tokens = merger_.encode(pretoken);
-  if (pretoken.size() <= PretokenCache::kMaxShortBytes &&
-      tokens.count <= PretokenCache::kMaxShortTokens)
-    cache_.insert_short(ShortKey::of(pretoken), tokens);
-  else
-    cache_.insert_long(pretoken, hash, tokens);
-  return tokens;
+TokenId* Encoder::look_up_long(std::string_view pretoken, TokenBuffer& out) {
+  const bool cached = pretoken.size() <= PretokenCache::kMaxLongBytes;
+  uint64_t hash = 0;
+  if (cached) {
+    hash = PretokenCache::hash_of(pretoken);
+    const PretokenCache::Packed packed = cache_.find_long(pretoken, hash);
+    if (packed.count) return PretokenCache::unpack(packed, out.reserve(packed.count));
+  }
+  const TokenSpan tokens = merger_.encode(pretoken);
+  if (cached) cache_.insert_long(pretoken, hash, tokens);
+  return std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count));
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {

@@ -62,6 +62,7 @@ class TokenBuffer {
 // What every thread shares; immutable once built.
 struct Model {
   Vocabulary vocabulary;
+  TokenTrie trie;
   SplitTable split;
   std::vector<std::string> special_texts;  // non-empty
   size_t cache_bytes;                      // of each encoder
@@ -78,7 +79,8 @@ class Encoder {
 
  private:
   void look_up(const Block& block, TokenBuffer& out);
-  TokenSpan miss(std::string_view pretoken);
+  // Appends a pretoken of more than kMaxShortBytes; returns the new end.
+  TokenId* look_up_long(std::string_view pretoken, TokenBuffer& out);
 
   const Model& model_;
   const SplitBlock split_block_;
@@ -86,7 +88,7 @@ class Encoder {
   PretokenCache cache_;
   Block block_;
   ShortKey keys_[kBlockPretokens];
-  uint32_t sets_[kBlockPretokens];
+  uint64_t hashes_[kBlockPretokens];
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.

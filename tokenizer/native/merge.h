@@ -1,11 +1,11 @@
 // Byte-pair merging of one pretoken: merge the adjacent pair of the lowest rank, leftmost first,
 // until no adjacent pair merges.
 //
-// Two ways, the same result:
-//   short   keep the rank of every adjacent pair in an array and scan it for the minimum.
-//           Quadratic, but a scan of 32 ranks is a few vector instructions.
-//   long    a heap of (rank, position) over a linked list: n log n, so that 1 MB of one letter
-//           costs per byte what a word costs.
+//   up to 24 bytes   PairMerger: keep what every adjacent pair merges into in an array and scan it
+//                    for the minimum. Quadratic, but a scan is a few vector instructions.
+//   more             LongestMatchEncoder: the same result, found another way, in linear time
+//                    (longest_match.h). It needs a vocabulary with ranks in order, as training
+//                    gives them; all published ones are.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "longest_match.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
@@ -22,39 +23,40 @@ struct TokenSpan {
   size_t count;
 };
 
-// One thread's scratch memory for merging.
+// Merges by scanning. One thread's scratch memory.
+class PairMerger {
+ public:
+  static constexpr size_t kMaxBytes = 24;  // above this, LongestMatchEncoder is faster
+  explicit PairMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+  // The tokens of a non-empty pretoken by its merges; valid until the next call.
+  TokenSpan merge(std::string_view pretoken);
+
+ private:
+  const Vocabulary& vocabulary_;
+  std::vector<TokenId> ids_, merged_;
+};
+
 class Merger {
  public:
-  explicit Merger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+  Merger(const Vocabulary& vocabulary, const TokenTrie& trie)
+      : vocabulary_(vocabulary), pairs_(vocabulary), longest_(vocabulary, trie) {}
 
-  // The tokens of a non-empty pretoken by its merges alone; valid until the next call.
-  TokenSpan merge(std::string_view pretoken) {
-    return pretoken.size() <= kShortBytes ? merge_short(pretoken) : merge_long(pretoken);
-  }
-
-  // As merge(), but an irregular token that is the whole pretoken comes first.
+  // The tokens of a non-empty pretoken; an irregular token that is the whole of it comes first.
+  // Valid until the next call.
   TokenSpan encode(std::string_view pretoken) {
-    const TokenId whole = vocabulary_.irregular(pretoken);
-    if (whole == kNoToken) return merge(pretoken);
-    short_ids_[0] = whole;
-    return {short_ids_, 1};
+    if ((whole_ = vocabulary_.irregular(pretoken)) != kNoToken) return {&whole_, 1};
+    if (pretoken.size() <= PairMerger::kMaxBytes || !vocabulary_.ranks_are_ordered())
+      return pairs_.merge(pretoken);
+    longest_.encode(pretoken, ids_);
+    return {ids_.data(), ids_.size()};
   }
 
  private:
-  static constexpr size_t kShortBytes = 32;
-  TokenSpan merge_short(std::string_view pretoken);
-  TokenSpan merge_long(std::string_view pretoken);
-
   const Vocabulary& vocabulary_;
-  TokenId short_ids_[kShortBytes];
-  struct Symbol {
-    TokenId id;       // the token that stands here; kNoToken once merged into its left neighbour
-    TokenId merged;   // what it and its right neighbour merge into, or kNoToken
-    uint32_t left, right;
-  };
-  std::vector<Symbol> symbols_;
-  std::vector<uint64_t> heap_;  // merged << 32 | position, smallest on top
-  std::vector<TokenId> long_ids_;
+  PairMerger pairs_;
+  LongestMatchEncoder longest_;
+  TokenId whole_ = kNoToken;
+  std::vector<TokenId> ids_;
 };
 
 }  // namespace tokenmill

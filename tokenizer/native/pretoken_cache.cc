@@ -1,7 +1,5 @@
 #include "pretoken_cache.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <new>
 
 #ifdef __linux__
@@ -18,46 +16,78 @@ size_t power_of_two_at_most(size_t n) {
   return power;
 }
 
-PretokenCache::Set* allocate_sets(size_t count) {
-  // Aligned to a huge page where the table fills one: a look-up then costs no TLB miss.
+// Cleared memory, on huge pages where the system has them: a look-up then costs no TLB miss.
+void* allocate_table(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t bytes = count * sizeof(PretokenCache::Set);
-  const size_t alignment = bytes >= kHugePage ? kHugePage : alignof(PretokenCache::Set);
-  void* memory = std::aligned_alloc(alignment, bytes);
+  const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
+  bytes = (bytes + alignment - 1) / alignment * alignment;
+  void* const memory = std::aligned_alloc(alignment, bytes);
   if (!memory) throw std::bad_alloc();
 #ifdef __linux__
   if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
   std::memset(memory, 0, bytes);
-  return static_cast<PretokenCache::Set*>(memory);
+  return memory;
+}
+
+uint8_t* pack(TokenSpan tokens, uint8_t* out) {
+  for (size_t i = 0; i < tokens.count; ++i, out += 3) std::memcpy(out, &tokens.ids[i], 3);
+  return out;
 }
 
 }  // namespace
 
-void PretokenCache::FreeSets::operator()(Set* sets) const { std::free(sets); }
-
+// Half for the sets, an eighth for the slots, the rest for the ring.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t budget = std::max<size_t>(budget_bytes, 64 << 10);
-  const size_t sets = power_of_two_at_most(budget * 3 / 4 / sizeof(Set));
+  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20);
+  const size_t sets = power_of_two_at_most(budget / 2 / sizeof(Set));
+  const size_t slot_sets = power_of_two_at_most(budget / 8 / sizeof(SlotSet));
   set_mask_ = sets - 1;
-  sets_.reset(allocate_sets(sets));
-  const size_t slots = power_of_two_at_most(budget / 16 / sizeof(Slot));
-  slot_mask_ = slots - 1;
-  slots_.resize(slots);
-  // Offsets are 32 bits wide.
-  arena_.resize(std::min<size_t>(budget * 3 / 16, size_t{1} << 31));
+  slot_set_mask_ = slot_sets - 1;
+  // Whole huge pages, so that rounding up does not break the budget.
+  ring_bytes_ = (budget - sets * sizeof(Set) - slot_sets * sizeof(SlotSet)) & ~size_t{0xFFFF};
+  sets_.reset(static_cast<Set*>(allocate_table(sets * sizeof(Set))));
+  slot_sets_.reset(static_cast<SlotSet*>(allocate_table(slot_sets * sizeof(SlotSet))));
+  ring_.reset(static_cast<uint8_t*>(allocate_table(ring_bytes_)));
 }
 
-void PretokenCache::insert_short(const ShortKey& key, TokenSpan tokens) {
-  Set& set = sets_[set_of(key)];
-  set.entries[1] = set.entries[0];
-  Entry& entry = set.entries[0];
-  entry.key = key;
-  for (size_t i = 0; i < kMaxShortTokens; ++i) entry.ids[i] = i < tokens.count ? tokens.ids[i] : 0;
-  entry.count = uint32_t(tokens.count);
+uint64_t PretokenCache::allocate(size_t bytes) {
+  const size_t before_end = ring_bytes_ - written_ % ring_bytes_;
+  if (before_end <= bytes) written_ += before_end;  // in a row, and unpack() reads a byte too many
+  const uint64_t position = written_;
+  written_ += bytes;
+  return position;
 }
 
-uint64_t PretokenCache::hash_long(std::string_view pretoken) {
+void PretokenCache::insert_short(const ShortKey& key, uint64_t hash, TokenSpan tokens) {
+  Entry entry{key, {0, 0, 0}, uint32_t(tokens.count)};
+  if (tokens.count <= kInlineIds) {
+    std::copy_n(tokens.ids, tokens.count, entry.ids);
+  } else {
+    const uint64_t position = allocate(3 * tokens.count);
+    pack(tokens, ring_.get() + position % ring_bytes_);
+    std::memcpy(entry.ids, &position, sizeof position);
+  }
+  Set& first = sets_[hash & set_mask_];
+  Set& second = sets_[hash >> 32 & set_mask_];
+  // The same key comes again when its ids were overwritten in the ring.
+  for (Set* const set : {&first, &second})
+    for (Entry& old : set->entries)
+      if (old.key == key) {
+        old = entry;
+        return;
+      }
+  for (Set* const set : {&first, &second})
+    for (Entry& old : set->entries)
+      if (old.count == 0) {
+        old = entry;
+        return;
+      }
+  first.entries[1] = first.entries[0];
+  first.entries[0] = entry;
+}
+
+uint64_t PretokenCache::hash_of(std::string_view pretoken) {
   const char* at = pretoken.data();
   size_t left = pretoken.size();
   uint64_t hash = left * 0x9E3779B97F4A7C15u;
@@ -77,29 +107,30 @@ uint64_t PretokenCache::hash_long(std::string_view pretoken) {
   return hash;
 }
 
-TokenSpan PretokenCache::find_long(std::string_view pretoken, uint64_t hash) const {
-  const Slot& slot = slots_[hash & slot_mask_];
-  if (slot.hash != hash || slot.bytes != pretoken.size()) return {nullptr, 0};
-  const uint8_t* ids = arena_.data() + slot.offset;
-  if (std::memcmp(ids + slot.count * sizeof(TokenId), pretoken.data(), pretoken.size()) != 0)
-    return {nullptr, 0};
-  return {reinterpret_cast<const TokenId*>(ids), slot.count};
+PretokenCache::Packed PretokenCache::find_long(std::string_view pretoken, uint64_t hash) const {
+  for (const Slot& slot : slot_sets_[hash & slot_set_mask_].slots) {
+    if (slot.hash != hash || (slot.place & 0xFFFF) != pretoken.size()) continue;
+    const uint64_t position = slot.place >> 16;
+    if (!is_there(position)) continue;
+    uint16_t count;
+    std::memcpy(&count, at(position), sizeof count);
+    const uint8_t* const ids = at(position) + sizeof count;
+    if (std::memcmp(ids + 3 * count, pretoken.data(), pretoken.size()) == 0) return {ids, count};
+  }
+  return {nullptr, 0};
 }
 
 void PretokenCache::insert_long(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
-  const size_t id_bytes = tokens.count * sizeof(TokenId);
-  const size_t needed = (id_bytes + pretoken.size() + 3) & ~size_t{3};  // keeps ids aligned
-  if (needed > arena_.size()) return;
-  if (arena_used_ + needed > arena_.size()) {
-    std::fill(slots_.begin(), slots_.end(), Slot{});
-    arena_used_ = 0;
-  }
-  uint8_t* const ids = arena_.data() + arena_used_;
-  std::memcpy(ids, tokens.ids, id_bytes);
-  std::memcpy(ids + id_bytes, pretoken.data(), pretoken.size());
-  slots_[hash & slot_mask_] = {hash, uint32_t(arena_used_), uint16_t(pretoken.size()),
-                               uint16_t(tokens.count)};
-  arena_used_ += needed;
+  const auto count = uint16_t(tokens.count);
+  const uint64_t position = allocate(sizeof count + 3 * tokens.count + pretoken.size());
+  uint8_t* const place = ring_.get() + position % ring_bytes_;
+  std::memcpy(place, &count, sizeof count);
+  std::memcpy(pack(tokens, place + sizeof count), pretoken.data(), pretoken.size());
+  Slot* const slots = slot_sets_[hash & slot_set_mask_].slots;
+  Slot* oldest = slots;
+  for (Slot* slot = slots; slot < slots + kSlots; ++slot)
+    if (slot->place < oldest->place) oldest = slot;
+  *oldest = {hash, position << 16 | pretoken.size()};
 }
 
 }  // namespace tokenmill

@@ -1,19 +1,29 @@
 // What pretokens became, so that a word is merged once and looked up ever after.
 //
-//   short pretokens (1 to 15 bytes, at most 3 tokens): sets of 64 bytes, a cache line, two entries
+//   short pretokens (1 to 15 bytes): sets of 64 bytes, a cache line, of two entries
 //
-//     set   | entry 0                            | entry 1 (moved here when entry 0 is replaced) |
-//     entry | key: bytes, zero padded, length in byte 15 | 3 ids | count, 0 = empty |   32 bytes
+//     set   | entry 0 | entry 1 |
+//     entry | key: bytes, zero padded, length in byte 15 | ids or position | count |   32 bytes
 //
-//   the others (up to kMaxLongBytes): a table of hashes and an arena with ids and bytes
+//     A key has two sets it may be in; it goes where there is room, else into the first one, where
+//     it pushes the older entry out. Up to 3 ids stand in the entry, more in the ring.
 //
-//     slot  | hash | offset | bytes | count |  16 bytes     arena | ids | bytes | ids | bytes | ...
+//   longer ones (up to kMaxLongBytes): sets of four slots, and ids and bytes in the ring
 //
-// Memory is allocated once and never grows. A full arena empties the second table.
+//     slot  | hash | position (48 bits) | bytes |     16 bytes
+//
+//   ring    ... | count | ids, 3 bytes each | bytes | ids of a short one | ...
+//
+//     Positions count all bytes ever written; what lies further back than the ring is long has been
+//     overwritten, and who points there is a miss.
+//
+// Memory is allocated once and never grows.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string_view>
@@ -31,57 +41,91 @@ struct ShortKey {
   }
   static ShortKey of(std::string_view pretoken) {
     ShortKey key{0, uint64_t(pretoken.size()) << 56};
-    std::memcpy(&key, pretoken.data(), std::min<size_t>(pretoken.size(), 8));
-    uint64_t rest = 0;
-    if (pretoken.size() > 8) std::memcpy(&rest, pretoken.data() + 8, pretoken.size() - 8);
-    key.high |= rest;
+    std::memcpy(&key.low, pretoken.data(), std::min<size_t>(pretoken.size(), 8));
+    if (pretoken.size() > 8) {
+      uint64_t rest = 0;
+      std::memcpy(&rest, pretoken.data() + 8, pretoken.size() - 8);
+      key.high |= rest;
+    }
     return key;
   }
 };
 
 class PretokenCache {
  public:
-  static constexpr size_t kMaxShortBytes = 15, kMaxShortTokens = 3, kMaxLongBytes = 256;
+  static constexpr size_t kMaxShortBytes = 15, kMaxLongBytes = 8192;
+  static constexpr size_t kInlineIds = 3;
   struct Entry {
     ShortKey key;
-    TokenId ids[kMaxShortTokens];
-    uint32_t count;
+    TokenId ids[kInlineIds];  // or the position in the ring, in ids[0] and ids[1]
+    uint32_t count;           // 0: empty
   };
   struct alignas(64) Set {
     Entry entries[2];
   };
+  // Ids in the ring.
+  struct Packed {
+    const uint8_t* ids;
+    size_t count;  // 0: not found
+  };
 
-  // Uses at most `budget_bytes`, at least 64 KiB; three quarters for short pretokens.
+  // Uses at most `budget_bytes`, at least 1 MiB.
   explicit PretokenCache(size_t budget_bytes);
 
-  size_t set_of(const ShortKey& key) const {
+  static uint64_t hash_of(const ShortKey& key) {
     const auto product = static_cast<unsigned __int128>(key.low ^ 0x9E3779B97F4A7C15u) *
                          (key.high ^ 0xD6E8FEB86659FD93u);
-    return size_t(uint64_t(product) ^ uint64_t(product >> 64)) & set_mask_;
+    return uint64_t(product) ^ uint64_t(product >> 64);
   }
-  Set& set(size_t index) { return sets_[index]; }
-  void insert_short(const ShortKey& key, TokenSpan tokens);
+  const Set& first_set(uint64_t hash) const { return sets_[hash & set_mask_]; }
+  const Set& second_set(uint64_t hash) const { return sets_[hash >> 32 & set_mask_]; }
+  // The ids of an entry with more than kInlineIds.
+  Packed in_ring(const Entry& entry) const {
+    uint64_t position;
+    std::memcpy(&position, entry.ids, sizeof position);
+    return {at(position), is_there(position) ? entry.count : 0};
+  }
+  void insert_short(const ShortKey& key, uint64_t hash, TokenSpan tokens);
 
-  static uint64_t hash_long(std::string_view pretoken);
-  // The tokens of a longer pretoken, or {nullptr, 0}; valid until the next insert_long().
-  TokenSpan find_long(std::string_view pretoken, uint64_t hash) const;
+  static uint64_t hash_of(std::string_view pretoken);
+  Packed find_long(std::string_view pretoken, uint64_t hash) const;
   void insert_long(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
 
+  // Writes packed ids to `out`, which has room for them; reads a byte behind them.
+  static TokenId* unpack(Packed packed, TokenId* out) {
+    for (size_t i = 0; i < packed.count; ++i) {
+      uint32_t word;
+      std::memcpy(&word, packed.ids + 3 * i, sizeof word);
+      *out++ = word & 0xFFFFFF;
+    }
+    return out;
+  }
+
  private:
+  static constexpr size_t kSlots = 4;
   struct Slot {
     uint64_t hash;
-    uint32_t offset;
-    uint16_t bytes, count;  // bytes 0: empty
+    uint64_t place;  // position << 16 | bytes; 0: empty
   };
-  struct FreeSets {
-    void operator()(Set* sets) const;
+  struct alignas(64) SlotSet {
+    Slot slots[kSlots];
   };
-  std::unique_ptr<Set[], FreeSets> sets_;
-  size_t set_mask_;
-  std::vector<Slot> slots_;
-  size_t slot_mask_;
-  std::vector<uint8_t> arena_;
-  size_t arena_used_ = 0;
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  template <class T>
+  using Memory = std::unique_ptr<T[], Free>;
+
+  const uint8_t* at(uint64_t position) const { return ring_.get() + position % ring_bytes_; }
+  bool is_there(uint64_t position) const { return written_ - position <= ring_bytes_; }
+  // The position of `bytes` (at most half the ring) new ones in a row.
+  uint64_t allocate(size_t bytes);
+
+  size_t set_mask_, slot_set_mask_, ring_bytes_;
+  Memory<Set> sets_;
+  Memory<SlotSet> slot_sets_;
+  Memory<uint8_t> ring_;
+  uint64_t written_ = 0;
 };
 
 }  // namespace tokenmill

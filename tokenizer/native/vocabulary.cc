@@ -18,6 +18,7 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets)
   pairs_.assign(size_t{1} << bits, kEmpty);
   mask_ = pairs_.size() - 1;
   shift_ = 64 - bits;
+  parts_.assign(size(), {kNoToken, kNoToken});
   add_bytes();
   add_merges();
 }
@@ -30,6 +31,7 @@ void Vocabulary::add_bytes() {
       TokenId& slot = byte_tokens_[uint8_t(token[0])];
       if (slot != kNoToken) throw std::invalid_argument("two tokens stand for the same byte");
       slot = id;
+      parts_[id] = {id, id};
     }
   }
   for (unsigned byte = 0; byte < 256; ++byte)
@@ -46,7 +48,7 @@ void Vocabulary::add_merges() {
     if (length >= by_length.size()) by_length.resize(length + 1);
     by_length[length].push_back(id);
   }
-  Merger merger(*this);
+  PairMerger merger(*this);
   for (const auto& ids : by_length) {
     for (const TokenId id : ids) {
       const std::string_view token = bytes_of(id);
@@ -61,6 +63,8 @@ void Vocabulary::add_merges() {
 }
 
 void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
+  parts_[result] = {left, right};
+  if (formed(left) > result || formed(right) > result) ranks_are_ordered_ = false;
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
   const uint64_t key = uint64_t(left) << kIdBits | right;

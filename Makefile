@@ -1,0 +1,59 @@
+# The same commands a person and CI run. Needs Python 3.10 or newer and a C++ compiler.
+#
+#   make demo     install, build a small real sample, run the main job on it, verify the result
+#   make test     install with the test tools, check, run the tests
+#
+# PYTHON picks the interpreter, VENV the environment: make demo PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+DEMO ?= demo
+
+BIN := $(VENV)/bin
+NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)
+# The installation is editable: what runs and is tested is this checkout, and only a change of
+# these needs another one.
+INSTALLED_FROM := pyproject.toml setup.py $(NATIVE)
+
+.PHONY: setup demo test check bench clean
+
+setup: $(VENV)/installed-test
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(INSTALLED_FROM) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-test: $(INSTALLED_FROM) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	touch $(VENV)/installed $@
+
+$(VENV)/installed-bench: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python -m pipeline.sample $(DEMO)/input
+	$(BIN)/tokenmill build --input '$(DEMO)/input/*' --output $(DEMO)/output
+	$(BIN)/tokenmill verify $(DEMO)/output --retokenize 1
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/stubtest tokenizer._native
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python bench/whole_job.py
+
+# The environment goes too: without the built extension its editable installation is broken.
+clean:
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info tokenizer/*.so
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find pipeline tokenizer transforms tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,190 @@
+"""`tokenmill build`: plan, run, check the books, write the manifest."""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline import books, workers
+from pipeline.config import BuildConfig
+from pipeline.failures import known_error
+from pipeline.plan import Plan, make_plan, read_receipts
+from pipeline.progress import BuildProgress
+from tokenizer.errors import MismatchError, TokenmillError
+from transforms.receipt import Receipt
+from transforms.settings import WorkUnit
+from transforms.writing.staged_file import TEMPORARY_SUFFIX, is_local, write_whole
+
+MANIFEST = "manifest.json"
+_OUTPUT_FOLDERS = ("tokens", "documents", "rejects", "receipts")
+
+EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
+
+
+def build(config: BuildConfig, *, verbose: bool = False, report: TextIO = sys.stdout) -> int:
+    """Runs a build to its end and returns the exit code: 0 complete, 3 too many rejects.
+
+    Prints the books to `report`. Raises ConfigurationError before anything is started,
+    MismatchError when the output belongs to another build, another TokenmillError when the job
+    fails; then running it again resumes.
+    """
+    started = time.time()
+    if not config.beam_flags:
+        workers.warm_up()
+    plan = make_plan(config)
+    if config.overwrite:
+        _remove_output(config.output)
+    pending = plan.pending
+    if pending:
+        _remove_manifest(config.output)
+    if plan.done:
+        print(f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr)
+    if pending:
+        with BuildProgress(config.output, pending) as progress:
+            if config.beam_flags:
+                _run_on_beam(pending, config, progress)
+            else:
+                workers.run_workers(
+                    pending,
+                    config.output,
+                    config.settings,
+                    config.worker_count,
+                    verbose,
+                    progress.update,
+                )
+    receipts = _collect(config, plan)
+    print(books.table(receipts), file=report)
+    seconds = time.time() - started
+    _write_run(config, plan, receipts, seconds)
+    return _conclude(config, plan, receipts, report)
+
+
+def _run_on_beam(units: Sequence[WorkUnit], config: BuildConfig, progress: BuildProgress) -> None:
+    """One pipeline over all units on the runner that the Beam flags name."""
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from transforms.tokenize_shards import TokenizeShards
+
+    try:
+        pipeline = beam.Pipeline(options=PipelineOptions(list(config.beam_flags)))
+        _ = (
+            pipeline
+            | "Units" >> beam.Create(list(units), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()  # or one worker would get them all
+            | "Tokenize" >> TokenizeShards(config.output, config.settings)
+        )
+        result = pipeline.run()
+        while result.state not in _ENDED:
+            result.wait_until_finish(duration=500)
+            progress.update()
+    except RuntimeError as error:
+        raise known_error(str(error)) or error from None
+    if result.state != "DONE":
+        raise TokenmillError(
+            f"the Beam job ended as {result.state}: see the runner's log. "
+            "What it had committed is kept; run the same command again to do the rest"
+        )
+
+
+_ENDED = ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")
+
+
+def _collect(config: BuildConfig, plan: Plan) -> list[Receipt]:
+    receipts = read_receipts(config.output)
+    if missing := [unit.name for unit in plan.units if unit.name not in receipts]:
+        raise MismatchError(
+            f"the run ended without {len(missing)} units, such as {missing[0]!r}: "
+            "run the same command again to do them"
+        )
+    return [receipts[unit.name] for unit in plan.units]
+
+
+def _conclude(config: BuildConfig, plan: Plan, receipts: Sequence[Receipt], report: TextIO) -> int:
+    totals = books.total(receipts)
+    share = books.fault_share(totals.records, totals.rejects)
+    _sweep(config.output)
+    if share > config.max_rejects:
+        _remove_manifest(config.output)
+        print(
+            f"no manifest: {share:.2%} of the records are faulty, more than "
+            f"--max-rejects {config.max_rejects:g} allows. What is wrong with each is in "
+            f"{config.output}/rejects. To accept them, run again with a larger --max-rejects: "
+            "nothing is read twice",
+            file=sys.stderr,
+        )
+        return EXIT_TOO_MANY_REJECTS
+    tokenizer = config.settings.load_tokenizer()
+    content = books.manifest_json(receipts, plan.settings, plan.fingerprint, tokenizer)
+    write_whole(f"{config.output.rstrip('/')}/{MANIFEST}", content)
+    print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report)
+    return EXIT_COMPLETE
+
+
+def _write_run(
+    config: BuildConfig, plan: Plan, receipts: Sequence[Receipt], seconds: float
+) -> None:
+    """What is not reproducible goes here, and nowhere else."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    read = sum(
+        receipt.input.text_bytes for receipt in receipts if receipt.input.path not in plan.done
+    )
+    run: dict[str, Any] = {
+        "finished": now.isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "units_done": len(plan.pending),
+        "units_kept": len(plan.done),
+        "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
+        "input_root": os.path.abspath(plan.input_root)
+        if is_local(plan.input_root)
+        else plan.input_root,
+        "workers": None if config.beam_flags else config.worker_count,
+        "beam_flags": list(config.beam_flags),
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {
+            name: metadata.version(name) for name in ("tokenmill", "apache-beam", "pyarrow")
+        },
+    }
+    name = now.strftime("%Y%m%dT%H%M%S.%fZ")
+    content = json.dumps(run, indent=2).encode() + b"\n"
+    write_whole(f"{config.output.rstrip('/')}/runs/{name}.json", content)
+
+
+def _remove_manifest(output: str) -> None:
+    """A manifest stands for a complete build: it goes before anything changes."""
+    path = f"{output.rstrip('/')}/{MANIFEST}"
+    if FileSystems.exists(path):
+        FileSystems.delete([path])
+
+
+def _remove_output(output: str) -> None:
+    """Removes what builds write below `output`, the manifest first, and nothing else."""
+    _remove_manifest(output)
+    for folder in _OUTPUT_FOLDERS:
+        path = f"{output.rstrip('/')}/{folder}"
+        if is_local(path):
+            shutil.rmtree(path, ignore_errors=True)
+        elif found := FileSystems.match([path + "/**"])[0].metadata_list:
+            FileSystems.delete([file.path for file in found])
+
+
+def _sweep(output: str) -> None:
+    """Removes what killed attempts left behind."""
+    for folder in _OUTPUT_FOLDERS:
+        path = f"{output.rstrip('/')}/{folder}"
+        if is_local(path):
+            for left in Path(path).rglob(f"*{TEMPORARY_SUFFIX}"):
+                left.unlink(missing_ok=True)
+        elif found := FileSystems.match([f"{path}/**{TEMPORARY_SUFFIX}"])[0].metadata_list:
+            FileSystems.delete([file.path for file in found])

@@ -1,0 +1,281 @@
+"""The command line: `tokenmill build | verify | inspect`.
+
+Exit codes: 0 complete; 1 failed, or a difference found; 2 wrong usage or configuration; 3 all
+inputs read, but more rejects than --max-rejects allows.
+
+Imports at the top are light: Beam takes a second, and usage errors should not wait for it.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from pipeline.packages import foreign_package
+
+if TYPE_CHECKING:
+    from tokenizer import Tokenizer
+
+_EXIT_FAILED, _EXIT_USAGE = 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit code; sys.argv where no arguments are given."""
+    if message := foreign_package():
+        print(f"tokenmill: {message}", file=sys.stderr)
+        return _EXIT_USAGE
+    # NumPy's BLAS would start a spinning thread a core, in each worker; nothing here multiplies.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from tokenizer.errors import ConfigurationError, TokenmillError
+
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    if rest and not (options.command == "build" and _names_runner(rest)):
+        parser.error(
+            f"unknown option {rest[0]}"
+            + (": Beam's own flags need --runner" if options.command == "build" else "")
+        )
+    logging.basicConfig(
+        level=logging.INFO if options.verbose else logging.ERROR,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        return _COMMANDS[options.command](options, rest)
+    except ConfigurationError as error:
+        print(f"tokenmill: {error}", file=sys.stderr)
+        return _EXIT_USAGE
+    except (TokenmillError, OSError) as error:
+        print(f"tokenmill: {error}", file=sys.stderr)
+        return _EXIT_FAILED
+    except KeyboardInterrupt:
+        print(
+            "tokenmill: interrupted. What is committed is kept; "
+            "run the same command again to do the rest",
+            file=sys.stderr,
+        )
+        return _EXIT_FAILED
+
+
+def _names_runner(flags: Sequence[str]) -> bool:
+    return any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
+
+
+def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from pipeline.workers import warm_up
+
+    if not beam_flags:
+        warm_up()
+    from pipeline.build import build
+    from pipeline.config import BuildConfig
+    from transforms.reading import InputFormat, ReadSettings
+    from transforms.settings import TokenizeSettings
+
+    config = BuildConfig(
+        inputs=tuple(options.input),
+        output=options.output,
+        input_root=options.input_root,
+        workers=options.workers,
+        beam_flags=tuple(beam_flags),
+        max_rejects=options.max_rejects,
+        overwrite=options.overwrite,
+        settings=TokenizeSettings(
+            tokenizer=options.tokenizer,
+            split_pattern=options.split_pattern,
+            special_tokens=_special_tokens(options.special_tokens),
+            end_of_text=options.end_of_text,
+            begin_of_text=options.begin_of_text,
+            max_shard_tokens=options.max_shard_tokens,
+            read=ReadSettings(
+                input_format=options.input_format and InputFormat(options.input_format),
+                text_field=options.text_field,
+                id_field=options.id_field,
+                url_field=options.url_field,
+            ),
+        ),
+    )
+    return build(config, verbose=options.verbose)
+
+
+def _special_tokens(value: str | None) -> dict[str, int] | None:
+    """A JSON object of text to id, or `@file` that holds one."""
+    from tokenizer.errors import ConfigurationError
+
+    if value is None:
+        return None
+    try:
+        if value.startswith("@"):
+            with open(value[1:], encoding="utf-8") as file:
+                value = file.read()
+        tokens = json.loads(value)
+        if not isinstance(tokens, dict) or not all(type(i) is int for i in tokens.values()):
+            raise ValueError("expected an object of text to id")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"""--special-tokens: {error}; write for example '{{"<|endoftext|>": 50256}}'"""
+        ) from error
+    return tokens
+
+
+def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.verify import verify
+
+    return verify(
+        options.directory,
+        retokenize=options.retokenize,
+        input_root=options.input_root,
+        tokenizer=_given_tokenizer(options),
+    )
+
+
+def _inspect(options: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.inspect import inspect_document, inspect_text
+
+    if options.text is not None:
+        if options.directory is not None:
+            raise _usage("inspect: give either DIR or --text")
+        return inspect_text(options.text, _given_tokenizer(options))
+    if options.directory is None:
+        raise _usage("inspect: give DIR and --document, or --text")
+    if (options.document is None) == (options.shard is None):
+        raise _usage("inspect: say which document: --document ID, or --shard S --index K")
+    return inspect_document(
+        options.directory,
+        options.document,
+        options.shard,
+        options.index,
+        limit=options.limit,
+        tokenizer=_given_tokenizer(options),
+    )
+
+
+def _given_tokenizer(options: argparse.Namespace) -> "Tokenizer | None":
+    """The tokenizer that the options name, or None when they name none."""
+    from tokenizer import Tokenizer
+    from tokenizer.errors import ConfigurationError
+
+    if options.tokenizer is None:
+        if options.split_pattern is not None or options.special_tokens is not None:
+            raise ConfigurationError("--split-pattern and --special-tokens need --tokenizer")
+        return None
+    return Tokenizer.load(
+        options.tokenizer,
+        split_pattern=options.split_pattern,
+        special_tokens=_special_tokens(options.special_tokens),
+    )
+
+
+def _usage(message: str) -> Exception:
+    from tokenizer.errors import ConfigurationError
+
+    return ConfigurationError(message)
+
+
+_COMMANDS = {"build": _build, "verify": _verify, "inspect": _inspect}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        print(f"tokenmill: {message}", file=sys.stderr)
+        sys.exit(_EXIT_USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="tokenmill", description="Web text in, token-ID arrays out.")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="build | verify | inspect"
+    )
+    _add_build(commands.add_parser("build", help="tokenize inputs into shards", allow_abbrev=False))
+    verify = commands.add_parser("verify", help="check a build", allow_abbrev=False)
+    verify.add_argument("directory", metavar="DIR")
+    verify.add_argument(
+        "--retokenize",
+        type=float,
+        default=0.0,
+        metavar="FRACTION",
+        help="read the inputs again and compare this share of the documents token by token",
+    )
+    verify.add_argument(
+        "--input-root",
+        metavar="DIR",
+        help="where the inputs are now (default: where the last run read them)",
+    )
+    inspect = commands.add_parser("inspect", help="look at tokens", allow_abbrev=False)
+    inspect.add_argument("directory", metavar="DIR", nargs="?")
+    inspect.add_argument("--document", metavar="ID", help="a document by its id")
+    inspect.add_argument("--shard", metavar="S", help="a shard by its path in the manifest")
+    inspect.add_argument(
+        "--index", type=int, default=0, metavar="K", help="which document of the shard, from 0"
+    )
+    inspect.add_argument("--text", help="a text to tokenize here and now")
+    inspect.add_argument(
+        "--limit", type=int, default=200, metavar="N", help="show so many tokens (default: 200)"
+    )
+    for command in (verify, inspect):
+        _add_tokenizer(command, default=None)
+    for command in commands.choices.values():
+        command.add_argument("--verbose", action="store_true", help="show what Beam has to say")
+    return parser
+
+
+def _add_build(build: argparse.ArgumentParser) -> None:
+    build.epilog = (
+        "Without --runner the build runs here, in worker processes. With it, this and every other "
+        "flag not listed goes to Apache Beam: --runner=FlinkRunner --flink_master=... ."
+    )
+    add = build.add_argument
+    add("--input", nargs="+", required=True, action="extend", metavar="GLOB")
+    add("--output", required=True, metavar="DIR")
+    add(
+        "--input-format",
+        choices=["jsonl", "parquet", "wet", "warc", "text"],
+        help="the format of all inputs (default: by each file's name)",
+    )
+    add("--text-field", default="text", metavar="FIELD", help="dotted paths go into objects")
+    add("--id-field", default="id", metavar="FIELD")
+    add("--url-field", default="url", metavar="FIELD")
+    _add_tokenizer(build, default="cl100k_base")
+    add(
+        "--no-end-of-text",
+        dest="end_of_text",
+        action="store_false",
+        help="do not put the end-of-text id behind each document",
+    )
+    add("--begin-of-text", type=int, metavar="ID", help="put this id in front of each document")
+    add(
+        "--max-shard-tokens",
+        type=int,
+        metavar="N",
+        help="start a new file when one is full; no document is split",
+    )
+    add(
+        "--max-rejects",
+        type=float,
+        default=0.01,
+        metavar="SHARE",
+        help="write no manifest when more of the records are faulty (default: 0.01)",
+    )
+    add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
+    add(
+        "--input-root",
+        metavar="DIR",
+        help="the folder that inputs are named relative to (default: the one they share)",
+    )
+    add("--overwrite", action="store_true", help="remove what is there and start over")
+
+
+def _add_tokenizer(command: argparse.ArgumentParser, default: str | None) -> None:
+    which = default or "the build's, or cl100k_base"
+    command.add_argument(
+        "--tokenizer",
+        default=default,
+        metavar="NAME",
+        help="r50k_base or gpt2, p50k_base, cl100k_base, o200k_base, or a .tiktoken file "
+        f"(default: {which})",
+    )
+    add = command.add_argument
+    add("--split-pattern", metavar="REGEX", help="for a .tiktoken file")
+    add("--special-tokens", metavar="JSON", help="for a .tiktoken file: text to id, or @FILE")

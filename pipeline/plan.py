@@ -1,0 +1,178 @@
+"""What a build has to do: list the inputs, name them, leave out what is already committed."""
+
+import os
+import posixpath
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from apache_beam.io.filesystem import BeamIOError, FileMetadata
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.config import BuildConfig
+from tokenizer import ConfigurationError
+from tokenizer.errors import MismatchError
+from transforms.reading import detect_format
+from transforms.receipt import Receipt
+from transforms.settings import WorkUnit, fingerprint_of
+from transforms.writing.staged_file import is_local, read_whole
+
+_WILDCARDS = "*?["
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build's work, in the order of unit names.
+
+    units: all of it. done: receipts of the units that need no work, by name.
+    settings: TokenizeSettings.described; fingerprint: over it.
+    input_root: what unit names are relative to.
+    """
+
+    units: tuple[WorkUnit, ...]
+    done: dict[str, Receipt]
+    settings: dict[str, Any]
+    fingerprint: str
+    input_root: str
+
+    @property
+    def pending(self) -> tuple[WorkUnit, ...]:
+        """The units still to do."""
+        return tuple(unit for unit in self.units if unit.name not in self.done)
+
+
+def make_plan(config: BuildConfig) -> Plan:
+    """Lists the inputs and looks at what the output already holds. Starts nothing.
+
+    Raises ConfigurationError when a pattern matches nothing, an input's format is unknown or two
+    inputs share a name; MismatchError when the output was made with other settings or inputs.
+    """
+    root = config.input_root or common_root(config.inputs)
+    files = _list_inputs(config.inputs)
+    units = _name_units(files, root)
+    if config.settings.read.input_format is None:
+        for unit in units:
+            detect_format(unit.path)
+    settings = config.settings.described(config.settings.load_tokenizer())
+    fingerprint = fingerprint_of(settings)
+    receipts = {} if config.overwrite else read_receipts(config.output)
+    done = _committed(config.output, receipts, units, settings, fingerprint)
+    return Plan(units, done, settings, fingerprint, root)
+
+
+def common_root(patterns: Sequence[str]) -> str:
+    """The deepest folder that every pattern lies in, wild cards not looked into.
+
+    >>> common_root(["data/en/*.gz", "data/de/a-*.gz"])
+    'data'
+    >>> common_root(["gs://bucket/web/a.jsonl"])
+    'gs://bucket/web'
+
+    Raises ConfigurationError when there is none.
+    """
+    folders = []
+    for pattern in patterns:
+        literal = _absolute(pattern)
+        for wildcard in _WILDCARDS:
+            literal = literal.split(wildcard, 1)[0]
+        folders.append(posixpath.dirname(literal).split("/"))
+    shared: list[str] = []
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    root = "/".join(shared)
+    if not root.strip("/:") and len(set(map(tuple, folders))) > 1:
+        raise ConfigurationError(
+            "the inputs share no folder to name them by: give one with --input-root, "
+            "or make a build of each"
+        )
+    return _as_given(root, patterns)
+
+
+def _absolute(pattern: str) -> str:
+    return os.path.abspath(pattern).replace(os.sep, "/") if is_local(pattern) else pattern
+
+
+def _as_given(root: str, patterns: Sequence[str]) -> str:
+    """Keeps a relative root relative, for people to read; names do not depend on it."""
+    if any(os.path.isabs(pattern) or not is_local(pattern) for pattern in patterns):
+        return root or "/"
+    return os.path.relpath(root).replace(os.sep, "/")
+
+
+def _list_inputs(patterns: Sequence[str]) -> list[FileMetadata]:
+    found: dict[str, FileMetadata] = {}
+    try:
+        matches = FileSystems.match(list(patterns))
+    except (BeamIOError, ValueError) as error:
+        raise ConfigurationError(f"can not list the inputs: {error}") from error
+    for pattern, match in zip(patterns, matches, strict=True):
+        files = [file for file in match.metadata_list if not os.path.isdir(file.path)]
+        if not files:
+            hint = f"it is a folder: try {pattern}/*" if match.metadata_list else "check the path"
+            raise ConfigurationError(f"--input {pattern} matches no file: {hint}")
+        found.update((_absolute(file.path), file) for file in files)
+    return list(found.values())
+
+
+def _name_units(files: Iterable[FileMetadata], root: str) -> tuple[WorkUnit, ...]:
+    prefix = _absolute(root).rstrip("/") + "/"
+    units = []
+    for file in files:
+        path = _absolute(file.path)
+        if not path.startswith(prefix):
+            raise ConfigurationError(f"--input-root {root}: {file.path} does not lie in it")
+        units.append(WorkUnit(path.removeprefix(prefix), path, file.size_in_bytes))
+    return tuple(sorted(units, key=lambda unit: unit.name))
+
+
+def read_receipts(output: str) -> dict[str, Receipt]:
+    """Every receipt below `output`, by unit name. Raises MismatchError for a broken one."""
+    folder = f"{output.rstrip('/')}/receipts/"
+    receipts = {}
+    for path in _list_below(folder):
+        if path.endswith(".json"):
+            receipt = Receipt.from_json(read_whole(path), path)
+            receipts[receipt.input.path] = receipt
+    return receipts
+
+
+def _list_below(folder: str) -> list[str]:
+    if is_local(folder):
+        return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+    return [file.path for file in FileSystems.match([folder + "**"])[0].metadata_list]
+
+
+def _committed(
+    output: str,
+    receipts: dict[str, Receipt],
+    units: Sequence[WorkUnit],
+    settings: dict[str, Any],
+    fingerprint: str,
+) -> dict[str, Receipt]:
+    for name, receipt in receipts.items():
+        if receipt.fingerprint != fingerprint:
+            raise MismatchError(_explain(output, name, receipt.settings, settings))
+    sizes = {unit.name: unit.size_bytes for unit in units}
+    if strangers := sorted(set(receipts) - set(sizes)):
+        raise MismatchError(
+            f"{output} holds {len(strangers)} units that are not among the inputs, such as "
+            f"{strangers[0]!r}: name all inputs of the build; if they now share another folder, "
+            "name the old one with --input-root; to start over, say --overwrite"
+        )
+    return {
+        name: receipt for name, receipt in receipts.items() if receipt.input.bytes == sizes[name]
+    }
+
+
+def _explain(output: str, unit: str, old: Any, new: dict[str, Any]) -> str:
+    differences = [
+        f"{key} was {old.get(key)!r} and is now {new.get(key)!r}"
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ] or ["the format version"]
+    return (
+        f"{output} was built with other settings (seen in {unit}): {'; '.join(differences)}. "
+        "Use the same settings, or another folder, or start over with --overwrite"
+    )

@@ -1,0 +1,154 @@
+"""`tokenmill inspect`: a document's tokens and where it comes from; how a text is cut."""
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
+
+import pipeline.inspect
+from pipeline.cli import main
+from pipeline.inspect import inspect_document, inspect_text
+from tokenizer import ConfigurationError, Tokenizer
+from tokenizer.errors import MismatchError
+from transforms.settings import TokenizeSettings
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("build")
+    write_inputs(folder / "input")
+    lines = folder / "input" / UNIT
+    with lines.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "d1", "text": "d1 again"}) + "\n")
+        file.write(json.dumps({"id": "bad\x1b[2J", "url": "http://x/", "text": "\x1b[31m!"}) + "\n")
+    make_build(folder / "input", folder / "output")
+    return folder / "output"
+
+
+def manifest_of(build: Path) -> Any:
+    return json.loads((build / "manifest.json").read_bytes())
+
+
+def test_a_document_is_shown_with_its_provenance_tokens_and_ids(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect_document(str(build), "d2", None, 0) == 0
+    printed = capsys.readouterr().out
+    source = next(entry for entry in manifest_of(build)["inputs"] if entry["path"] == UNIT)
+    for line in (
+        r"document +d2",
+        r"url +\(none\)",
+        rf"input +{UNIT} \(\d+ bytes\)",
+        f"sha256 +{source['sha256']}",
+        r"record +2",
+        rf"shard +{FIRST_SHARD[:-9]}0000\d\.npy",
+        r"start +\d+",
+        r"length +\d+ tokens, \d+ bytes of text",
+    ):
+        assert re.search(f"^{line}$", printed, re.MULTILINE), line
+    assert "│Text│ number│ │2│,│ na│ï│ve│ \\xf0\\x9f│\\xa7│\\xb5│.│" in printed
+    assert "\n100258 1199 1396 220 17 11 " in printed
+    assert printed.rstrip().endswith(" 100257")
+
+
+def test_a_document_is_found_by_its_place_in_a_shard(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = next(s for s in manifest_of(build)["shards"] if s["path"].endswith("-00001.npy"))
+    assert inspect_document(str(build), None, second["path"], second["documents"] - 1) == 0
+    printed = capsys.readouterr().out
+    assert re.search(rf"^shard +{second['path']}$", printed, re.MULTILINE)
+    with pytest.raises(MismatchError, match=f"no document {second['documents']}: it holds"):
+        inspect_document(str(build), None, second["path"], second["documents"])
+
+
+def test_of_several_documents_of_an_id_the_first_is_shown(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect_document(str(build), "d1", None, 0) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("2 documents have this id; the first of them:\n")
+    assert re.search(r"^record +1$", printed, re.MULTILINE)
+
+
+def test_a_long_document_is_cut_and_the_rest_counted(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect_document(str(build), "d0", None, 0, limit=3) == 0
+    printed = capsys.readouterr().out
+    assert "\n100258 1199 1396\n" in printed
+    length = int(re.search(r"length +(\d+)", printed)[1])  # type: ignore[index]
+    assert f"... and {length - 3} more tokens: see them with --limit {length}" in printed
+
+
+def test_control_characters_can_not_reach_the_terminal(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect_document(str(build), "bad\x1b[2J", None, 0) == 0
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "bad\\x1b[2J" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--document", "nobody"], "no document has the id 'nobody'"),
+        (["--shard", "tokens/none.npy"], "no shard 'tokens/none.npy'"),
+    ],
+)
+def test_what_is_not_there_ends_with_exit_code_1(
+    build: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["inspect", str(build), *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_a_limit_below_one_is_refused(build: Path) -> None:
+    with pytest.raises(ConfigurationError, match="--limit must be at least 1"):
+        inspect_document(str(build), "d0", None, 0, limit=0)
+
+
+def test_a_build_without_split_shards_is_found_by_place_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_inputs(tmp_path / "input")
+    make_build(tmp_path / "input", tmp_path / "output", TokenizeSettings())
+    assert inspect_document(str(tmp_path / "output"), None, f"tokens/{UNIT}.npy", 4) == 0
+    assert re.search(r"^document +d5$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_text_is_shown_as_pretokens_tokens_and_ids(capsys: pytest.CaptureFixture[str]) -> None:
+    assert inspect_text("Hello 🧵\nworld") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("cl100k_base: 16 bytes, 3 pretokens, 6 tokens\n")
+    assert "Hello│ \\xf0\\x9f│\\xa7│\\xb5│\\n\n│world" in printed
+    assert re.search(r"^ 🧵\\n +.* 11410 100 113 198$", printed, re.MULTILINE)
+
+
+def test_another_tokenizer_is_named_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--text", "Hello world", "--tokenizer", "gpt2"]) == 0
+    assert "15496 995" in capsys.readouterr().out
+
+
+def test_a_lone_surrogate_in_a_text_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="not valid Unicode"):
+        inspect_text("\ud800", Tokenizer.load("cl100k_base"))
+
+
+def test_a_terminal_shows_boundaries_by_alternating_colours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = io.StringIO()
+    terminal = Console(file=stream, force_terminal=True, color_system="256", width=80)
+    monkeypatch.setattr(pipeline.inspect, "_console", lambda: terminal)
+    inspect_text("Hello world")
+    backgrounds = re.findall(r"\x1b\[(48;5;\d+|4\d)m(.*?)\x1b\[0m", stream.getvalue())
+    assert [text for _, text in backgrounds[:2]] == ["Hello", " world"]
+    assert backgrounds[0][0] != backgrounds[1][0]
+    assert "│" not in stream.getvalue()

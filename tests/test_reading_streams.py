@@ -1,0 +1,175 @@
+"""Decompression: whole, cut, flipped and concatenated streams of every codec."""
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+import zstandard
+
+from transforms.reading.byte_stream import decompress
+from transforms.reading.members import Damage
+from transforms.reading.raw_input import RawInput
+
+
+def _zstd(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
+CODECS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "zst": _zstd,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+}
+
+
+def lines(count: int, seed: int) -> bytes:
+    draw = random.Random(seed)
+    return b"".join(
+        b"line %d %f %d\n" % (i, draw.random(), draw.randrange(9)) for i in range(count)
+    )
+
+
+def read(data: bytes, name: str) -> tuple[list[bytes], list[Damage]]:
+    """The pieces and the damages; asserts that the whole file was read, counted and hashed."""
+    raw = RawInput(lambda: io.BytesIO(data))
+    events = list(decompress(raw, name))
+    assert raw.size == len(data)
+    assert raw.sha256 == hashlib.sha256(data).hexdigest()
+    pieces = [event for event in events if isinstance(event, bytes)]
+    return pieces, [event for event in events if isinstance(event, Damage)]
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "parts",
+    [[b""], [lines(1000, 1)], [lines(5, i) for i in range(50)], [lines(90_000, 1), b"", b"x"]],
+    ids=["empty", "one", "many", "large"],
+)
+def test_every_member_is_decoded(codec: str, parts: list[bytes]) -> None:
+    pieces, damages = read(b"".join(map(CODECS[codec], parts)), "f")
+    assert b"".join(pieces) == b"".join(parts)
+    assert not damages
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_huge_ratio_does_not_make_huge_pieces(codec: str) -> None:
+    pieces, damages = read(CODECS[codec](bytes(30_000_000)), "f")
+    assert sum(map(len, pieces)) == 30_000_000
+    assert max(map(len, pieces)) <= 2 << 20
+    assert not damages
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_cut_anywhere_gives_what_was_decoded_and_one_damage(codec: str) -> None:
+    parts = [lines(300, 1), lines(20_000, 2)]
+    members = [CODECS[codec](part) for part in parts]
+    data, boundary = b"".join(members), len(members[0])
+    draw = random.Random(codec)
+    for cut in [*(draw.randrange(12, len(data)) for _ in range(30)), len(data) - 1]:
+        pieces, damages = read(data[:cut], f"f.{codec}")
+        assert b"".join(parts).startswith(b"".join(pieces))
+        if cut != boundary:
+            assert [damage.ends_stream for damage in damages] == [True]
+            assert damages[0].compressed_offset <= cut
+        if cut >= boundary:
+            assert b"".join(pieces).startswith(parts[0])
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_flipped_bit_costs_at_most_its_member(codec: str) -> None:
+    parts = [lines(40, i) for i in range(30)]
+    members = [CODECS[codec](part) for part in parts]
+    starts = [sum(map(len, members[:i])) for i in range(len(members) + 1)]
+    draw = random.Random(codec)
+    for _ in range(60):
+        position = draw.randrange(starts[3], starts[-3])
+        hit = max(i for i, start in enumerate(starts) if start <= position)
+        data = bytearray(b"".join(members))
+        data[position] ^= 1 << draw.randrange(8)
+        pieces, damages = read(bytes(data), f"f.{codec}")
+        content = b"".join(pieces)
+        assert content.startswith(b"".join(parts[:hit]))
+        assert content.endswith(b"".join(parts[hit + 1 :]))
+        if not damages:  # a byte that means nothing, as the time in a gzip header
+            assert content == b"".join(parts)
+        else:
+            assert not any(damage.ends_stream for damage in damages)
+
+
+def test_a_wrong_checksum_is_told_and_the_member_set_apart() -> None:
+    for compressed, place in ((gzip.compress(lines(40, 1)), -5), (_zstd(lines(40, 1)), -1)):
+        data = bytearray(compressed)
+        data[place] ^= 1
+        pieces, (damage,) = read(bytes(data), "f")
+        assert b"".join(pieces) == b""
+        assert damage.suspect == lines(40, 1)
+        assert not damage.loses_bytes
+        assert "checksum" in damage.detail
+
+
+def test_a_large_member_is_decoded_to_the_byte_before_the_damage() -> None:
+    """ISA-L keeps the output of a failing call; zlib goes over it again."""
+    content = lines(120_000, 7)
+    data = bytearray(gzip.compress(content))
+    middle = len(data) // 2
+    data[middle : middle + 64] = b"\xff" * 64
+    pieces, damages = read(bytes(data), "f.gz")
+    decoded = b"".join(pieces)
+    same = next((i for i, (a, b) in enumerate(zip(decoded, content, strict=False)) if a != b), None)
+    assert (same or len(decoded)) > 0.4 * len(content)
+    assert damages
+
+
+def test_zeros_behind_a_member_are_padding_and_other_bytes_are_damage() -> None:
+    data = gzip.compress(b"a") + bytes(5000)
+    assert read(data, "f") == ([b"a"], [])
+    assert read(data + gzip.compress(b"b"), "f") == ([b"a", b"b"], [])
+    pieces, (damage,) = read(data + b"junk", "f")
+    assert pieces == [b"a"]
+    assert damage.ends_stream
+
+
+def test_skippable_frames_and_long_windows_are_read() -> None:
+    skippable = b"\x5a\x2a\x4d\x18" + (70_000).to_bytes(4, "little") + bytes(70_000)
+    parameters = zstandard.ZstdCompressionParameters(window_log=30, enable_ldm=True)
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    long = compressor.compress(lines(500, 1)) + compressor.flush()
+    pieces, damages = read(skippable + long + skippable + _zstd(b"b"), "f")
+    assert b"".join(pieces) == lines(500, 1) + b"b"
+    assert not damages
+
+
+def test_gzip_headers_with_all_fields_are_read() -> None:
+    plain = gzip.compress(b"content")
+    fields = b"\x03\x00abc" + b"name\0" + b"comment\0" + b"\x12\x34"
+    data = plain[:3] + b"\x1e" + plain[4:10] + fields + plain[10:]
+    assert read(data, "f") == ([b"content"], [])
+
+
+def test_the_first_bytes_tell_the_codec_not_the_name() -> None:
+    assert read(b'{"text": "plain"}\n', "f.gz") == ([b'{"text": "plain"}\n'], [])
+    assert read(_zstd(b"zstd"), "f.gz") == ([b"zstd"], [])
+    data = bytearray(gzip.compress(b"first") + gzip.compress(b"second"))
+    data[0] ^= 1
+    pieces, (damage,) = read(bytes(data), "f.gz")
+    assert pieces == [b"second"]
+    assert damage.compressed_offset == 0
+
+
+@pytest.mark.parametrize("codec", ["gz", "zst"])
+def test_time_is_linear_in_the_number_of_tiny_members(codec: str) -> None:
+    member = CODECS[codec](lines(5, 1))
+    seconds = []
+    for count in (5_000, 20_000):
+        data = member * count
+        start = time.perf_counter()
+        assert sum(map(len, read(data, "f")[0])) == count * len(lines(5, 1))
+        seconds.append(time.perf_counter() - start)
+    assert seconds[1] < 10 * seconds[0]

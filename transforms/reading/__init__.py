@@ -1,0 +1,16 @@
+"""Reading inputs: every format, compressed or not, as an iterator of RecordBatches.
+
+    path ─► open raw ─► bytes counted and hashed ─► decompress ─► records ─► RecordBatch
+             reader.py   raw_input.py                byte_stream.py  │
+                                                                     ├ json_lines.py
+                                                                     ├ web_archive.py
+                                                                     └ plain_text.py
+            Parquet, which compresses its own pages: parquet.py
+
+A bad record costs itself and is named; a damaged file gives what can be read.
+"""
+
+from transforms.reading.formats import InputFormat, ReadSettings, detect_format
+from transforms.reading.reader import Reader, open_reader
+
+__all__ = ["InputFormat", "ReadSettings", "Reader", "detect_format", "open_reader"]

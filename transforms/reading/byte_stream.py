@@ -1,0 +1,159 @@
+"""Raw file -> decompressed pieces, and a Damage wherever the container is broken.
+
+    RawInput ──► codec, by the first bytes ──► member, member, ... ──► bytes | Damage
+
+One bad byte costs what its member still had to give, not the file: behind
+damage the next member is searched for, and taken when it can be decoded. That
+the stream was decoded to its end is always checked; a file that is cut ends
+with a Damage.
+"""
+
+import bz2
+import lzma
+from collections.abc import Callable, Generator, Iterator
+
+from transforms.reading.gzip_members import Gzip
+from transforms.reading.members import (
+    PIECE_BYTES,
+    ChecksumFailed,
+    Codec,
+    Damage,
+    MemberDamaged,
+    MemberTruncated,
+    StepwiseDecoder,
+    behind,
+    decode_stepwise,
+)
+from transforms.reading.raw_input import RawInput
+from transforms.reading.zstd_frames import Zstd, is_skippable
+
+_STEP_BYTES = 64 << 10
+
+
+class Stepwise:
+    """bzip2 and xz, by the decoders of the standard library. A check that fails is an error."""
+
+    def __init__(self, name: str, magic: bytes, decoder: Callable[[], StepwiseDecoder]) -> None:
+        self.name = name
+        self.magic = magic
+        self._decoder = decoder
+        self._errors = (OSError, ValueError, lzma.LZMAError)
+
+    def member(self, raw: RawInput) -> Iterator[bytes]:
+        start = raw.position
+        delivered = 0
+        try:
+            for piece in self._decode(raw, lambda decoded: _STEP_BYTES):
+                delivered += len(piece)
+                yield piece
+        except MemberTruncated:
+            raise
+        except MemberDamaged:
+            # Again, with steps of one byte from where the failed call began.
+            with raw.reopen(start) as again:
+                careful = self._decode(again, lambda decoded: max(1, delivered - decoded))
+                yield from behind(careful, delivered)
+            raise
+
+    def _decode(self, raw: RawInput, step: Callable[[int], int]) -> Iterator[bytes]:
+        return decode_stepwise(raw, raw.position, self._decoder(), self._errors, step)
+
+    def starts_here(self, raw: RawInput) -> bool:
+        try:
+            self._decoder().decompress(raw.peek(_STEP_BYTES), 1)
+        except self._errors:
+            return False
+        return True
+
+
+_CODECS: dict[str, Callable[[], Codec]] = {
+    ".gz": Gzip,
+    ".zst": Zstd,
+    ".zstd": Zstd,
+    ".bz2": lambda: Stepwise("bzip2", b"BZh", bz2.BZ2Decompressor),
+    ".xz": lambda: Stepwise("xz", b"\xfd7zXZ\0", lzma.LZMADecompressor),
+}
+_BZIP2_BLOCK, _BZIP2_END = b"1AY&SY", b"\x17rE8P\x90"
+_TEXT_CONTROLS = b"\t\n\r\f\x1b"
+
+
+def choose_codec(head: bytes, path: str) -> Codec | None:
+    """Return the codec of a file by its first bytes; None when it is not compressed.
+
+    The bytes win over the name: files in the wild are often misnamed, and a
+    `.gz` that a client unpacked on the way is read as it is. Only where the
+    bytes are of no known kind and are no text either does the name decide, so
+    that a compressed file with a damaged first byte is damage, not text.
+    """
+    if head.startswith(Gzip.magic):
+        return Gzip()
+    if head.startswith(Zstd.magic) or is_skippable(head[:4]):
+        return Zstd()
+    if head[:3] == b"BZh" and (head[4:10] in (_BZIP2_BLOCK, _BZIP2_END) or len(head) < 10):
+        return _CODECS[".bz2"]()
+    if head.startswith(b"\xfd7zXZ\0"):
+        return _CODECS[".xz"]()
+    if any(byte < 32 and byte not in _TEXT_CONTROLS for byte in head):
+        for ending, codec in _CODECS.items():
+            if path.lower().endswith(ending):
+                return codec()
+    return None
+
+
+def decompress(raw: RawInput, path: str) -> Iterator[bytes | Damage]:
+    """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
+
+    Nothing follows a Damage that ends the stream. Errors of the file system
+    propagate. Time is linear in the size of the file, for any number of
+    members; memory is a few MiB beside the window a zstd frame or an xz
+    stream asks for.
+    """
+    codec = choose_codec(raw.peek(512), path)
+    if codec is None:
+        while raw.ensure(1):
+            piece = bytes(raw.window(PIECE_BYTES))
+            raw.advance(len(piece))
+            yield piece
+        return
+    while raw.ensure(1):
+        damage = yield from _one_member(raw, codec)
+        if damage is not None:
+            yield damage
+            if damage.ends_stream:
+                break
+        raw.skip_zeros()  # padding to a block size, by tape and disk tools
+    raw.drain()
+
+
+def _one_member(raw: RawInput, codec: Codec) -> Generator[bytes, None, Damage | None]:
+    start, suspect = raw.position, b""
+    failure: MemberDamaged
+    try:
+        yield from codec.member(raw)
+        return None
+    except ChecksumFailed as error:
+        suspect, failure = error.suspect, error
+        if _is_end(raw) or codec.starts_here(raw):
+            return Damage(error.offset, error.detail, False, loses_bytes=False, suspect=suspect)
+        # Damage can also make a decoder see the end of a member where there is none ...
+    except MemberDamaged as error:
+        failure = error
+    # ... or run over all that follows, even to the end of the file: search from the beginning.
+    raw.rewind(start + 1)
+    found = _find_member(raw, codec)
+    then = f"went on at {raw.position}" if found else f"no more {codec.name} to the end"
+    return Damage(failure.offset, f"{failure.detail}; {then}", not found, suspect=suspect)
+
+
+def _is_end(raw: RawInput) -> bool:
+    """Whether only zeros follow, as far as one looks."""
+    return not raw.peek(16).strip(b"\0")
+
+
+def _find_member(raw: RawInput, codec: Codec) -> bool:
+    """Move to the next place where a member begins; False (and at the end) if there is none."""
+    while raw.find(codec.magic):
+        if codec.starts_here(raw):
+            return True
+        raw.advance(1)
+    return False

@@ -1,0 +1,112 @@
+"""Which format an input has, and how its records are to be understood."""
+
+import posixpath
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from tokenizer.errors import ConfigurationError
+
+_MAX_BYTES = 1 << 30  # an Arrow string array holds at most 2 GiB; a batch stays well below
+
+
+class InputFormat(str, Enum):
+    """What an input file contains, whatever compresses it. The values are those of --input-format.
+
+    Parquet compresses its own pages; the others may be plain or compressed
+    with gzip, zstd, bzip2 or xz, which is told by the first bytes of the file.
+    """
+
+    JSONL = "jsonl"  # a JSON object a line
+    PARQUET = "parquet"
+    WET = "wet"  # WARC of `conversion` records: text that others extracted
+    WARC = "warc"  # WARC of HTTP responses
+    TEXT = "text"  # the whole file is one document
+
+
+_COMPRESSION = re.compile(r"\.(gz|zst|zstd|bz2|xz)$", re.IGNORECASE)
+_ENDINGS = (
+    (".jsonl", InputFormat.JSONL),
+    (".ndjson", InputFormat.JSONL),
+    (".json", InputFormat.JSONL),
+    (".parquet", InputFormat.PARQUET),
+    (".wet", InputFormat.WET),
+    (".warc.wat", InputFormat.WARC),  # read, and each record named as no document
+    (".warc", InputFormat.WARC),
+    (".txt", InputFormat.TEXT),
+)
+
+
+def detect_format(path: str) -> InputFormat:
+    """Return the format that the name of an input stands for.
+
+    Args:
+      path: a path or URL; only its last component is looked at, without regard to case.
+
+    Raises:
+      ConfigurationError: the name stands for no known format; the message lists them.
+    """
+    name = posixpath.basename(path.replace("\\", "/"))
+    stem, compressed = _COMPRESSION.subn("", name)
+    for ending, input_format in _ENDINGS:
+        if stem.lower().endswith(ending) and not (
+            compressed and input_format is InputFormat.PARQUET
+        ):
+            return input_format
+    known = ", ".join(ending for ending, _ in _ENDINGS)
+    raise ConfigurationError(
+        f"{path}: the name does not tell the format of the file. Known are {known}, each but "
+        ".parquet also with .gz, .zst, .bz2 or .xz behind it. If it is one of these under another "
+        f"name, say which: --input-format {{{','.join(f.value for f in InputFormat)}}}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadSettings:
+    """How inputs are read; every field but `batch_bytes` can change what a record becomes.
+
+    input_format: the format of all inputs, or None to go by each name.
+    text_field, id_field, url_field: the field (JSON) or column (Parquet) of each; a dot goes
+      one object deeper, so `meta.url` is the `url` inside `meta`. WARC and text ignore them.
+    max_record_bytes: a line, row, WARC record or text file above this is a reject and is never
+      held in memory (Parquet excepted: its pages must be).
+    batch_bytes: about how much text a RecordBatch holds.
+    """
+
+    input_format: InputFormat | None = None
+    text_field: str = "text"
+    id_field: str = "id"
+    url_field: str = "url"
+    max_record_bytes: int = 256 << 20
+    batch_bytes: int = 4 << 20
+
+    def __post_init__(self) -> None:
+        if self.input_format is not None and not isinstance(self.input_format, InputFormat):
+            raise ConfigurationError(
+                f"input_format: expected one of {[f.value for f in InputFormat]}, "
+                f"found {self.input_format!r}"
+            )
+        for name in ("text_field", "id_field", "url_field"):
+            if not all(getattr(self, name).split(".")):
+                raise ConfigurationError(
+                    f"{name}: expected a field name or a dotted path, found {getattr(self, name)!r}"
+                )
+        for name in ("max_record_bytes", "batch_bytes"):
+            if not 1 <= getattr(self, name) <= _MAX_BYTES:
+                raise ConfigurationError(
+                    f"{name}: expected 1 to {_MAX_BYTES}, found {getattr(self, name)}"
+                )
+        self._check_paths()
+
+    def _check_paths(self) -> None:
+        fields = {n: tuple(getattr(self, n).split(".")) for n in _PATH_FIELDS}
+        for name, path in fields.items():
+            for other, deeper in fields.items():
+                if len(deeper) > len(path) and deeper[: len(path)] == path:
+                    raise ConfigurationError(
+                        f"{name} {'.'.join(path)!r} would be both a value and the object that "
+                        f"holds {other} {'.'.join(deeper)!r}; name another field for one of them"
+                    )
+
+
+_PATH_FIELDS = ("text_field", "id_field", "url_field")

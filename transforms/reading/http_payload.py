@@ -1,0 +1,201 @@
+"""The block of a WARC record -> the text a reader of the page would see."""
+
+import io
+import re
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import zstandard
+from fastwarc.stream_io import BrotliReader
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
+
+from transforms.documents import Reason
+from transforms.reading.html_text import main_text
+
+_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_PLAIN = "text/plain"
+_CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+_END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
+_STARTS_LIKE_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
+
+
+class Rejected(Exception):
+    """Why a record is no document."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class _Response(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def parse_fields(lines: bytes) -> dict[str, str]:
+    """Header lines as a mapping of lower-case names; of a repeated name the first counts."""
+    fields: dict[str, str] = {}
+    name = ""
+    for line in lines.decode("utf-8", "replace").split("\n"):
+        if line.startswith((" ", "\t")) and name:  # a folded value goes on
+            fields[name] += " " + line.strip()
+            continue
+        key, colon, value = line.partition(":")
+        name = key.strip().lower() if colon else ""
+        if name in fields:
+            name = ""
+        elif name:
+            fields[name] = value.strip()
+    return fields
+
+
+def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> bytes:
+    """Return the UTF-8 text of a `response` record.
+
+    A body that is not chunked or compressed although its header says so is
+    taken as it is, as browsers and warcio do: crawlers often store the decoded
+    body under the original header.
+
+    Raises:
+      Rejected: it is no document; with the reason.
+    """
+    if not block.startswith(b"HTTP/"):
+        if "application/http" not in warc.get("content-type", ""):
+            return resource_text(warc, block)
+        raise Rejected(Reason.UNDECODABLE_PAYLOAD, "the block does not begin with an HTTP status")
+    response = _parse_response(block)
+    if not 200 <= response.status <= 299:
+        raise Rejected(Reason.NOT_SUCCESSFUL, f"HTTP status {response.status}")
+    declared = response.headers.get("content-type") or warc.get("warc-identified-payload-type", "")
+    media_type, charset = _parse_content_type(declared)
+    if media_type and media_type not in _HTML and media_type != _PLAIN:
+        raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type}")
+    body = response.body
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        body = _unchunk(body)
+    is_cut = "warc-truncated" in warc
+    for coding in reversed(response.headers.get("content-encoding", "").lower().split(",")):
+        body = _decode_content(body, coding.strip(), max_bytes, is_cut=is_cut)
+    return _text(body, media_type, charset)
+
+
+def resource_text(warc: Mapping[str, str], block: bytes) -> bytes:
+    """Return the UTF-8 text of a `resource` record; raises as `response_text`."""
+    media_type, charset = _parse_content_type(warc.get("content-type", ""))
+    return _text(block, media_type, charset)
+
+
+def conversion_text(warc: Mapping[str, str], block: bytes) -> bytes:
+    """Return the text of a `conversion` record: its bytes, unchecked, unless of another charset."""
+    _, charset = _parse_content_type(warc.get("content-type", ""))
+    encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    return block if encoding in (None, "utf-8") else _decode(block, encoding)
+
+
+def _text(body: bytes, media_type: str, charset: str) -> bytes:
+    if not media_type and _STARTS_LIKE_HTML.match(body):
+        media_type = "text/html"
+    if media_type == _PLAIN:
+        return _decode(body, _encoding(body, charset, from_html_meta=False))
+    if media_type not in _HTML:
+        raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type or 'none'}")
+    text = main_text(_decode(body, _encoding(body, charset, from_html_meta=True)).decode())
+    if text is None:
+        raise Rejected(Reason.NO_MAIN_TEXT, "no main text on the page")
+    return text.encode("utf-8", "replace")
+
+
+def _encoding(body: bytes, charset: str, *, from_html_meta: bool) -> str:
+    """A byte order mark, else the header, else the page's own word, else statistics."""
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "utf-8"
+    known = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    return known or detect_encoding(body, from_html_meta=from_html_meta) or "utf-8"
+
+
+def _decode(body: bytes, encoding: str | None) -> bytes:
+    text: str = bytes_to_str(body, encoding or "utf-8")
+    return text.removeprefix("\ufeff").encode("utf-8", "replace")
+
+
+def _parse_response(block: bytes) -> _Response:
+    end = _END_OF_HEADER.search(block)
+    head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
+    status_line, _, lines = head.partition(b"\n")
+    status = status_line.split(None, 2)[1:2]
+    if not status or not status[0].isdigit():
+        shown = status_line[:80].decode("ascii", "replace").strip()
+        raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"no HTTP status in {shown!r}")
+    return _Response(int(status[0][:9]), parse_fields(lines), body)
+
+
+def _parse_content_type(value: str) -> tuple[str, str]:
+    """The media type and the charset, lower-case, empty where not given."""
+    media_type, *parameters = value.lower().split(";")
+    for parameter in parameters:
+        name, _, charset = parameter.partition("=")
+        if name.strip() == "charset":
+            return media_type.strip(), charset.strip(" \t\"'")
+    return media_type.strip(), ""
+
+
+def _unchunk(body: bytes) -> bytes:
+    """The content of a chunked body; from where it is not chunked on, as it is."""
+    content: list[bytes] = []
+    at = 0
+    while size := _CHUNK_SIZE.match(body, at):
+        length = int(size[1], 16)
+        if not length:
+            return b"".join(content)
+        content.append(body[size.end() : size.end() + length])
+        at = size.end() + length
+        at += 2 if body.startswith(b"\r\n", at) else body.startswith(b"\n", at)
+    return b"".join([*content, body[at:]])
+
+
+def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
+    """Undo one content coding, to at most `max_bytes`."""
+    try:
+        if coding in ("gzip", "x-gzip"):
+            if not body.startswith(b"\x1f\x8b"):
+                return body
+            content, complete = _inflate(body, zlib.MAX_WBITS | 16, max_bytes)
+        elif coding == "deflate":
+            content, complete = _inflate_either(body, max_bytes)
+        elif coding == "br":
+            content, complete = BrotliReader(io.BytesIO(body)).read(max_bytes + 1), True
+        elif coding == "zstd":
+            reader = zstandard.ZstdDecompressor().stream_reader(body)
+            content, complete = reader.read(max_bytes + 1), True
+        elif coding in ("", "identity"):
+            return body
+        else:
+            raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"unknown Content-Encoding: {coding}")
+    except (zlib.error, zstandard.ZstdError, OSError) as error:
+        raise Rejected(
+            Reason.UNDECODABLE_PAYLOAD, f"Content-Encoding is {coding}, the body is not: {error}"
+        ) from error
+    if len(content) > max_bytes:
+        raise Rejected(
+            Reason.OVERSIZED_RECORD, f"the body decodes to more than the {max_bytes} bytes allowed"
+        )
+    if not complete and not is_cut:
+        raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"the {coding} body ends before its end")
+    return content
+
+
+def _inflate(body: bytes, window_bits: int, max_bytes: int) -> tuple[bytes, bool]:
+    decoder = zlib.decompressobj(window_bits)
+    content = decoder.decompress(body, max_bytes + 1)
+    return content, decoder.eof
+
+
+def _inflate_either(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """`deflate` means the zlib format; many servers send it without the header."""
+    try:
+        return _inflate(body, zlib.MAX_WBITS, max_bytes)
+    except zlib.error:
+        return _inflate(body, -zlib.MAX_WBITS, max_bytes)

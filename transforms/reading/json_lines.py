@@ -1,0 +1,131 @@
+"""JSON lines: a stream of pieces -> blocks of whole lines -> RecordBatches.
+
+A record is a line that is not blank. Damage costs the line it falls into: what
+stands before and behind the gap is kept where it is a whole object by itself.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from transforms.documents import Reason, RecordBatch
+from transforms.reading.batching import BatchBuilder
+from transforms.reading.formats import ReadSettings
+from transforms.reading.json_documents import LineParser, excerpt_bytes, oversized
+from transforms.reading.json_verdict import LineFault, is_object
+from transforms.reading.members import Damage
+
+
+def read_json_lines(
+    pieces: Iterable[bytes | Damage], settings: ReadSettings
+) -> Iterator[RecordBatch]:
+    """Yield the lines of a stream, a batch for about each `settings.batch_bytes` of JSON.
+
+    What a line becomes does not depend on how the stream is cut into pieces
+    or batches. Memory: a few blocks, or the longest line allowed.
+    """
+    reader = _JsonLines(settings)
+    for piece in pieces:
+        if isinstance(piece, Damage):
+            yield from reader.damage(piece)
+        else:
+            yield from reader.feed(piece)
+    yield from reader.finish()
+
+
+class _JsonLines:
+    """The lines that are not yet parsed, and where they stand in the stream."""
+
+    def __init__(self, settings: ReadSettings) -> None:
+        self._settings = settings
+        self._parser = LineParser(settings)
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
+        self._whole_bytes = 0  # of the pending ones: up to and with the last newline
+        self._offset = 0  # of the pending bytes in the stream
+        self._records = 0
+        self._skipped: bytes | None = None  # the beginning of an oversized line
+        self._skipped_bytes = 0
+        self._behind_gap = False
+
+    def feed(self, piece: bytes) -> Iterator[RecordBatch]:
+        if self._skipped is not None:
+            newline = piece.find(b"\n") + 1
+            self._skipped_bytes += newline - 1 if newline else len(piece)
+            if not newline:
+                return
+            yield from self._end_oversized(1)
+            piece = piece[newline:]
+        newline = piece.rfind(b"\n") + 1
+        if newline:
+            self._whole_bytes = self._pending_bytes + newline
+        self._pending.append(piece)
+        self._pending_bytes += len(piece)
+        if self._pending_bytes >= self._settings.batch_bytes:
+            yield from self._parse_whole()
+        if not self._whole_bytes and self._pending_bytes > self._settings.max_record_bytes:
+            self._begin_oversized()
+
+    def damage(self, damage: Damage) -> Iterator[RecordBatch]:
+        """Account for a break in the stream as one record."""
+        yield from self.feed(damage.suspect)
+        yield from self._parse_whole()
+        rest = b""
+        if damage.loses_bytes:
+            rest = b"".join(self._pending)
+            if self._skipped is not None or is_object(rest):
+                yield from self.finish()
+                rest = b""
+            self._pending, self._pending_bytes = [], 0
+            self._behind_gap = True
+        detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
+        reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
+        yield from self._reject(LineFault(reason, detail), rest)
+        self._offset += len(rest)
+
+    def finish(self) -> Iterator[RecordBatch]:
+        """The stream ends here, or its bytes do not go on."""
+        if self._skipped is not None:
+            yield from self._end_oversized(0)
+        self._whole_bytes = self._pending_bytes
+        yield from self._parse_whole()
+
+    def _parse_whole(self) -> Iterator[RecordBatch]:
+        """Parse the pending lines that are whole; keep the rest pending."""
+        size, self._whole_bytes = self._whole_bytes, 0
+        if not size:
+            return
+        joined = b"".join(self._pending)
+        block, rest = joined[:size], joined[size:]
+        self._pending, self._pending_bytes = [rest], len(rest)
+        offset, self._offset = self._offset, self._offset + size
+        if self._behind_gap:
+            # The gap may have taken the beginning of this line: then its end belongs to the gap.
+            self._behind_gap = False
+            first = block.partition(b"\n")[0]
+            if not is_object(first):
+                block = block[len(first) + 1 :]
+                offset += len(first) + 1
+        batch = self._parser.parse(block, offset, self._records)
+        self._records += batch.records
+        if batch.records:
+            yield batch
+
+    def _begin_oversized(self) -> None:
+        line = b"".join(self._pending)
+        self._skipped = line[: excerpt_bytes(self._settings)]
+        self._skipped_bytes = len(line)
+        self._pending, self._pending_bytes = [], 0
+
+    def _end_oversized(self, newline_bytes: int) -> Iterator[RecordBatch]:
+        """Reject the line that was skipped, unless it is the end of what a gap began."""
+        assert self._skipped is not None
+        if not self._behind_gap:
+            yield from self._reject(oversized(self._skipped_bytes, self._settings), self._skipped)
+        self._behind_gap = False
+        self._offset += self._skipped_bytes + newline_bytes
+        self._skipped = None
+
+    def _reject(self, fault: LineFault, excerpt: bytes) -> Iterator[RecordBatch]:
+        builder = BatchBuilder(1, self._records)
+        builder.reject(builder.count(), self._offset, fault.reason, fault.detail, excerpt)
+        self._records += 1
+        yield from builder.rest()

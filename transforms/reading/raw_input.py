@@ -1,0 +1,130 @@
+"""The raw bytes of one input: read once in order, counted, hashed, with a bounded look back."""
+
+import hashlib
+from collections.abc import Callable
+from types import TracebackType
+from typing import BinaryIO
+
+READ_BYTES = 2 << 20
+LOOK_BACK_BYTES = 256 << 10
+
+
+class RawInput:
+    """A window that moves over a file.
+
+        |...look back...|<-- position -- unread, buffered ->|... still in the file
+
+    Every byte of the file passes through `size` and `sha256` exactly once, in
+    order, however the window is moved. Memory: READ_BYTES + LOOK_BACK_BYTES,
+    or what `ensure` asks for if that is more.
+    """
+
+    def __init__(self, opener: Callable[[], BinaryIO], start: int = 0) -> None:
+        """Open the file. With a `start`, its bytes before that are not read (nor hashed)."""
+        self._opener = opener
+        self._handle = opener()
+        if start:
+            self._handle.seek(start)
+        self._buffer = b""
+        self._cursor = 0  # of the next unread byte, in the buffer
+        self._buffer_start = start  # of the buffer, in the file
+        self._ended = False
+        self._hash = hashlib.sha256()
+        self.size = start
+
+    def __enter__(self) -> "RawInput":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._handle.close()
+
+    @property
+    def position(self) -> int:
+        """Offset in the file of the next unread byte."""
+        return self._buffer_start + self._cursor
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of what was read so far."""
+        return self._hash.hexdigest()
+
+    def reopen(self, start: int) -> "RawInput":
+        """A second, independent pass over the same file from `start` on."""
+        return RawInput(self._opener, start)
+
+    def ensure(self, count: int) -> bool:
+        """Buffer `count` unread bytes; False when the file has fewer (all are buffered then)."""
+        while len(self._buffer) - self._cursor < count and not self._ended:
+            chunk = self._handle.read(max(READ_BYTES, count - len(self._buffer) + self._cursor))
+            if not chunk:
+                self._ended = True
+                break
+            self._hash.update(chunk)
+            self.size += len(chunk)
+            drop = max(0, self._cursor - LOOK_BACK_BYTES)
+            self._buffer = self._buffer[drop:] + chunk
+            self._buffer_start += drop
+            self._cursor -= drop
+        return len(self._buffer) - self._cursor >= count
+
+    def window(self, limit: int) -> memoryview:
+        """The unread, buffered bytes, at most `limit` of them; does not move."""
+        return memoryview(self._buffer)[self._cursor : self._cursor + limit]
+
+    def peek(self, count: int) -> bytes:
+        """The next `count` bytes, or what is left of the file; does not move."""
+        self.ensure(count)
+        return self._buffer[self._cursor : self._cursor + count]
+
+    def advance(self, count: int) -> None:
+        """Move over `count` buffered bytes."""
+        self._cursor += count
+
+    def rewind(self, position: int) -> None:
+        """Move back to `position` in the file, or as near as the look back reaches."""
+        self._cursor = max(0, position - self._buffer_start)
+
+    def skip(self, count: int) -> bool:
+        """Move over `count` bytes, buffered or not; False when the file has fewer."""
+        while count:
+            if not self.ensure(1):
+                return False
+            step = min(count, len(self._buffer) - self._cursor)
+            self._cursor += step
+            count -= step
+        return True
+
+    def skip_zeros(self) -> None:
+        """Move over zero bytes."""
+        while self.ensure(1):
+            unread = self._buffer[self._cursor : self._cursor + 4096]
+            zeros = len(unread) - len(unread.lstrip(b"\0"))
+            self._cursor += zeros
+            if zeros < len(unread):
+                return
+
+    def find(self, pattern: bytes) -> bool:
+        """Move to the next occurrence of `pattern`, or to the end; True when there is one."""
+        while True:
+            at = self._buffer.find(pattern, self._cursor)
+            if at >= 0:
+                self._cursor = at
+                return True
+            # The pattern may straddle the end of the buffer.
+            self._cursor = max(self._cursor, len(self._buffer) - len(pattern) + 1)
+            if not self.ensure(len(self._buffer) - self._cursor + 1):
+                self._cursor = len(self._buffer)
+                return False
+
+    def drain(self) -> None:
+        """Read to the end, so that `size` and `sha256` are those of the whole file."""
+        while self.ensure(1):
+            self._cursor = len(self._buffer)

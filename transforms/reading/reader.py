@@ -1,0 +1,109 @@
+"""Opening an input: format, codec and record reader put together."""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from types import TracebackType
+from typing import BinaryIO
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from transforms.documents import RecordBatch
+from transforms.reading.byte_stream import decompress
+from transforms.reading.formats import InputFormat, ReadSettings, detect_format
+from transforms.reading.json_lines import read_json_lines
+from transforms.reading.parquet import read_parquet
+from transforms.reading.plain_text import read_plain_text
+from transforms.reading.raw_input import RawInput
+from transforms.reading.web_archive import read_web_archive
+
+
+class Reader:
+    """Iterates over the RecordBatches of one input; also a context manager.
+
+    After the last batch these tell about the whole input (before, about what
+    was read so far):
+
+    records: records counted.
+    input_bytes: size of the raw file.
+    input_sha256: hex digest of the raw file.
+    """
+
+    def __init__(self, path: str, settings: ReadSettings) -> None:
+        self.path = path
+        self.input_format = settings.input_format or detect_format(path)
+        self.records = 0
+        self.input_bytes = 0
+        self.input_sha256 = hashlib.sha256().hexdigest()
+        self._settings = settings
+        self._batches = self._read()
+
+    def __enter__(self) -> "Reader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the rest of the input is not read."""
+        self._batches.close()
+
+    def __iter__(self) -> "Reader":
+        return self
+
+    def __next__(self) -> RecordBatch:
+        batch = next(self._batches)
+        self.records += batch.records
+        return batch
+
+    def _read(self) -> Generator[RecordBatch, None, None]:
+        with RawInput(self._open) as raw:
+            if self.input_format is InputFormat.PARQUET:
+                # Parquet is read from its end; a pass of its own counts and hashes it.
+                with self._open() as handle:
+                    yield from read_parquet(handle, self._settings, self.path)
+                raw.drain()
+            else:
+                for batch in self._records_of(raw):
+                    self._note(raw)
+                    yield batch
+            self._note(raw)
+
+    def _records_of(self, raw: RawInput) -> Iterator[RecordBatch]:
+        pieces = decompress(raw, self.path)
+        if self.input_format is InputFormat.JSONL:
+            return read_json_lines(pieces, self._settings)
+        if self.input_format is InputFormat.TEXT:
+            return read_plain_text(pieces, self._settings, self.path)
+        return read_web_archive(pieces, self._settings, self.input_format)
+
+    def _open(self) -> BinaryIO:
+        # Beam's own decompression accepts truncated files; the bytes are decoded here.
+        handle: BinaryIO = FileSystems.open(
+            self.path, compression_type=CompressionTypes.UNCOMPRESSED
+        )
+        return handle
+
+    def _note(self, raw: RawInput) -> None:
+        self.input_bytes = raw.size
+        self.input_sha256 = raw.sha256
+
+
+def open_reader(path: str, settings: ReadSettings) -> Reader:
+    """Open an input of any format, on any filesystem Beam knows.
+
+        with open_reader("gs://bucket/part-0.jsonl.zst", ReadSettings()) as reader:
+            for batch in reader:
+                ...
+
+    Raises, at once or from the first batch on:
+      ConfigurationError: the name or the columns do not fit the settings.
+      OSError: the file can not be opened or read. What is wrong inside the
+        file is no exception but a reject with its reason.
+    """
+    return Reader(path, settings)
