@@ -47,7 +47,8 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
-	$(BIN)/stubtest tokenizer._native
+	$(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
+		--ignore-unused-allowlist tokenizer._native
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python bench/whole_job.py

@@ -33,9 +33,9 @@ EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 def build(config: BuildConfig, *, verbose: bool = False, report: TextIO = sys.stdout) -> int:
     """Runs a build to its end and returns the exit code: 0 complete, 3 too many rejects.
 
-    Prints the books to `report`. Raises ConfigurationError before anything is started,
-    MismatchError when the output belongs to another build, another TokenmillError when the job
-    fails; then running it again resumes.
+    Prints the books to `report`. Raises ConfigurationError before anything is started, also when
+    the output belongs to another build; another TokenmillError or OSError when the job fails:
+    running it again resumes.
     """
     started = time.time()
     if not config.beam_flags:

@@ -53,6 +53,9 @@ def read_manifest(directory: str) -> dict[str, Any]:
             raise ValueError(f"it has no {missing[0]!r}")
         if missing := [key for key in _SETTINGS if key not in manifest["settings"]]:
             raise ValueError(f"its settings have no {missing[0]!r}")
+        for entry in (*manifest["inputs"], *manifest["shards"]):
+            if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+                raise ValueError(f"an entry without a path: {entry}")
     except (ValueError, TypeError) as error:
         raise MismatchError(f"{path}: not a manifest of {FORMAT}: {error}") from error
     return manifest

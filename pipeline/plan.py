@@ -11,7 +11,6 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.config import BuildConfig
 from tokenizer import ConfigurationError
-from tokenizer.errors import MismatchError
 from transforms.reading import detect_format
 from transforms.receipt import Receipt
 from transforms.settings import WorkUnit, fingerprint_of
@@ -44,8 +43,8 @@ class Plan:
 def make_plan(config: BuildConfig) -> Plan:
     """Lists the inputs and looks at what the output already holds. Starts nothing.
 
-    Raises ConfigurationError when a pattern matches nothing, an input's format is unknown or two
-    inputs share a name; MismatchError when the output was made with other settings or inputs.
+    Raises ConfigurationError when a pattern matches nothing, an input's format is unknown, or the
+    output was made with other settings or inputs; MismatchError when a receipt there is broken.
     """
     root = config.input_root or common_root(config.inputs)
     files = _list_inputs(config.inputs)
@@ -153,10 +152,10 @@ def _committed(
 ) -> dict[str, Receipt]:
     for name, receipt in receipts.items():
         if receipt.fingerprint != fingerprint:
-            raise MismatchError(_explain(output, name, receipt.settings, settings))
+            raise ConfigurationError(_explain(output, name, receipt.settings, settings))
     sizes = {unit.name: unit.size_bytes for unit in units}
     if strangers := sorted(set(receipts) - set(sizes)):
-        raise MismatchError(
+        raise ConfigurationError(
             f"{output} holds {len(strangers)} units that are not among the inputs, such as "
             f"{strangers[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one with --input-root; to start over, say --overwrite"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
@@ -257,8 +258,12 @@ def test_a_build_without_a_manifest_says_so(output: Path) -> None:
         verify(str(output))
 
 
-def test_a_manifest_of_another_format_is_refused(output: Path) -> None:
-    (output / "manifest.json").write_text('{"format": "tokenmill/0"}')
+@pytest.mark.parametrize(
+    "change", [{"format": "tokenmill/0"}, {"inputs": 3}, {"shards": [1]}, {"settings": {}}]
+)
+def test_what_is_no_manifest_of_our_format_is_refused(output: Path, change: dict[str, Any]) -> None:
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    (output / "manifest.json").write_text(json.dumps({**manifest, **change}))
     with pytest.raises(MismatchError, match="not a manifest of tokenmill/1"):
         verify(str(output))
 
