@@ -9,6 +9,7 @@ from setuptools import setup
 NATIVE = Path("tokenizer/native")
 
 setup(
+    py_modules=["tokenmill"],
     packages=[
         "pipeline",
         "tokenizer",

@@ -14,8 +14,6 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from pipeline.packages import foreign_package
-
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
 
@@ -24,9 +22,6 @@ _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code; sys.argv where no arguments are given."""
-    if message := foreign_package():
-        print(f"tokenmill: {message}", file=sys.stderr)
-        return _EXIT_USAGE
     # NumPy's BLAS would start a spinning thread a core, in each worker; nothing here multiplies.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tokenizer.errors import ConfigurationError, TokenmillError

@@ -43,7 +43,8 @@ def wet(name: str, count: int) -> bytes:
         body = text.encode()
         head = (
             f"WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Record-ID: <urn:uuid:{name}-{i}>\r\n"
-            f"WARC-Target-URI: {uri}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"WARC-Target-URI: {uri}\r\nContent-Type: text/plain\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         members.append(gzip.compress(head.encode() + body + b"\r\n\r\n", mtime=0))
     return b"".join(members)

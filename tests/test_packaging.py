@@ -21,7 +21,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILT_FROM = (
     *("pipeline", "tokenizer", "transforms"),
-    *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md"),
+    *("pyproject.toml", "setup.py", "tokenmill.py", "MANIFEST.in", "README.md", "CHANGELOG.md"),
 )
 VOCABULARIES = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 
@@ -147,7 +147,7 @@ def test_its_command_runs_the_main_job(python: Path, tmp_path: Path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
-@pytest.mark.parametrize("package", ["tokenizer", "transforms"])
+@pytest.mark.parametrize("package", ["pipeline", "tokenizer", "transforms"])
 def test_another_package_of_the_same_name_is_reported_at_once(
     python: Path, tmp_path: Path, package: str
 ) -> None:

@@ -1,0 +1,79 @@
+"""The peer's best case: gigatoken in a bare script, no checks, no books, no resume.
+
+usage: bare_gigatoken.py GLOB OUT NAME.tiktoken [PROCESSES]
+
+Every input (.jsonl.zst or .jsonl.gz) becomes OUT/<input>.npy: its documents' ids, uint32, the
+end-of-text id behind each. Stands alone on purpose: it is what a user would write.
+"""
+
+import glob
+import os
+import sys
+from multiprocessing import get_context
+from typing import Any
+
+_BATCH_DOCUMENTS = 512
+
+
+def read_texts(path: str) -> list[str]:
+    """The `text` of every line."""
+    import msgspec
+    import zstandard
+    from isal import igzip
+
+    class Line(msgspec.Struct):
+        text: str
+
+    with open(path, "rb") as file:
+        if path.endswith(".zst"):
+            content = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+            lines = content.read()
+        else:
+            lines = igzip.decompress(file.read())
+    return [line.text for line in msgspec.json.Decoder(Line).decode_lines(lines)]
+
+
+def load(vocabulary: str) -> tuple[Any, int]:
+    """The tokenizer and its end-of-text id."""
+    from gigatoken import Tokenizer
+
+    tokenizer = Tokenizer.from_tiktoken(vocabulary)
+    return tokenizer, int(tokenizer.encode("<|endoftext|>")[0])
+
+
+_loaded: tuple[Any, int]
+
+
+def _start(vocabulary: str) -> None:
+    global _loaded
+    _loaded = load(vocabulary)
+
+
+def _tokenize(job: tuple[str, str]) -> int:
+    import awkward as ak
+    import numpy as np
+
+    path, output = job
+    tokenizer, end_of_text = _loaded
+    texts = read_texts(path)
+    parts = [np.zeros(0, np.uint32)]
+    for first in range(0, len(texts), _BATCH_DOCUMENTS):
+        batch = tokenizer.encode_batch(texts[first : first + _BATCH_DOCUMENTS], parallel=False)
+        ends = np.cumsum(np.asarray(ak.num(batch)))
+        parts.append(np.insert(np.asarray(ak.flatten(batch)), ends, end_of_text))
+    tokens = np.concatenate(parts).astype(np.uint32, copy=False)
+    np.save(os.path.join(output, os.path.basename(path)), tokens)
+    return len(tokens)
+
+
+def main() -> None:
+    pattern, output, vocabulary = sys.argv[1:4]
+    processes = int(sys.argv[4]) if len(sys.argv) > 4 else 2
+    os.makedirs(output, exist_ok=True)
+    jobs = [(path, output) for path in sorted(glob.glob(pattern))]
+    with get_context("spawn").Pool(processes, _start, (vocabulary,)) as pool:
+        print(sum(pool.imap_unordered(_tokenize, jobs)), "tokens")
+
+
+if __name__ == "__main__":
+    main()

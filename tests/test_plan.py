@@ -1,0 +1,74 @@
+"""Naming units, the common root, and shares for workers."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.books import fault_share
+from pipeline.config import BuildConfig
+from pipeline.failures import known_error
+from pipeline.plan import common_root, make_plan
+from pipeline.workers import share_out
+from tokenizer import ConfigurationError
+from tokenizer.errors import BooksError
+from transforms.settings import WorkUnit
+
+
+@pytest.mark.parametrize(
+    ("patterns", "root"),
+    [
+        (["/data/web/*.gz"], "/data/web"),
+        (["/data/web/en-?.gz", "/data/web/de/x.gz"], "/data/web"),
+        (["/data/web/en/*.gz", "/data/code/*.gz"], "/data"),
+        (["/data/web/cc-[0-9]/x/*.gz"], "/data/web"),
+        (["/data/web/**/*.gz"], "/data/web"),
+        (["gs://bucket/web/*.gz", "gs://bucket/web/more/*"], "gs://bucket/web"),
+        (["/top.jsonl"], "/"),
+    ],
+)
+def test_the_common_root_is_the_deepest_folder_before_any_wild_card(
+    patterns: list[str], root: str
+) -> None:
+    assert common_root(patterns) == root
+
+
+def test_inputs_on_different_filesystems_need_a_root() -> None:
+    with pytest.raises(ConfigurationError, match="--input-root"):
+        common_root(["/data/a.gz", "gs://bucket/a.gz"])
+
+
+def test_units_are_named_by_their_path_below_the_root_once_each(tmp_path: Path) -> None:
+    for name in ("b/x.jsonl", "a/x.jsonl", "a/y.jsonl"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}\n")
+    inputs = (str(tmp_path / "*/x.jsonl"), str(tmp_path / "a/*"))
+    plan = make_plan(BuildConfig(inputs=inputs, output=str(tmp_path / "out")))
+    assert [unit.name for unit in plan.units] == ["a/x.jsonl", "a/y.jsonl", "b/x.jsonl"]
+    assert plan.pending == plan.units
+
+
+def test_shares_are_about_equal_and_hold_every_unit_once() -> None:
+    units = [WorkUnit(f"u{i}", f"/u{i}", size) for i, size in enumerate([90, 1, 30, 30, 29, 0])]
+    shares = share_out(units, 2)
+    assert sorted(unit.name for share in shares for unit in share) == [f"u{i}" for i in range(6)]
+    assert sorted(sum(unit.size_bytes for unit in share) for share in shares) == [89, 91]
+    assert len(share_out(units, 100)) == 6
+    assert share_out([], 4) == []
+
+
+def test_records_that_are_no_documents_by_kind_do_not_count_as_faults() -> None:
+    assert fault_share(100, {"not-a-document": 50, "invalid-json": 1}) == 1 / 50
+    assert fault_share(10, {"not-a-document": 10}) == 0
+    assert fault_share(0, {}) == 0
+
+
+def test_our_own_errors_are_found_in_a_runners_report() -> None:
+    report = (
+        "Traceback (most recent call last):\n  File ...\n"
+        "tokenizer.errors.BooksError: x: 3 records [while running 'Tokenize/TokenizeUnit-7']\n"
+    )
+    error = known_error(report)
+    assert type(error) is BooksError
+    assert str(error) == "x: 3 records"
+    assert known_error("ValueError: something else") is None
