@@ -13,6 +13,11 @@ from multiprocessing import get_context
 from typing import Any
 
 _BATCH_DOCUMENTS = 512
+_END_OF_TEXT = {
+    "r50k_base.tiktoken": 50256,
+    "cl100k_base.tiktoken": 100257,
+    "o200k_base.tiktoken": 199999,
+}
 
 
 def read_texts(path: str) -> list[str]:
@@ -26,27 +31,28 @@ def read_texts(path: str) -> list[str]:
 
     with open(path, "rb") as file:
         if path.endswith(".zst"):
-            content = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-            lines = content.read()
+            decompressor = zstandard.ZstdDecompressor()
+            lines = decompressor.stream_reader(file, read_across_frames=True).read()
         else:
             lines = igzip.decompress(file.read())
     return [line.text for line in msgspec.json.Decoder(Line).decode_lines(lines)]
 
 
-def load(vocabulary: str) -> tuple[Any, int]:
-    """The tokenizer and its end-of-text id."""
+def load(vocabulary: str) -> Any:
+    """The tokenizer; special-token text is plain text, or a document could forge its end."""
     from gigatoken import Tokenizer
 
-    tokenizer = Tokenizer.from_tiktoken(vocabulary)
-    return tokenizer, int(tokenizer.encode("<|endoftext|>")[0])
+    return Tokenizer.from_tiktoken(vocabulary, special_tokens={})
 
 
-_loaded: tuple[Any, int]
+_tokenizer: Any = None
+_end_of_text = 0
 
 
 def _start(vocabulary: str) -> None:
-    global _loaded
-    _loaded = load(vocabulary)
+    global _tokenizer, _end_of_text
+    _tokenizer = load(vocabulary)
+    _end_of_text = _END_OF_TEXT[os.path.basename(vocabulary)]
 
 
 def _tokenize(job: tuple[str, str]) -> int:
@@ -54,13 +60,12 @@ def _tokenize(job: tuple[str, str]) -> int:
     import numpy as np
 
     path, output = job
-    tokenizer, end_of_text = _loaded
     texts = read_texts(path)
     parts = [np.zeros(0, np.uint32)]
     for first in range(0, len(texts), _BATCH_DOCUMENTS):
-        batch = tokenizer.encode_batch(texts[first : first + _BATCH_DOCUMENTS], parallel=False)
+        batch = _tokenizer.encode_batch(texts[first : first + _BATCH_DOCUMENTS], parallel=False)
         ends = np.cumsum(np.asarray(ak.num(batch)))
-        parts.append(np.insert(np.asarray(ak.flatten(batch)), ends, end_of_text))
+        parts.append(np.insert(np.asarray(ak.flatten(batch)), ends, _end_of_text))
     tokens = np.concatenate(parts).astype(np.uint32, copy=False)
     np.save(os.path.join(output, os.path.basename(path)), tokens)
     return len(tokens)

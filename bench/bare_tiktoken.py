@@ -24,9 +24,13 @@ def read_texts(path: str) -> list[str]:
 
     import zstandard
 
-    opened = zstandard.open(path, "rb") if path.endswith(".zst") else gzip.open(path)
-    with opened as file:
-        return [json.loads(line)["text"] for line in file.read().splitlines()]
+    with open(path, "rb") as file:
+        if path.endswith(".zst"):
+            decompressor = zstandard.ZstdDecompressor()
+            lines = decompressor.stream_reader(file, read_across_frames=True).read()
+        else:
+            lines = gzip.decompress(file.read())
+    return [json.loads(line)["text"] for line in lines.splitlines()]
 
 
 def load(vocabulary: str) -> Any:
@@ -59,8 +63,8 @@ def _tokenize(job: tuple[str, str]) -> int:
     parts = [np.zeros(0, np.uint32)]
     for first in range(0, len(texts), _BATCH_DOCUMENTS):
         batch = texts[first : first + _BATCH_DOCUMENTS]
-        for ids in _encoding.encode_ordinary_batch(batch, num_threads=1):
-            parts.append(np.array([*ids, _encoding.eot_token], np.uint32))
+        encoded = _encoding.encode_ordinary_batch(batch, num_threads=1)
+        parts += [np.array([*ids, _encoding.eot_token], np.uint32) for ids in encoded]
     tokens = np.concatenate(parts)
     np.save(os.path.join(output, os.path.basename(path)), tokens)
     return len(tokens)

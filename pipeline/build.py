@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -26,6 +27,8 @@ from transforms.writing.staged_file import TEMPORARY_SUFFIX, is_local, write_who
 
 MANIFEST = "manifest.json"
 _OUTPUT_FOLDERS = ("tokens", "documents", "rejects", "receipts")
+
+_TICK_SECONDS = 0.5
 
 EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 
@@ -84,19 +87,23 @@ def _run_on_beam(units: Sequence[WorkUnit], config: BuildConfig, progress: Build
             | "Tokenize" >> TokenizeShards(config.output, config.settings)
         )
         result = pipeline.run()
-        while result.state not in _ENDED:
-            result.wait_until_finish(duration=500)
-            progress.update()
+        # One thread waits, once: PortableRunner can not be asked twice with a time-out.
+        with ThreadPoolExecutor(1) as waiter:
+            state = waiter.submit(result.wait_until_finish)
+            try:
+                while not wait([state], timeout=_TICK_SECONDS).done:
+                    progress.update()
+            except KeyboardInterrupt:
+                result.cancel()
+                raise
+            ended = state.result()
     except RuntimeError as error:
         raise known_error(str(error)) or error from None
-    if result.state != "DONE":
+    if ended != "DONE":
         raise TokenmillError(
-            f"the Beam job ended as {result.state}: see the runner's log. "
+            f"the Beam job ended as {ended}: see the runner's log. "
             "What it had committed is kept; run the same command again to do the rest"
         )
-
-
-_ENDED = ("DONE", "FAILED", "CANCELLED", "UPDATED", "DRAINED")
 
 
 def _collect(config: BuildConfig, plan: Plan) -> list[Receipt]:
