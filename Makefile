@@ -51,7 +51,8 @@ check: $(VENV)/installed-test
 		--ignore-unused-allowlist tokenizer._native
 
 bench: $(VENV)/installed-bench
-	$(BIN)/python bench/whole_job.py
+	$(BIN)/python -m bench.whole_job
+	$(BIN)/python -m bench.engine
 
 # The environment goes too: without the built extension its editable installation is broken.
 clean:

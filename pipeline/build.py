@@ -4,13 +4,11 @@ import datetime
 import json
 import os
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from importlib import metadata
-from pathlib import Path
 from typing import Any, TextIO
 
 from apache_beam.io.filesystems import FileSystems
@@ -18,15 +16,20 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import books, workers
 from pipeline.config import BuildConfig
 from pipeline.failures import known_error
-from pipeline.plan import Plan, make_plan, read_receipts
+from pipeline.output import (
+    MANIFEST,
+    delete_files,
+    files_of,
+    list_files,
+    read_receipts,
+    receipt_path,
+)
+from pipeline.plan import Plan, make_plan
 from pipeline.progress import BuildProgress
 from tokenizer.errors import MismatchError, TokenmillError
 from transforms.receipt import Receipt
 from transforms.settings import WorkUnit
-from transforms.writing.staged_file import TEMPORARY_SUFFIX, is_local, write_whole
-
-MANIFEST = "manifest.json"
-_OUTPUT_FOLDERS = ("tokens", "documents", "rejects", "receipts")
+from transforms.writing.staged_file import is_local, write_whole
 
 _TICK_SECONDS = 0.5
 
@@ -41,14 +44,9 @@ def build(config: BuildConfig, *, verbose: bool = False, report: TextIO = sys.st
     running it again resumes.
     """
     started = time.time()
-    if not config.beam_flags:
-        workers.warm_up()
     plan = make_plan(config)
-    if config.overwrite:
-        _remove_output(config.output)
+    _clear(config, plan)
     pending = plan.pending
-    if pending:
-        _remove_manifest(config.output)
     if plan.done:
         print(f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr)
     if pending:
@@ -119,7 +117,7 @@ def _collect(config: BuildConfig, plan: Plan) -> list[Receipt]:
 def _conclude(config: BuildConfig, plan: Plan, receipts: Sequence[Receipt], report: TextIO) -> int:
     totals = books.total(receipts)
     share = books.fault_share(totals.records, totals.rejects)
-    _sweep(config.output)
+    _sweep(config.output, receipts)
     if share > config.max_rejects:
         _remove_manifest(config.output)
         print(
@@ -160,7 +158,8 @@ def _write_run(
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {
-            name: metadata.version(name) for name in ("tokenmill", "apache-beam", "pyarrow")
+            name: metadata.version(name)
+            for name in ("tokenmill", "apache-beam", "pyarrow", "resiliparse")
         },
     }
     name = now.strftime("%Y%m%dT%H%M%S.%fZ")
@@ -170,28 +169,22 @@ def _write_run(
 
 def _remove_manifest(output: str) -> None:
     """A manifest stands for a complete build: it goes before anything changes."""
-    path = f"{output.rstrip('/')}/{MANIFEST}"
-    if FileSystems.exists(path):
-        FileSystems.delete([path])
+    if FileSystems.exists(f"{output.rstrip('/')}/{MANIFEST}"):
+        delete_files(output, [MANIFEST])
 
 
-def _remove_output(output: str) -> None:
-    """Removes what builds write below `output`, the manifest first, and nothing else."""
-    _remove_manifest(output)
-    for folder in _OUTPUT_FOLDERS:
-        path = f"{output.rstrip('/')}/{folder}"
-        if is_local(path):
-            shutil.rmtree(path, ignore_errors=True)
-        elif found := FileSystems.match([path + "/**"])[0].metadata_list:
-            FileSystems.delete([file.path for file in found])
+def _clear(config: BuildConfig, plan: Plan) -> None:
+    """Removes what this run makes untrue, before it starts: the manifest first, then receipts."""
+    if plan.pending or config.overwrite:
+        _remove_manifest(config.output)
+    if config.overwrite:
+        delete_files(config.output, list_files(config.output))
+    else:
+        delete_files(config.output, map(receipt_path, plan.stale))
 
 
-def _sweep(output: str) -> None:
-    """Removes what killed attempts left behind."""
-    for folder in _OUTPUT_FOLDERS:
-        path = f"{output.rstrip('/')}/{folder}"
-        if is_local(path):
-            for left in Path(path).rglob(f"*{TEMPORARY_SUFFIX}"):
-                left.unlink(missing_ok=True)
-        elif found := FileSystems.match([f"{path}/**{TEMPORARY_SUFFIX}"])[0].metadata_list:
-            FileSystems.delete([file.path for file in found])
+def _sweep(output: str, receipts: Sequence[Receipt]) -> None:
+    """Removes what no receipt stands for: left by killed attempts, or by an input that changed."""
+    known = {path for receipt in receipts for path in files_of(receipt)}
+    known.update(receipt_path(receipt.input.path) for receipt in receipts)
+    delete_files(output, sorted(list_files(output).keys() - known))

@@ -9,7 +9,6 @@ Imports at the top are light: Beam takes a second, and usage errors should not w
 import argparse
 import json
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -22,8 +21,6 @@ _EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code; sys.argv where no arguments are given."""
-    # NumPy's BLAS would start a spinning thread a core, in each worker; nothing here multiplies.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from tokenizer.errors import ConfigurationError, TokenmillError
 
     parser = _parser()
@@ -59,7 +56,7 @@ def _names_runner(flags: Sequence[str]) -> bool:
 
 
 def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.workers import warm_up
+    from pipeline.fork_server import warm_up
 
     if not beam_flags:
         warm_up()

@@ -46,8 +46,11 @@ class BuildConfig:
     @property
     def worker_count(self) -> int:
         """Local worker processes: as asked, or one for each core this process may use."""
-        if self.workers is not None:
-            return self.workers
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return available_cores() if self.workers is None else self.workers
+
+
+def available_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
 from tokenizer.errors import MismatchError
-from transforms.receipt import ShardEntry
+from transforms.receipt import Receipt, ShardEntry
 from transforms.settings import FORMAT
 from transforms.writing.staged_file import is_local, read_whole
 
@@ -85,21 +85,51 @@ def tokenizer_of(manifest: dict[str, Any], given: Tokenizer | None) -> Tokenizer
     return tokenizer
 
 
-def list_files(directory: str) -> set[str]:
-    """Every file below the folders a build writes, relative to `directory`."""
+def list_files(directory: str) -> dict[str, int]:
+    """Every file below the folders a build writes: path relative to `directory`, and bytes."""
     base = directory.rstrip("/") + "/"
-    found = []
+    found: dict[str, int] = {}
     for folder in FOLDERS:
         if is_local(base):
-            found += [
-                os.path.join(place, name).replace(os.sep, "/")
-                for place, _, names in os.walk(base + folder)
-                for name in names
-            ]
+            for place, _, names in os.walk(base + folder):
+                for name in names:
+                    path = os.path.join(place, name)
+                    found[path.replace(os.sep, "/")] = os.path.getsize(path)
         else:
             match = FileSystems.match([f"{base}{folder}/**"])[0]
-            found += [file.path for file in match.metadata_list]
-    return {path.removeprefix(base) for path in found}
+            found.update((file.path, file.size_in_bytes) for file in match.metadata_list)
+    return {path.removeprefix(base): size for path, size in found.items()}
+
+
+def read_receipts(directory: str) -> dict[str, Receipt]:
+    """Every receipt of a build, by unit name. Raises MismatchError for a broken one."""
+    receipts = {}
+    for name in list_files(directory):
+        if name.startswith("receipts/") and name.endswith(".json"):
+            path = f"{directory.rstrip('/')}/{name}"
+            receipt = Receipt.from_json(read_whole(path), path)
+            receipts[receipt.input.path] = receipt
+    return receipts
+
+
+def receipt_path(unit: str) -> str:
+    """Where a unit's receipt is, relative to the build's folder."""
+    return f"receipts/{unit}.json"
+
+
+def files_of(receipt: Receipt) -> dict[str, int]:
+    """The files a receipt stands for, itself not among them: path and bytes."""
+    files = {shard.path: shard.bytes for shard in receipt.shards}
+    for index in (receipt.documents, receipt.rejects):
+        if index is not None:
+            files[index.path] = index.bytes
+    return files
+
+
+def delete_files(directory: str, paths: Iterable[str]) -> None:
+    """Deletes files of a build, named relative to its folder."""
+    if found := [f"{directory.rstrip('/')}/{path}" for path in paths]:
+        FileSystems.delete(found)
 
 
 @contextmanager

@@ -10,11 +10,12 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.config import BuildConfig
+from pipeline.output import files_of, list_files, read_receipts
 from tokenizer import ConfigurationError
 from transforms.reading import detect_format
 from transforms.receipt import Receipt
 from transforms.settings import WorkUnit, fingerprint_of
-from transforms.writing.staged_file import is_local, read_whole
+from transforms.writing.staged_file import is_local
 
 _WILDCARDS = "*?["
 
@@ -23,13 +24,16 @@ _WILDCARDS = "*?["
 class Plan:
     """A build's work, in the order of unit names.
 
-    units: all of it. done: receipts of the units that need no work, by name.
+    units: all of it. done: receipts of the units that need no work, by name: made with the same
+      settings, from an input of the same size, and with all their files in place.
+    stale: names of the units that have a receipt and need work all the same.
     settings: TokenizeSettings.described; fingerprint: over it.
     input_root: what unit names are relative to.
     """
 
     units: tuple[WorkUnit, ...]
     done: dict[str, Receipt]
+    stale: tuple[str, ...]
     settings: dict[str, Any]
     fingerprint: str
     input_root: str
@@ -56,7 +60,8 @@ def make_plan(config: BuildConfig) -> Plan:
     fingerprint = fingerprint_of(settings)
     receipts = {} if config.overwrite else read_receipts(config.output)
     done = _committed(config.output, receipts, units, settings, fingerprint)
-    return Plan(units, done, settings, fingerprint, root)
+    stale = tuple(sorted(receipts.keys() - done.keys()))
+    return Plan(units, done, stale, settings, fingerprint, root)
 
 
 def common_root(patterns: Sequence[str]) -> str:
@@ -126,23 +131,6 @@ def _name_units(files: Iterable[FileMetadata], root: str) -> tuple[WorkUnit, ...
     return tuple(sorted(units, key=lambda unit: unit.name))
 
 
-def read_receipts(output: str) -> dict[str, Receipt]:
-    """Every receipt below `output`, by unit name. Raises MismatchError for a broken one."""
-    folder = f"{output.rstrip('/')}/receipts/"
-    receipts = {}
-    for path in _list_below(folder):
-        if path.endswith(".json"):
-            receipt = Receipt.from_json(read_whole(path), path)
-            receipts[receipt.input.path] = receipt
-    return receipts
-
-
-def _list_below(folder: str) -> list[str]:
-    if is_local(folder):
-        return [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
-    return [file.path for file in FileSystems.match([folder + "**"])[0].metadata_list]
-
-
 def _committed(
     output: str,
     receipts: dict[str, Receipt],
@@ -160,8 +148,11 @@ def _committed(
             f"{strangers[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one with --input-root; to start over, say --overwrite"
         )
+    files = list_files(output) if receipts else {}
     return {
-        name: receipt for name, receipt in receipts.items() if receipt.input.bytes == sizes[name]
+        name: receipt
+        for name, receipt in receipts.items()
+        if receipt.input.bytes == sizes[name] and files_of(receipt).items() <= files.items()
     }
 
 

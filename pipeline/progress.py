@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.output import receipt_path
 from transforms.receipt import Receipt
 from transforms.settings import WorkUnit
 from transforms.writing.staged_file import read_whole
@@ -28,7 +29,7 @@ class BuildProgress:
 
     def __init__(self, output: str, units: Iterable[WorkUnit], stream: TextIO = sys.stderr) -> None:
         self._missing = {
-            unit.name: f"{output.rstrip('/')}/receipts/{unit.name}.json" for unit in units
+            unit.name: f"{output.rstrip('/')}/{receipt_path(unit.name)}" for unit in units
         }
         self._sizes = {unit.name: unit.size_bytes for unit in units}
         self._total_units = len(self._missing)

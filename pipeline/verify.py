@@ -20,8 +20,9 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline import books
+from pipeline.config import available_cores
 from pipeline.findings import Findings, expect
-from pipeline.output import MANIFEST, list_files, read_manifest, tokenizer_of
+from pipeline.output import MANIFEST, list_files, read_manifest, receipt_path, tokenizer_of
 from pipeline.retokenize import retokenize_unit
 from pipeline.unit_check import check_unit
 from tokenizer import ConfigurationError, Tokenizer
@@ -89,7 +90,7 @@ def _read_receipts(
     """The receipts of all inputs of the manifest that can be read and belong to this build."""
     receipts = []
     for entry in manifest["inputs"]:
-        path = f"receipts/{entry['path']}.json"
+        path = receipt_path(entry["path"])
         with findings.collect():
             receipt = _read_receipt(f"{directory.rstrip('/')}/{path}", path)
             expect(path, "input.path", entry["path"], receipt.input.path)
@@ -142,10 +143,10 @@ def _find_strays(directory: str, receipts: Iterable[Receipt], findings: Findings
     """No file lies in the build that no receipt names; missing ones are found by their unit."""
     known = set()
     for receipt in receipts:
-        known.add(f"receipts/{receipt.input.path}.json")
+        known.add(receipt_path(receipt.input.path))
         known.update(shard.path for shard in receipt.shards)
         known.update(index.path for index in (receipt.documents, receipt.rejects) if index)
-    for path in sorted(list_files(directory) - known):
+    for path in sorted(list_files(directory).keys() - known):
         why = (
             "a killed attempt left it; running the build again removes it"
             if path.endswith(TEMPORARY_SUFFIX)
@@ -173,7 +174,7 @@ def _check_units(
                 compared = retokenize_unit(directory, receipt, input_root, fraction, tokenizer)
         return found, compared
 
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(available_cores()) as threads:
         results = [threads.submit(check, receipt) for receipt in receipts]
         try:
             _show_progress(results, receipts)
@@ -183,12 +184,6 @@ def _check_units(
     for messages, _ in found:
         findings.messages.extend(messages)
     return sum(compared for _, compared in found)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _show_progress(

@@ -19,9 +19,10 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.failures import known_error
+from pipeline.fork_server import warm_up, worker_context
 from tokenizer.errors import WorkerDiedError
 from transforms.settings import TokenizeSettings, WorkUnit
 
@@ -29,23 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-_PRELOAD = ["pipeline.preload"]
 _POLL_SECONDS = 0.25
-
-
-def _context() -> Any:
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-
-
-def warm_up() -> None:
-    """Starts importing Beam for the workers, while the caller plans. Harmless to call twice."""
-    context = _context()
-    if context.get_start_method() == "forkserver":
-        from multiprocessing import forkserver
-
-        context.set_forkserver_preload(_PRELOAD)
-        forkserver.ensure_running()
 
 
 def share_out(units: Sequence[WorkUnit], workers: int) -> list[list[WorkUnit]]:
@@ -73,7 +58,7 @@ def run_workers(
     a worker, TokenmillError as a worker raised it; the other workers are ended first.
     """
     warm_up()
-    context = _context()
+    context = worker_context()
     running: dict[int, tuple[BaseProcess, Connection]] = {}
     try:
         for index, share in enumerate(share_out(units, workers)):

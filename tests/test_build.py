@@ -237,6 +237,27 @@ def test_a_second_run_does_only_what_is_missing(inputs: Path, built: Path, tmp_p
     assert kept == [0, 5]
 
 
+def test_an_input_that_changed_is_done_again_and_leaves_nothing_of_its_past(
+    tmp_path: Path,
+) -> None:
+    folder, output = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    settings = TokenizeSettings(max_shard_tokens=50)
+    (folder / "x.jsonl").write_bytes(json_lines("x", 9) + b"broken\n")
+    (folder / "y.jsonl").write_bytes(json_lines("y", 3))
+    inputs = [str(folder / "*.jsonl")]
+    run(folder, output, inputs=inputs, settings=settings)
+    kept = (output / "receipts" / "y.jsonl.json").stat().st_mtime_ns
+    (folder / "x.jsonl").write_bytes(json_lines("x", 2))
+    run(folder, output, inputs=inputs, settings=settings)
+    run(folder, tmp_path / "anew", inputs=inputs, settings=settings)
+    assert output_bytes(output) == output_bytes(tmp_path / "anew")
+    assert (output / "receipts" / "y.jsonl.json").stat().st_mtime_ns == kept
+    (output / "tokens" / "y.jsonl-00000.npy").unlink()
+    run(folder, output, inputs=inputs, settings=settings)
+    assert output_bytes(output) == output_bytes(tmp_path / "anew")
+
+
 def test_more_inputs_later_change_no_shard_that_is_there(inputs: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     run(inputs, output, inputs=[str(inputs / "*.*")])
