@@ -3,9 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#define XXH_INLINE_ALL
-#include <arrow/vendored/xxhash/xxhash.h>
-
+#include "batch.h"
 #include "encoder.h"
 #include "utf8.h"
 
@@ -104,35 +102,16 @@ class Engine {
     py::array_t<uint64_t> hashes{py::ssize_t(count)};
     py::array_t<uint32_t> specials{py::ssize_t(count)};
     py::array_t<bool> valid{py::ssize_t(count)};
-    int64_t* const token_at = token_offsets.mutable_data();
-    uint64_t* const hash = hashes.mutable_data();
-    uint32_t* const special = specials.mutable_data();
-    bool* const is_valid = valid.mutable_data();
+    const tokenmill::Documents documents{
+        {static_cast<const char*>(info.ptr), size_t(buffer_bytes)}, at, count};
+    const tokenmill::Findings found{token_offsets.mutable_data(), hashes.mutable_data(),
+                                    specials.mutable_data(), valid.mutable_data()};
     tokenmill::TokenBuffer tokens;
     {
       const py::gil_scoped_release release;
       tokenmill::EncoderPool::Loan encoder(pool_);
-      const char* const text = static_cast<const char*>(info.ptr);
-      std::string padded;  // for documents too near the end of the buffer to read behind them
-      tokens.reserve(size_t(at[count] - at[0]) / 4 + 1024);
-      for (size_t i = 0; i < count; ++i) {
-        std::string_view document(text + at[i], size_t(at[i + 1] - at[i]));
-        token_at[i] = int64_t(tokens.size());
-        hash[i] = XXH3_64bits(document.data(), document.size());
-        special[i] = 0;
-        is_valid[i] = tokenmill::is_valid_utf8(document);
-        if (!is_valid[i] || document.empty()) continue;
-        special[i] = uint32_t(tokenmill::count_occurrences(document, model_.special_texts));
-        if (at[i + 1] + int64_t(tokenmill::kPaddingBytes) > buffer_bytes) {
-          padded.assign(document);
-          padded.append(tokenmill::kPaddingBytes, '\0');
-          document = {padded.data(), document.size()};
-        }
-        if (begin) tokens.push_back(*begin);
-        encoder->encode(document, tokens);
-        if (end) tokens.push_back(*end);
-      }
-      token_at[count] = int64_t(tokens.size());
+      tokenmill::encode_documents(documents, model_.special_texts, begin, end, *encoder, found,
+                                  tokens);
     }
     return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets, hashes, specials,
                           valid);
@@ -155,17 +134,18 @@ class Engine {
     if (!tokenmill::is_valid_utf8(utf8)) throw std::invalid_argument("the text is not UTF-8");
     std::string padded = utf8;
     padded.append(tokenmill::kPaddingBytes, '\0');
-    const auto* at = reinterpret_cast<const uint8_t*>(padded.data());
-    const uint8_t* const end = at + utf8.size();
-    const auto block = std::make_unique<tokenmill::Block>();
+    const auto lanes = std::make_unique<tokenmill::Lane[]>(2);
+    tokenmill::Lane& lane = lanes[0];
+    lane.at = reinterpret_cast<const uint8_t*>(padded.data());
+    lane.end = lane.at + utf8.size();
     tokenmill::Merger merger(model_.vocabulary, model_.trie);
     std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens;
-    while (at < end) {
-      at = tokenmill::choose_split()(model_.split, at, end, *block);
-      for (size_t i = 0; i < block->count; ++i) {
+    while (lane.at < lane.end) {
+      tokenmill::choose_split()(model_.split, lane, lanes[1]);
+      for (size_t i = 0; i < lane.block.count; ++i) {
         const auto tokens = merger.encode(
-            {reinterpret_cast<const char*>(block->begin[i]), block->bytes[i]});
-        pretokens.push_back({block->bytes[i], {tokens.ids, tokens.ids + tokens.count}});
+            {reinterpret_cast<const char*>(lane.block.begin[i]), lane.block.bytes[i]});
+        pretokens.push_back({lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
       }
     }
     return pretokens;

@@ -15,7 +15,7 @@ void TokenBuffer::grow(size_t needed) {
 
 Encoder::Encoder(const Model& model)
     : model_(model),
-      split_block_(choose_split()),
+      split_lanes_(choose_split()),
       merger_(model.vocabulary, model.trie),
       cache_(model.cache_bytes) {
   // A word that is one token never misses. The smaller ids are the more frequent ones and go first,
@@ -28,13 +28,17 @@ Encoder::Encoder(const Model& model)
   }
 }
 
-void Encoder::encode(std::string_view text, TokenBuffer& out) {
-  const auto* at = reinterpret_cast<const uint8_t*>(text.data());
-  const uint8_t* const end = at + text.size();
-  while (at < end) {
-    at = split_block_(model_.split, at, end, block_);
-    look_up(block_, out);
-  }
+void Encoder::encode(std::string_view document, TokenBuffer& out) {
+  Lane lane, idle;
+  lane.at = reinterpret_cast<const uint8_t*>(document.data());
+  lane.end = lane.at + document.size();
+  while (lane.at < lane.end) encode_blocks(lane, out, idle, out);
+}
+
+void Encoder::encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out) {
+  split_lanes_(model_.split, a, b);
+  if (a.block.count) look_up(a.block, a_out);
+  if (b.block.count) look_up(b.block, b_out);
 }
 
 void Encoder::look_up(const Block& block, TokenBuffer& out) {
@@ -121,26 +125,6 @@ EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {
 EncoderPool::Loan::~Loan() {
   const std::lock_guard<std::mutex> lock(pool_.mutex_);
   pool_.idle_.push_back(std::move(encoder_));
-}
-
-size_t count_occurrences(std::string_view text, const std::vector<std::string>& needles) {
-  // Needles that start alike share a scan; published ones nearly all start with '<'.
-  bool seen[256] = {};
-  size_t count = 0;
-  for (const std::string& first : needles) {
-    const char start = first[0];
-    if (seen[uint8_t(start)]) continue;
-    seen[uint8_t(start)] = true;
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    while (at < end && (at = static_cast<const char*>(std::memchr(at, start, size_t(end - at))))) {
-      const std::string_view rest(at, size_t(end - at));
-      for (const std::string& needle : needles)
-        if (rest.substr(0, needle.size()) == needle) ++count;
-      ++at;
-    }
-  }
-  return count;
 }
 
 }  // namespace tokenmill

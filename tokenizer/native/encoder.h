@@ -73,9 +73,12 @@ class Encoder {
  public:
   explicit Encoder(const Model& model);
 
-  // Appends the ids of `text`: valid UTF-8 of less than 4 GiB with kPaddingBytes readable bytes
-  // behind it.
-  void encode(std::string_view text, TokenBuffer& out);
+  // Appends the ids of one document: valid UTF-8 of less than 4 GiB with kPaddingBytes readable
+  // bytes behind it.
+  void encode(std::string_view document, TokenBuffer& out);
+
+  // Cuts blocks off both lanes and appends the ids of each to its own buffer; see SplitLanes.
+  void encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out);
 
  private:
   void look_up(const Block& block, TokenBuffer& out);
@@ -83,10 +86,9 @@ class Encoder {
   TokenId* look_up_long(std::string_view pretoken, TokenBuffer& out);
 
   const Model& model_;
-  const SplitBlock split_block_;
+  const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
-  Block block_;
   ShortKey keys_[kBlockPretokens];
   uint64_t hashes_[kBlockPretokens];
 };
@@ -100,6 +102,7 @@ class EncoderPool {
     explicit Loan(EncoderPool& pool);
     ~Loan();
     Encoder* operator->() { return encoder_.get(); }
+    Encoder& operator*() { return *encoder_; }
 
    private:
     EncoderPool& pool_;
@@ -111,8 +114,5 @@ class EncoderPool {
   std::mutex mutex_;
   std::vector<std::unique_ptr<Encoder>> idle_;
 };
-
-// How often any of `needles` occurs in `text`, overlaps counted.
-size_t count_occurrences(std::string_view text, const std::vector<std::string>& needles);
 
 }  // namespace tokenmill

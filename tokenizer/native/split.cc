@@ -68,24 +68,24 @@ static inline size_t run_length(const uint8_t* loop, const uint8_t* at) {
 }  // namespace neon
 #endif
 
-SplitBlock choose_split() {
+SplitLanes choose_split() {
   const char* const plain_only = std::getenv("TOKENMILL_PLAIN");
-  if (plain_only && std::strcmp(plain_only, "1") == 0) return plain::split_block;
+  if (plain_only && std::strcmp(plain_only, "1") == 0) return plain::split_lanes;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return avx2::split_block;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return avx2::split_lanes;
 #elif defined(__aarch64__)
-  return neon::split_block;
+  return neon::split_lanes;
 #endif
-  return plain::split_block;
+  return plain::split_lanes;
 }
 
-const char* split_name(SplitBlock split) {
+const char* split_name(SplitLanes split) {
 #if defined(__x86_64__)
-  if (split == avx2::split_block) return "avx2";
+  if (split == avx2::split_lanes) return "avx2";
 #elif defined(__aarch64__)
-  if (split == neon::split_block) return "neon";
+  if (split == neon::split_lanes) return "neon";
 #endif
-  return split == plain::split_block ? "plain" : "unknown";
+  return split == plain::split_lanes ? "plain" : "unknown";
 }
 
 }  // namespace tokenmill

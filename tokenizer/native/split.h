@@ -1,4 +1,7 @@
-// Cuts a document into blocks of pretokens by a SplitTable.
+// Cuts text into blocks of pretokens by a SplitTable, two documents at a time.
+//
+// Where a pretoken ends is known some 25 cycles after where it begins, and the next one waits for
+// that: one document keeps the processor half idle. Two lanes, a pretoken of each in turn, fill it.
 #pragma once
 
 #include <cstddef>
@@ -17,15 +20,23 @@ struct Block {
   uint32_t bytes[kBlockPretokens];
 };
 
-// Fills `block` with the pretokens from `at` on, at most kBlockPretokens of them; returns where
-// the next block begins (`end` when the document is done). `at < end`; the text is valid UTF-8 of
-// less than 4 GiB with kPaddingBytes readable bytes behind `end`; the table covers all text.
-using SplitBlock = const uint8_t* (*)(const SplitTable& table, const uint8_t* at,
-                                      const uint8_t* end, Block& block);
+// A document being cut: what is left of it, and the pretokens last cut off.
+struct Lane {
+  const uint8_t* at = nullptr;
+  const uint8_t* end = nullptr;
+  Block block;
+};
+
+// Cuts pretokens off both lanes in turn, or off the one that has text, into their blocks (what they
+// held is forgotten). Stops when a block is full or a lane that had text has none left.
+//
+// At least one lane has text: valid UTF-8 of less than 4 GiB with kPaddingBytes readable bytes
+// behind `end`. The table covers all text.
+using SplitLanes = void (*)(const SplitTable& table, Lane& a, Lane& b);
 
 // The fastest split for this processor. With TOKENMILL_PLAIN=1 in the environment: the one without
 // special instructions, for tests.
-SplitBlock choose_split();
-const char* split_name(SplitBlock split);
+SplitLanes choose_split();
+const char* split_name(SplitLanes split);
 
 }  // namespace tokenmill

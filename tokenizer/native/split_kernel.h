@@ -27,33 +27,44 @@ static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uin
   }
 }
 
-static const uint8_t* split_block(const SplitTable& table, const uint8_t* at, const uint8_t* end,
-                                  Block& block) {
-  size_t count = 0;
-  while (at < end && count < kBlockPretokens) {
-    const uint8_t* stop = nullptr;
-    if (end - at >= 2 && (at[0] | at[1]) < 0x80) {
-      const uint8_t state = table.after_two(at[0], at[1]);
-      if (state == SplitTable::kEndsAfterOne) {
-        stop = at + 1;
-      } else if (state != SplitTable::kNoShortcut) {
-        const uint8_t* run = at + 2;
-        size_t length;
-        do run += length = run_length(table.loop(state), run);
-        while (length == 16 && run < end);
-        if (run > end) run = end;  // the run went on into what lies behind the document
-        if (run < end && *run < 0x80 &&
-            table.step(state, table.class_of_ascii(*run)) == SplitTable::kEnd)
-          stop = run;
-        else
-          stop = walk(table, run, end, state);
-      }
+static inline const uint8_t* end_of_pretoken(const SplitTable& table, const uint8_t* at,
+                                             const uint8_t* end) {
+  if (end - at >= 2 && (at[0] | at[1]) < 0x80) {
+    const uint8_t state = table.after_two(at[0], at[1]);
+    if (state == SplitTable::kEndsAfterOne) return at + 1;
+    if (state != SplitTable::kNoShortcut) {
+      const uint8_t* run = at + 2;
+      size_t length;
+      do run += length = run_length(table.loop(state), run);
+      while (length == 16 && run < end);
+      if (run > end) run = end;  // the run went on into what lies behind the document
+      if (run < end && *run < 0x80 &&
+          table.step(state, table.class_of_ascii(*run)) == SplitTable::kEnd)
+        return run;
+      if (const uint8_t* const stop = walk(table, run, end, state)) return stop;
     }
-    if (!stop) stop = walk(table, at, end, SplitTable::kStart);
-    block.begin[count] = at;
-    block.bytes[count++] = uint32_t(stop - at);
-    at = stop;
   }
-  block.count = count;
-  return at;
+  return walk(table, at, end, SplitTable::kStart);
+}
+
+static inline void cut(const SplitTable& table, Lane& lane) {
+  const uint8_t* const stop = end_of_pretoken(table, lane.at, lane.end);
+  const size_t i = lane.block.count++;
+  lane.block.begin[i] = lane.at;
+  lane.block.bytes[i] = uint32_t(stop - lane.at);
+  lane.at = stop;
+}
+
+static void split_lanes(const SplitTable& table, Lane& a, Lane& b) {
+  a.block.count = b.block.count = 0;
+  if (a.at < a.end && b.at < b.end) {
+    do {
+      cut(table, a);
+      cut(table, b);
+    } while (a.block.count < kBlockPretokens && a.at < a.end && b.at < b.end);
+    return;
+  }
+  Lane& lane = a.at < a.end ? a : b;
+  do cut(table, lane);
+  while (lane.block.count < kBlockPretokens && lane.at < lane.end);
 }
