@@ -4,9 +4,11 @@
 any of them is imported: an import that finds another distribution's package fails with a riddle.
 """
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 # A module that only our package of that name has.
 _MARKS = {"pipeline": "cli.py", "transforms": "tokenize_shards.py", "tokenizer": "vocabulary.py"}
@@ -26,11 +28,17 @@ def foreign_package() -> str | None:
     return None
 
 
-def main() -> int:
-    """Runs the command line of pipeline/cli.py; exit code 2 when a package is not ours."""
+def main() -> NoReturn:
+    """Runs the command line of pipeline/cli.py and ends the process; 2 when a package is not ours.
+
+    Ends it at once: taking Beam's modules apart again, as Python does on its way out, takes 0.3 s.
+    """
     if message := foreign_package():
         print(f"tokenmill: {message}", file=sys.stderr)
-        return 2
+        sys.exit(2)
     from pipeline.cli import main as command_line
 
-    return command_line()
+    code = command_line()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
