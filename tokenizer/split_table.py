@@ -36,23 +36,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenizer.errors import PatternError
-from tokenizer.split_pattern import (
-    Ahead,
-    Character,
-    Choice,
-    Node,
-    Repeat,
-    Sequence,
-    parse_split_pattern,
-)
-from tokenizer.unicode_properties import CODE_POINTS, EVERYTHING, NOTHING, CodePointSet
+from tokenizer.split_pattern import parse_split_pattern
+from tokenizer.split_program import Consume, Fork, Look, Program
+from tokenizer.split_repeats import prove_repeats
+from tokenizer.unicode_properties import CODE_POINTS, CodePointSet
 
 ACCEPT_BEFORE = 0x8000
 DEAD = 0
 START = 1
 MAX_STATES = 1024
 MAX_CLASSES = 255
-MAX_PROGRAM = 5000
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +112,8 @@ def compile_split_pattern(pattern: str) -> SplitTable:
     at all, and for one that needs more than 1024 states or 255 classes.
     """
     tree = parse_split_pattern(pattern)
-    _prove_repeats(pattern, tree, _Next(EVERYTHING, True, True))
-    program = _Program(pattern, tree)
+    prove_repeats(pattern, tree)
+    program = Program(pattern, tree)
     partition = _Partition(pattern, program.sets)
     transitions, new_class = _smallest(_determinize(pattern, program, partition))
     if len(transitions) <= START:
@@ -129,183 +122,6 @@ def compile_split_pattern(pattern: str) -> SplitTable:
     for table in (page_of, pages, transitions):
         table.setflags(write=False)
     return SplitTable(pattern, page_of, pages, transitions, _covers_all_text(transitions))
-
-
-# -- possessive repeats
-
-
-@dataclass(frozen=True)
-class _Next:
-    """What is known of the rest of a match at some place of the pattern.
-
-    may:     it can only match if the next character is one of these
-    at_end:  it may match at the end of the text
-    always:  it matches whatever comes next
-    """
-
-    may: CodePointSet
-    at_end: bool
-    always: bool
-
-    def either(self, other: "_Next") -> "_Next":
-        return _Next(self.may | other.may, self.at_end or other.at_end, self.always or other.always)
-
-
-def _prove_repeats(pattern: str, node: Node, rest: _Next) -> _Next:
-    """What is known before `node`, when `rest` is known behind it.
-
-    Raises `PatternError` if a possessive repeat in it may match what a greedy one does not, or if
-    an unlimited repeat has a body that can be empty. Greedy and possessive differ only where the
-    rest fails behind the longest repeat and succeeds behind a shorter one. Two proofs that there
-    is no such place:
-
-    1.  the rest always matches, so that nothing is ever given back;
-    2.  the repeat is of single characters out of a set, and the rest can not begin with one of
-        that set: behind any shorter repeat such a character comes next, and the rest fails.
-    """
-    if isinstance(node, Character):
-        return _Next(node.members, False, False)
-    if isinstance(node, Ahead):
-        return _Next(rest.may & node.members, rest.at_end and node.at_end, False)
-    if isinstance(node, Sequence):
-        for item in reversed(node.items):
-            rest = _prove_repeats(pattern, item, rest)
-        return rest
-    if isinstance(node, Choice):
-        known = [_prove_repeats(pattern, option, rest) for option in node.options]
-        return _Next(
-            CodePointSet.union(one.may for one in known),
-            any(one.at_end for one in known),
-            any(one.always for one in known),
-        )
-    return _prove_repeat(pattern, node, rest)
-
-
-def _prove_repeat(pattern: str, node: Repeat, rest: _Next) -> _Next:
-    looped = node.high is None or node.high > 1
-    if looped and _can_be_empty(node.item):
-        raise PatternError("a repeat of what can be empty", node.position, pattern)
-    if node.possessive and not rest.always:
-        given_back = node.item.members if isinstance(node.item, Character) else EVERYTHING
-        if given_back & rest.may:
-            raise PatternError(
-                "a possessive repeat that a greedy one can not replace", node.position, pattern
-            )
-    behind = rest
-    if looped:
-        # Behind the body may come the body again, and below the lowest count it has to.
-        may = rest.may | _first(node.item)
-        behind = _Next(may, rest.at_end, rest.always and node.low <= 1)
-    before = _prove_repeats(pattern, node.item, behind)
-    return before.either(rest) if node.low == 0 else before
-
-
-def _first(node: Node) -> CodePointSet:
-    """The characters that a match of `node` can begin with, and perhaps more."""
-    if isinstance(node, Character):
-        return node.members
-    if isinstance(node, Choice):
-        return CodePointSet.union(map(_first, node.options))
-    if isinstance(node, Repeat):
-        return _first(node.item)
-    members = NOTHING
-    if isinstance(node, Sequence):
-        for item in node.items:
-            members |= _first(item)
-            if not _can_be_empty(item):
-                break
-    return members
-
-
-def _can_be_empty(node: Node) -> bool:
-    if isinstance(node, Sequence):
-        return all(map(_can_be_empty, node.items))
-    if isinstance(node, Choice):
-        return any(map(_can_be_empty, node.options))
-    if isinstance(node, Repeat):
-        return node.low == 0 or _can_be_empty(node.item)
-    return isinstance(node, Ahead)
-
-
-# -- the program
-
-
-@dataclass(frozen=True, slots=True)
-class _Consume:
-    """Goes on to `then` behind a character of set number `members`."""
-
-    members: int
-    then: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Goes on to `then` if the next character is of set number `members`, or at the end."""
-
-    members: int
-    at_end: bool
-    then: int
-
-
-@dataclass(slots=True)
-class _Fork:
-    """Goes on to all of `targets`, the first with the highest priority."""
-
-    targets: list[int]
-
-
-@dataclass(frozen=True, slots=True)
-class _Match:
-    """The whole pattern has matched."""
-
-
-class _Program:
-    """A tree as instructions, made from the end backwards so that each knows where it goes on."""
-
-    def __init__(self, pattern: str, tree: Node) -> None:
-        self.pattern = pattern
-        self.instructions: list[_Consume | _Look | _Fork | _Match] = [_Match()]
-        self.numbers: dict[CodePointSet, int] = {}
-        self.start = self.place(tree, 0)
-        self.sets = list(self.numbers)
-
-    def add(self, instruction: _Consume | _Look | _Fork) -> int:
-        if len(self.instructions) >= MAX_PROGRAM:
-            raise PatternError(f"a program of over {MAX_PROGRAM} steps", 0, self.pattern)
-        self.instructions.append(instruction)
-        return len(self.instructions) - 1
-
-    def number(self, members: CodePointSet) -> int:
-        return self.numbers.setdefault(members, len(self.numbers))
-
-    def place(self, node: Node, then: int) -> int:
-        """Adds `node`, going on to `then`; its first instruction."""
-        if isinstance(node, Character):
-            return self.add(_Consume(self.number(node.members), then))
-        if isinstance(node, Ahead):
-            return self.add(_Look(self.number(node.members), node.at_end, then))
-        if isinstance(node, Sequence):
-            for item in reversed(node.items):
-                then = self.place(item, then)
-            return then
-        if isinstance(node, Choice):
-            return self.add(_Fork([self.place(option, then) for option in node.options]))
-        return self.place_repeat(node, then)
-
-    def place_repeat(self, node: Repeat, then: int) -> int:
-        behind = then
-        if node.high is None:
-            fork = _Fork([])
-            behind = self.add(fork)
-            body = self.place(node.item, behind)
-            fork.targets = [body, then]
-            if node.low:
-                behind = body
-        for _ in range(node.low, node.high or 0):
-            behind = self.add(_Fork([self.place(node.item, behind), then]))
-        for _ in range(node.low - (node.high is None)):
-            behind = self.place(node.item, behind)
-        return behind
 
 
 # -- classes of characters
@@ -345,7 +161,7 @@ class _Partition:
 # -- the automaton
 
 
-def _determinize(pattern: str, program: _Program, partition: _Partition) -> NDArray[np.uint16]:
+def _determinize(pattern: str, program: Program, partition: _Partition) -> NDArray[np.uint16]:
     """The transitions of all states that can be reached; see the module docstring."""
     end = 1 << partition.classes
     numbers: dict[tuple[int, ...], int] = {(): DEAD, (program.start,): START}
@@ -370,7 +186,7 @@ def _determinize(pattern: str, program: _Program, partition: _Partition) -> NDAr
 
 
 def _follow(
-    program: _Program, partition: _Partition, places: tuple[int, ...], end: int
+    program: Program, partition: _Partition, places: tuple[int, ...], end: int
 ) -> tuple[int, list[tuple[int, int]]]:
     """Where a match ends, and (mask, place behind) of each step, by priority.
 
@@ -389,12 +205,12 @@ def _follow(
             continue
         seen[place] = seen.get(place, 0) | mask
         step = program.instructions[place]
-        if isinstance(step, _Consume):
+        if isinstance(step, Consume):
             moves.append((mask & partition.masks[step.members], step.then))
-        elif isinstance(step, _Look):
+        elif isinstance(step, Look):
             allowed = partition.masks[step.members] | (end if step.at_end else 0)
             stack.append((step.then, mask & allowed))
-        elif isinstance(step, _Fork):
+        elif isinstance(step, Fork):
             stack.extend((target, mask) for target in reversed(step.targets))
         else:
             accepts |= mask
