@@ -1,6 +1,7 @@
 """The same bytes through Beam's portability framework: its own job service and a worker pool."""
 
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -26,8 +27,11 @@ def free_port() -> int:
 @contextlib.contextmanager
 def server(module: str, port: int, *flags: str) -> Iterator[None]:
     """Runs a Beam server until the block ends; waits until it accepts connections."""
+    # The worker pool starts its workers as plain `python`.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("loopback.py")), module, *flags],
+        env={**os.environ, "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

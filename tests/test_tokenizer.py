@@ -17,6 +17,7 @@ import xxhash
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from warcio.archiveiterator import ArchiveIterator
 
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.reference import ReferenceEncoder
@@ -168,7 +169,13 @@ def shared_texts(folder: Path) -> Iterator[list[str]]:
             yield pq.read_table(path, columns=["text"])["text"].to_pylist()
             continue
         if path.name.endswith(".wet.gz"):
-            continue  # the whole-run test reads these
+            with path.open("rb") as stream:
+                yield [
+                    record.content_stream().read().decode()
+                    for record in ArchiveIterator(stream)
+                    if record.rec_type == "conversion"
+                ]
+            continue
         raw = path.read_bytes()
         if path.suffix == ".zst":
             lines = zstandard.ZstdDecompressor().stream_reader(raw).read().splitlines()
