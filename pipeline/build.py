@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline import books, workers
+from pipeline import books, exit_codes, workers
 from pipeline.config import BuildConfig
 from pipeline.failures import known_error
 from pipeline.output import (
@@ -33,17 +33,16 @@ from transforms.writing.staged_file import is_local, write_whole
 
 _TICK_SECONDS = 0.5
 
-EXIT_COMPLETE, EXIT_FAILED, EXIT_USAGE, EXIT_TOO_MANY_REJECTS = 0, 1, 2, 3
 
+def build(config: BuildConfig, *, verbose: bool = False, report: TextIO | None = None) -> int:
+    """Runs a build to its end and returns the exit code: COMPLETE or TOO_MANY_REJECTS.
 
-def build(config: BuildConfig, *, verbose: bool = False, report: TextIO = sys.stdout) -> int:
-    """Runs a build to its end and returns the exit code: 0 complete, 3 too many rejects.
-
-    Prints the books to `report`. Raises ConfigurationError before anything is started, also when
-    the output belongs to another build; another TokenmillError or OSError when the job fails:
-    running it again resumes.
+    Prints the books to `report`, by default standard output. Raises ConfigurationError before
+    anything is started, also when the output belongs to another build; another TokenmillError or
+    OSError when the job fails: running it again resumes.
     """
     started = time.time()
+    report = report or sys.stdout
     plan = make_plan(config)
     _clear(config, plan)
     pending = plan.pending
@@ -127,12 +126,12 @@ def _conclude(config: BuildConfig, plan: Plan, receipts: Sequence[Receipt], repo
             "nothing is read twice",
             file=sys.stderr,
         )
-        return EXIT_TOO_MANY_REJECTS
+        return exit_codes.TOO_MANY_REJECTS
     tokenizer = config.settings.load_tokenizer()
     content = books.manifest_json(receipts, plan.settings, plan.fingerprint, tokenizer)
     write_whole(f"{config.output.rstrip('/')}/{MANIFEST}", content)
     print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report)
-    return EXIT_COMPLETE
+    return exit_codes.COMPLETE
 
 
 def _write_run(

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from pipeline import exit_codes
+
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
-
-_EXIT_FAILED, _EXIT_USAGE = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,17 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _COMMANDS[options.command](options, rest)
     except ConfigurationError as error:
         print(f"tokenmill: {error}", file=sys.stderr)
-        return _EXIT_USAGE
+        return exit_codes.USAGE
     except (TokenmillError, OSError) as error:
         print(f"tokenmill: {error}", file=sys.stderr)
-        return _EXIT_FAILED
+        return exit_codes.FAILED
     except KeyboardInterrupt:
         print(
             "tokenmill: interrupted. What is committed is kept; "
             "run the same command again to do the rest",
             file=sys.stderr,
         )
-        return _EXIT_FAILED
+        return exit_codes.FAILED
 
 
 def _names_runner(flags: Sequence[str]) -> bool:
@@ -172,7 +172,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         print(f"tokenmill: {message}", file=sys.stderr)
-        sys.exit(_EXIT_USAGE)
+        sys.exit(exit_codes.USAGE)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Finds our own errors again in what a Beam runner reports.
+"""What a Beam runner reports of a failed worker, made readable.
 
 A runner passes a worker's exception on as the text of its traceback, often several times over.
 """
@@ -8,6 +8,12 @@ import re
 from tokenizer import errors
 
 _LINE = re.compile(r"tokenizer\.errors\.(\w+): (.*?)(?: \[while running .*)?$", re.MULTILINE)
+
+
+def summary(report: str) -> str:
+    """The line that says what went wrong: the last one, without the name of the transform."""
+    lines = report.strip().splitlines() or ["no reason given"]
+    return lines[-1].partition(" [while running ")[0]
 
 
 def known_error(report: str) -> errors.TokenmillError | None:

@@ -21,7 +21,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.failures import known_error
+from pipeline.failures import known_error, summary
 from pipeline.fork_server import warm_up, worker_context
 from tokenizer.errors import WorkerDiedError
 from transforms.settings import TokenizeSettings, WorkUnit
@@ -97,7 +97,11 @@ def _conclude(process: "BaseProcess", receiver: "Connection") -> None:
     if report is None and process.exitcode == 0:
         return
     if report:
-        raise known_error(report) or WorkerDiedError(f"{process.name} failed:\n{report}")
+        logging.getLogger(__name__).info("%s failed:\n%s", process.name, report)
+        raise known_error(report) or WorkerDiedError(
+            f"{process.name} failed: {summary(report)}. What was committed is kept; run the same "
+            "command again to do the rest. --verbose shows where it happened"
+        )
     raise WorkerDiedError(
         f"{process.name} (process {process.pid}) died: {_cause(process.exitcode)}. What it had "
         "committed is kept; run the same command again to do the rest"

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.books import fault_share
 from pipeline.config import BuildConfig
-from pipeline.failures import known_error
+from pipeline.failures import known_error, summary
 from pipeline.plan import common_root, make_plan
 from pipeline.workers import share_out
 from tokenizer import ConfigurationError
@@ -72,3 +72,4 @@ def test_our_own_errors_are_found_in_a_runners_report() -> None:
     assert type(error) is BooksError
     assert str(error) == "x: 3 records"
     assert known_error("ValueError: something else") is None
+    assert summary("Traceback\n\nOSError: full [while running 1]\n") == "OSError: full"

@@ -4,7 +4,6 @@ TokenmillError                  the base: catch this to catch them all
 ├── ConfigurationError          the caller asked for something impossible; also a ValueError
 │   ├── PatternError            a split pattern uses a construct that does not compile
 │   └── VocabularyError         a vocabulary file is malformed or not the published one
-├── DamagedInputError           an input ended or broke where its format does not allow it
 ├── BooksError                  counts that must be equal are not: nothing is committed
 ├── MismatchError               what is on disk is not what the settings or the manifest say
 └── WorkerDiedError             a worker process ended without a result
@@ -37,14 +36,6 @@ class PatternError(ConfigurationError):
 
 class VocabularyError(ConfigurationError):
     """A vocabulary file is malformed, or is not the published one."""
-
-
-class DamagedInputError(TokenmillError):
-    """An input ended or broke where its format does not allow it.
-
-    Raised by readers after everything before the damage was handed out;
-    the books of that input record it as a reject.
-    """
 
 
 class BooksError(TokenmillError):
