@@ -27,13 +27,21 @@ struct TokenSpan {
 class PairMerger {
  public:
   static constexpr size_t kMaxBytes = 24;  // above this, LongestMatchEncoder is faster
-  explicit PairMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+  explicit PairMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary), ids_(kShortBytes) {}
   // The tokens of a non-empty pretoken by its merges; valid until the next call.
-  TokenSpan merge(std::string_view pretoken);
+  TokenSpan merge(std::string_view pretoken) {
+    return pretoken.size() <= kShortBytes ? merge_short(pretoken) : merge_long(pretoken);
+  }
 
  private:
+  static constexpr size_t kShortBytes = 32;  // a place fits into 5 bits
+  TokenSpan merge_short(std::string_view pretoken);
+  // Quadratic and plain: for the few long tokens of a vocabulary while it is loaded, and for
+  // vocabularies that LongestMatchEncoder can not take.
+  TokenSpan merge_long(std::string_view pretoken);
+
   const Vocabulary& vocabulary_;
-  std::vector<TokenId> ids_, merged_;
+  std::vector<TokenId> ids_;
 };
 
 class Merger {

@@ -77,8 +77,8 @@ class PretokenCache {
                          (key.high ^ 0xD6E8FEB86659FD93u);
     return uint64_t(product) ^ uint64_t(product >> 64);
   }
-  const Set& first_set(uint64_t hash) const { return sets_[hash & set_mask_]; }
-  const Set& second_set(uint64_t hash) const { return sets_[hash >> 32 & set_mask_]; }
+  const Set& first_set(uint64_t hash) const { return sets_[scale(uint32_t(hash), set_count_)]; }
+  const Set& second_set(uint64_t hash) const { return sets_[scale(hash >> 32, set_count_)]; }
   // The ids of an entry with more than kInlineIds.
   Packed in_ring(const Entry& entry) const {
     uint64_t position;
@@ -121,7 +121,13 @@ class PretokenCache {
   // The position of `bytes` (at most half the ring) new ones in a row.
   uint64_t allocate(size_t bytes);
 
-  size_t set_mask_, slot_set_mask_, ring_bytes_;
+  // A 32-bit hash as an index below `count`, which need not be a power of two.
+  static size_t scale(uint64_t hash, size_t count) { return size_t(hash * count >> 32); }
+  SlotSet& slot_set(uint64_t hash) const {
+    return slot_sets_[scale(uint32_t(hash), slot_set_count_)];
+  }
+
+  size_t set_count_, slot_set_count_, ring_bytes_;
   Memory<Set> sets_;
   Memory<SlotSet> slot_sets_;
   Memory<uint8_t> ring_;
