@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _POLL_SECONDS = 0.25
+_REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
 
 def share_out(units: Sequence[WorkUnit], workers: int) -> list[list[WorkUnit]]:
@@ -131,7 +132,7 @@ def _work(
     try:
         _run_pipeline(units, output, settings)
     except BaseException:  # noqa: BLE001 (this process ends here; the parent is told)
-        sender.send(traceback.format_exc())
+        sender.send(traceback.format_exc()[-_REPORT_CHARACTERS:])
         sender.close()
         sys.exit(1)
     sender.send(None)

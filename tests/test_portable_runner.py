@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.build import build
-from pipeline.cli import main
 from pipeline.config import BuildConfig
 from tests.sample_inputs import output_bytes, write_inputs
 
@@ -65,9 +66,18 @@ def beam_flags() -> Iterator[list[str]]:
         ]
 
 
-def test_the_portable_runner_writes_the_same_bytes(
-    tmp_path: Path, beam_flags: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
+def run_build(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the command, for two minutes at most: a runner whose worker is gone waits for ever."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", "build", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_portable_runner_writes_the_same_bytes(tmp_path: Path, beam_flags: list[str]) -> None:
     folder = tmp_path / "in"
     write_inputs(folder, 20)
     patterns = [str(folder / "*.*"), str(folder / "sub/*")]
@@ -75,19 +85,18 @@ def test_the_portable_runner_writes_the_same_bytes(
         inputs=tuple(patterns), output=str(tmp_path / "local"), workers=1, max_rejects=0.5
     )
     assert build(local) == 0
-    arguments = ["build", "--input", *patterns, "--output", str(tmp_path / "portable")]
-    assert main([*arguments, "--max-rejects", "0.5", *beam_flags]) == 0, capfd.readouterr().err
+    arguments = ["--input", *patterns, "--output", str(tmp_path / "portable")]
+    ended = run_build(*arguments, "--max-rejects", "0.5", *beam_flags)
+    assert ended.returncode == 0, ended.stderr
     assert output_bytes(tmp_path / "portable") == output_bytes(tmp_path / "local")
 
 
 def test_a_failure_on_a_portable_worker_ends_the_job_with_its_message(
-    tmp_path: Path, beam_flags: list[str], capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, beam_flags: list[str]
 ) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     arguments = ["--input", str(tmp_path / "a.parquet"), "--output", str(tmp_path / "out")]
-    assert main(["build", *arguments, *beam_flags]) == 2
-    assert "body" in capfd.readouterr().err
+    ended = run_build(*arguments, *beam_flags)
+    assert ended.returncode == 2
+    assert "body" in ended.stderr
     assert not (tmp_path / "out" / "manifest.json").exists()
