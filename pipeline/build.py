@@ -16,18 +16,11 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import books, exit_codes, workers
 from pipeline.config import BuildConfig
 from pipeline.failures import known_error
-from pipeline.output import (
-    MANIFEST,
-    delete_files,
-    files_of,
-    list_files,
-    read_receipts,
-    receipt_path,
-)
+from pipeline.output import MANIFEST, delete_files, files_of, list_files, read_receipts
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import BuildProgress
 from tokenizer.errors import MismatchError, TokenmillError
-from transforms.receipt import Receipt
+from transforms.receipt import Receipt, receipt_path
 from transforms.settings import WorkUnit
 from transforms.writing.staged_file import is_local, write_whole
 
@@ -104,7 +97,9 @@ def _run_on_beam(units: Sequence[WorkUnit], config: BuildConfig, progress: Build
 
 
 def _collect(config: BuildConfig, plan: Plan) -> list[Receipt]:
-    receipts = read_receipts(config.output)
+    pending = {receipt_path(unit.name) for unit in plan.pending}
+    written = read_receipts(config.output, pending & list_files(config.output).keys())
+    receipts = {**plan.done, **written}
     if missing := [unit.name for unit in plan.units if unit.name not in receipts]:
         raise MismatchError(
             f"the run ended without {len(missing)} units, such as {missing[0]!r}: "

@@ -27,7 +27,7 @@ def worker_context() -> Any:
 
 
 def warm_up() -> None:
-    """Starts the fork server, and it its imports, without waiting. Harmless to call twice."""
+    """Starts the fork server, which starts its imports, without waiting. Harmless to call twice."""
     for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     context = worker_context()

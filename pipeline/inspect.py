@@ -14,7 +14,7 @@ from rich.text import Text
 from pipeline.output import Shard, local_copy, read_manifest, read_rows, tokenizer_of
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.errors import MismatchError
-from transforms.receipt import Receipt
+from transforms.receipt import Receipt, receipt_path
 from transforms.writing.parquet_log import DOCUMENTS_SCHEMA
 from transforms.writing.staged_file import read_whole
 
@@ -152,7 +152,7 @@ def _row(directory: str, unit: str, number: int) -> dict[str, Any]:
 
 
 def _receipt_of(directory: str, unit: str) -> Receipt:
-    path = f"{directory.rstrip('/')}/receipts/{unit}.json"
+    path = f"{directory.rstrip('/')}/{receipt_path(unit)}"
     return Receipt.from_json(read_whole(path), path)
 
 

@@ -101,20 +101,15 @@ def list_files(directory: str) -> dict[str, int]:
     return {path.removeprefix(base): size for path, size in found.items()}
 
 
-def read_receipts(directory: str) -> dict[str, Receipt]:
-    """Every receipt of a build, by unit name. Raises MismatchError for a broken one."""
+def read_receipts(directory: str, files: Iterable[str]) -> dict[str, Receipt]:
+    """The receipts among the files of a build, by unit name. MismatchError for a broken one."""
     receipts = {}
-    for name in list_files(directory):
+    for name in files:
         if name.startswith("receipts/") and name.endswith(".json"):
             path = f"{directory.rstrip('/')}/{name}"
             receipt = Receipt.from_json(read_whole(path), path)
             receipts[receipt.input.path] = receipt
     return receipts
-
-
-def receipt_path(unit: str) -> str:
-    """Where a unit's receipt is, relative to the build's folder."""
-    return f"receipts/{unit}.json"
 
 
 def files_of(receipt: Receipt) -> dict[str, int]:

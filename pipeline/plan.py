@@ -58,8 +58,15 @@ def make_plan(config: BuildConfig) -> Plan:
             detect_format(unit.path)
     settings = config.settings.described(config.settings.load_tokenizer())
     fingerprint = fingerprint_of(settings)
-    receipts = {} if config.overwrite else read_receipts(config.output)
-    done = _committed(config.output, receipts, units, settings, fingerprint)
+    found = {} if config.overwrite else list_files(config.output)
+    receipts = read_receipts(config.output, found)
+    _check_same_build(config.output, receipts, units, settings, fingerprint)
+    sizes = {unit.name: unit.size_bytes for unit in units}
+    done = {
+        name: receipt
+        for name, receipt in receipts.items()
+        if receipt.input.bytes == sizes[name] and files_of(receipt).items() <= found.items()
+    }
     stale = tuple(sorted(receipts.keys() - done.keys()))
     return Plan(units, done, stale, settings, fingerprint, root)
 
@@ -131,29 +138,22 @@ def _name_units(files: Iterable[FileMetadata], root: str) -> tuple[WorkUnit, ...
     return tuple(sorted(units, key=lambda unit: unit.name))
 
 
-def _committed(
+def _check_same_build(
     output: str,
     receipts: dict[str, Receipt],
     units: Sequence[WorkUnit],
     settings: dict[str, Any],
     fingerprint: str,
-) -> dict[str, Receipt]:
+) -> None:
     for name, receipt in receipts.items():
         if receipt.fingerprint != fingerprint:
             raise ConfigurationError(_explain(output, name, receipt.settings, settings))
-    sizes = {unit.name: unit.size_bytes for unit in units}
-    if strangers := sorted(set(receipts) - set(sizes)):
+    if strangers := sorted(receipts.keys() - {unit.name for unit in units}):
         raise ConfigurationError(
             f"{output} holds {len(strangers)} units that are not among the inputs, such as "
             f"{strangers[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one with --input-root; to start over, say --overwrite"
         )
-    files = list_files(output) if receipts else {}
-    return {
-        name: receipt
-        for name, receipt in receipts.items()
-        if receipt.input.bytes == sizes[name] and files_of(receipt).items() <= files.items()
-    }
 
 
 def _explain(output: str, unit: str, old: Any, new: dict[str, Any]) -> str:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.output import receipt_path
-from transforms.receipt import Receipt
+from transforms.receipt import Receipt, receipt_path
 from transforms.settings import WorkUnit
 from transforms.writing.staged_file import read_whole
 

@@ -22,12 +22,12 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline import books
 from pipeline.config import available_cores
 from pipeline.findings import Findings, expect
-from pipeline.output import MANIFEST, list_files, read_manifest, receipt_path, tokenizer_of
+from pipeline.output import MANIFEST, list_files, read_manifest, tokenizer_of
 from pipeline.retokenize import retokenize_unit
 from pipeline.unit_check import check_unit
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.errors import BooksError, MismatchError
-from transforms.receipt import Receipt
+from transforms.receipt import Receipt, receipt_path
 from transforms.settings import canonical_json, fingerprint_of
 from transforms.writing.staged_file import TEMPORARY_SUFFIX, is_local, read_whole
 

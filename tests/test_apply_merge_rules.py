@@ -11,8 +11,8 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from sample_inputs import texts, write_inputs
 
-from tests.sample_inputs import texts, write_inputs
 from tokenizer import ConfigurationError, Tokenizer
 from transforms import ApplyMergeRules, Document
 from transforms.settings import TokenizeSettings, WorkUnit

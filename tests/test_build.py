@@ -17,11 +17,11 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from sample_inputs import json_lines, output_bytes, texts, write_inputs
 
 from pipeline.build import build
 from pipeline.cli import main
 from pipeline.config import BuildConfig
-from tests.sample_inputs import json_lines, output_bytes, texts, write_inputs
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.settings import TokenizeSettings
 

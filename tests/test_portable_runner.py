@@ -12,10 +12,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sample_inputs import output_bytes, write_inputs
 
 from pipeline.build import build
 from pipeline.config import BuildConfig
-from tests.sample_inputs import output_bytes, write_inputs
 
 
 def free_port() -> int:

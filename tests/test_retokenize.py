@@ -7,27 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_build import INDEX, UNIT, change_parquet, make_build, reseal, write_inputs
+from small_build import INDEX, UNIT, change_parquet, make_build, reseal
 
 from pipeline.retokenize import is_chosen
 from pipeline.verify import verify
 from tokenizer import ConfigurationError
 from transforms.writing.staged_file import digest_of
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_inputs(folder / "input")
-    make_build(folder / "input", folder / "output")
-    return folder
-
-
-@pytest.fixture
-def output(made: Path, tmp_path: Path) -> Path:
-    """A copy of the sound build, to damage."""
-    return Path(shutil.copytree(made / "output", tmp_path / "output"))
-
 
 Verdict = Callable[[Path, Path], str]
 

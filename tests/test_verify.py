@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,21 +30,6 @@ from pipeline.verify import verify
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.errors import MismatchError
 from transforms.settings import TokenizeSettings
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    write_inputs(folder / "input")
-    make_build(folder / "input", folder / "output")
-    return folder
-
-
-@pytest.fixture
-def output(made: Path, tmp_path: Path) -> Path:
-    """A copy of the sound build, to damage."""
-    return Path(shutil.copytree(made / "output", tmp_path / "output"))
-
 
 Verdict = Callable[..., str]
 

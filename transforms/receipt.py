@@ -10,6 +10,11 @@ from tokenizer.errors import BooksError, MismatchError
 from transforms.settings import FORMAT, canonical_json
 
 
+def receipt_path(unit: str) -> str:
+    """Where a unit's receipt is, relative to the build's folder."""
+    return f"receipts/{unit}.json"
+
+
 @dataclass(frozen=True, slots=True)
 class ShardEntry:
     """A token shard as the manifest lists it; `tokens` counts ids, end-of-text included."""

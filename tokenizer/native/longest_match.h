@@ -1,5 +1,6 @@
 // Encoding a long pretoken without merging: take the longest token that fits, go back where two
-// neighbours could not stand side by side. Linear in practice, where merging is n log n.
+// neighbours could not stand side by side. Linear in practice, where scanning for the next merge is
+// quadratic.
 //
 // Two facts carry it (for the proof see github/rust-gems, crates/bpe):
 //   1. A sequence of tokens is what merging gives exactly if each two neighbours are: if merging

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenizer import EncodedDocuments
 from tokenizer.errors import BooksError
 from transforms.documents import MAX_EXCERPT_BYTES, DocumentColumns, Reason, RecordBatch, Reject
-from transforms.receipt import IndexEntry, InputBooks, Receipt, ShardEntry
+from transforms.receipt import IndexEntry, InputBooks, Receipt, ShardEntry, receipt_path
 from transforms.writing.parquet_log import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, ParquetLog
 from transforms.writing.staged_file import StagedFile, write_whole
 from transforms.writing.token_shard import TokenShard
@@ -119,7 +120,7 @@ class UnitWriter:
             documents=documents,
             rejects=rejects,
         )
-        write_whole(f"{self._output}/receipts/{self._unit}.json", receipt.to_json())
+        write_whole(f"{self._output}/{receipt_path(self._unit)}", receipt.to_json())
         return receipt
 
     def __enter__(self) -> "UnitWriter":
@@ -181,7 +182,7 @@ class UnitWriter:
             "url": documents.url,
             "record": documents.record,
             "length": lengths,
-            "text_bytes": _text_bytes(documents.text),
+            "text_bytes": pc.binary_length(documents.text).to_numpy().astype(np.int64),
             "text_xxh3": encoded.text_xxh3,
         }
         specials = encoded.special_token_texts
@@ -242,14 +243,6 @@ class UnitWriter:
             path = self._shard.staged.final_path.removeprefix(f"{self._output}/")
             self._finished.append((self._shard.staged, self._shard.finish(path)))
             self._shard = None
-
-
-def _text_bytes(text: pa.Array) -> npt.NDArray[np.int64]:
-    offset_type = np.int64 if pa.types.is_large_string(text.type) else np.int32
-    if len(text) == 0:
-        return np.zeros(0, np.int64)
-    offsets = np.frombuffer(text.buffers()[1], offset_type)
-    return np.diff(offsets[text.offset : text.offset + len(text) + 1]).astype(np.int64)
 
 
 def _rejects_of(
