@@ -1,190 +1,79 @@
-"""Vocabularies: the bundled ones, and `.tiktoken` files.
+"""`Vocabulary`: everything that decides which ids a text becomes, as data."""
 
-The bundled tables are the ones tiktoken pins, byte for byte, compressed with zstd. Their SHA-256
-is that of the published file and is checked at every load. Patterns and special tokens are facts
-of the published encodings (openai/tiktoken, tiktoken_ext/openai_public.py).
-"""
-
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import zstandard
 
-from tokenizer import _native
-from tokenizer.errors import ConfigurationError, VocabularyError
+from tokenizer.normalizers import Step
+from tokenizer.split_stages import PreTokenizer
 
-_GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
-_CL100K_PATTERN = (
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
-    r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
-)
-_O200K_PATTERN = "|".join(
-    (
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-        r"\p{N}{1,3}",
-        r" ?[^\s\p{L}\p{N}]+[\r\n/]*",
-        r"\s*[\r\n]+",
-        r"\s+(?!\S)",
-        r"\s+",
-    )
-)
+
+@dataclass(frozen=True, slots=True)
+class AddedToken:
+    """A text that is cut out of a document before anything else looks at it, and its id.
+
+    special: not matched in documents, where it is plain text, but only where a caller allows it.
+    single_word: only where it touches no letter, digit or the like on either side.
+    lstrip, rstrip: white space in front of it, behind it, belongs to it.
+    normalized: matched in the normalized text, by its own normalized text.
+    """
+
+    text: str
+    id: int
+    special: bool = True
+    single_word: bool = False
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Token bytes by id, the pattern that splits text before merging, and the special tokens.
+    """Tokens and merges, and what is done to text before they apply.
 
     token_bytes, token_offsets: all tokens in the order of their ids, and where each begins,
-      uint64[n + 1]; an empty token is a gap in the numbering. An id is also a merge rank.
+      uint64[n + 1]; an empty token is a gap in the numbering.
     sha256: of the published file the tokens come from.
+    split_pattern: for a tiktoken vocabulary; None where `pre_tokenizer` says how text is cut.
+    added_tokens: special and other added tokens, in the order of the file.
     end_of_text: the id that ends a document, or None where the vocabulary names none.
+    begin_of_text: the id that its own tokenizer puts in front of each text, or None.
+    merges: ids uint32[m, 3] of left, right and result, the first merged first; None: any two tokens
+      whose bytes together are a token merge, lowest id first (tiktoken).
+    whole_pretokens: a pretoken that is a token is that token, even if merges do not make it.
+    byte_tokens: int64[256], the ids of bytes whose character is no token (byte fallback); merges
+      are then of characters. None: merges are of bytes, which are tokens themselves.
+    normalizer: what is done to each text between added tokens, in order.
+    revision: the commit of the hub repository it was fetched from, or None.
     """
 
     name: str
     token_bytes: bytes = field(repr=False)
     token_offsets: npt.NDArray[np.uint64] = field(repr=False)
     sha256: str
-    split_pattern: str
-    special_tokens: Mapping[str, int]
+    split_pattern: str | None
+    added_tokens: tuple[AddedToken, ...] = field(repr=False)
     end_of_text: int | None
+    begin_of_text: int | None = None
+    merges: npt.NDArray[np.uint32] | None = field(default=None, repr=False)
+    whole_pretokens: bool = True
+    byte_tokens: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    normalizer: tuple[Step, ...] = ()
+    pre_tokenizer: PreTokenizer = PreTokenizer()
+    revision: str | None = None
+
+    @property
+    def special_tokens(self) -> Mapping[str, int]:
+        """Text to id of the added tokens that are special."""
+        return {token.text: token.id for token in self.added_tokens if token.special}
 
     @property
     def size(self) -> int:
-        """The largest id, special tokens included, plus one."""
-        return max(len(self.token_offsets) - 2, *self.special_tokens.values(), 0) + 1
+        """The largest id, added tokens included, plus one."""
+        return max(len(self.token_offsets) - 2, *(token.id for token in self.added_tokens), 0) + 1
 
-
-@dataclass(frozen=True, slots=True)
-class _Bundled:
-    sha256: str
-    split_pattern: str
-    special_tokens: Mapping[str, int]
-
-
-_BUNDLED = {
-    "r50k_base": _Bundled(
-        "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930",
-        _GPT2_PATTERN,
-        {"<|endoftext|>": 50256},
-    ),
-    "p50k_base": _Bundled(
-        "94b5ca7dff4d00767bc256fdd1b27e5b17361d7b8a5f968547f9f23eb70d2069",
-        _GPT2_PATTERN,
-        {"<|endoftext|>": 50256},
-    ),
-    "cl100k_base": _Bundled(
-        "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-        _CL100K_PATTERN,
-        {
-            "<|endoftext|>": 100257,
-            "<|fim_prefix|>": 100258,
-            "<|fim_middle|>": 100259,
-            "<|fim_suffix|>": 100260,
-            "<|endofprompt|>": 100276,
-        },
-    ),
-    "o200k_base": _Bundled(
-        "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-        _O200K_PATTERN,
-        {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
-    ),
-}
-_ALIASES = {"gpt2": "r50k_base"}
-
-BUNDLED_NAMES = (*_BUNDLED, *_ALIASES)
-
-
-def load_vocabulary(
-    source: str,
-    split_pattern: str | None = None,
-    special_tokens: Mapping[str, int] | None = None,
-) -> Vocabulary:
-    """A bundled vocabulary by name, or a `.tiktoken` file by path.
-
-    split_pattern and special_tokens are required for a file (special_tokens may be empty) and
-    refused for a bundled name. The special token `<|endoftext|>`, if there, ends documents.
-    Raises ConfigurationError for an unknown source, VocabularyError for a bad file.
-    """
-    name = _ALIASES.get(source, source)
-    if name in _BUNDLED:
-        if split_pattern is not None or special_tokens is not None:
-            raise ConfigurationError(
-                f"{source} is bundled and has its own split pattern and special tokens: "
-                "leave both out, or give the path of a .tiktoken file"
-            )
-        return _load_bundled(name)
-    if not source.endswith(".tiktoken"):
-        raise ConfigurationError(
-            f"unknown tokenizer {source!r}: expected one of {', '.join(BUNDLED_NAMES)}, "
-            "or the path of a .tiktoken file"
-        )
-    if split_pattern is None or special_tokens is None:
-        raise ConfigurationError(
-            f"{source}: a .tiktoken file holds neither split pattern nor special tokens: "
-            "give both (--split-pattern and --special-tokens)"
-        )
-    return _load_tiktoken(Path(source), split_pattern, special_tokens)
-
-
-def _load_bundled(name: str) -> Vocabulary:
-    bundled = _BUNDLED[name]
-    packed = resources.files("tokenizer") / "bundled" / f"{name}.tiktoken.zst"
-    published = zstandard.ZstdDecompressor().decompress(packed.read_bytes())
-    found = hashlib.sha256(published).hexdigest()
-    if found != bundled.sha256:
-        raise VocabularyError(
-            f"bundled {name}: expected SHA-256 {bundled.sha256}, found {found}: reinstall tokenmill"
-        )
-    token_bytes, token_offsets = _native.parse_tiktoken(published)
-    return Vocabulary(
-        name=name,
-        token_bytes=token_bytes,
-        token_offsets=token_offsets,
-        sha256=found,
-        split_pattern=bundled.split_pattern,
-        special_tokens=bundled.special_tokens,
-        end_of_text=bundled.special_tokens["<|endoftext|>"],
-    )
-
-
-def _load_tiktoken(path: Path, split_pattern: str, special_tokens: Mapping[str, int]) -> Vocabulary:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"tokenizer {path}: {error.strerror}") from error
-    try:
-        token_bytes, token_offsets = _native.parse_tiktoken(content)
-    except ValueError as error:
-        raise VocabularyError(f"{path}: {error}") from error
-    _check_special_tokens(special_tokens, np.diff(token_offsets))
-    return Vocabulary(
-        name=path.stem,
-        token_bytes=token_bytes,
-        token_offsets=token_offsets,
-        sha256=hashlib.sha256(content).hexdigest(),
-        split_pattern=split_pattern,
-        special_tokens=dict(special_tokens),
-        end_of_text=special_tokens.get("<|endoftext|>"),
-    )
-
-
-def _check_special_tokens(
-    special_tokens: Mapping[str, int], lengths: npt.NDArray[np.uint64]
-) -> None:
-    for text, token in special_tokens.items():
-        if not text or token < 0 or token >= 1 << 21:
-            raise ConfigurationError(
-                f"special token {text!r}: id {token} is not from 0 to 2^21 - 1"
-            )
-        if token < len(lengths) and lengths[token]:
-            raise ConfigurationError(f"special token {text!r}: id {token} is an ordinary token's")
-    if len(set(special_tokens.values())) != len(special_tokens):
-        raise ConfigurationError("special tokens: two of them have the same id")
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Bytes of each token, int64[n]; 0 for a gap."""
+        return np.diff(self.token_offsets.astype(np.int64))

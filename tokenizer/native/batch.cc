@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 
 #define XXH_INLINE_ALL
 #include <arrow/vendored/xxhash/xxhash.h>
@@ -12,88 +13,100 @@ namespace tokenmill {
 
 namespace {
 
-// How often any of `needles` occurs in `text`, overlaps counted.
-size_t count_occurrences(std::string_view text, const std::vector<std::string>& needles) {
-  // Needles that start alike share a scan; published ones nearly all start with '<'.
-  bool seen[256] = {};
-  size_t count = 0;
-  for (const std::string& first : needles) {
-    const char start = first[0];
-    if (seen[uint8_t(start)]) continue;
-    seen[uint8_t(start)] = true;
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    while (at < end && (at = static_cast<const char*>(std::memchr(at, start, size_t(end - at))))) {
-      const std::string_view rest(at, size_t(end - at));
-      for (const std::string& needle : needles)
-        if (rest.substr(0, needle.size()) == needle) ++count;
-      ++at;
-    }
-  }
-  return count;
-}
-
 // The documents [first, last) on their way through one lane.
 class Feed {
  public:
-  Feed(const Documents& documents, size_t first, size_t last, std::optional<TokenId> begin,
-       std::optional<TokenId> end, const Findings& found, TokenBuffer& out)
-      : documents_(documents), next_(first), last_(last), begin_(begin), end_(end), found_(found),
-        out_(out) {}
+  // token_at[last - first + 1]: where in `out` the ids of each begin.
+  Feed(const Segmented& documents, size_t first, size_t last, std::optional<TokenId> begin,
+       std::optional<TokenId> end, int64_t* token_at, TokenBuffer& out)
+      : documents_(documents), first_(first), next_(first), last_(last),
+        segment_(documents.first[first]), begin_(begin), end_(end), token_at_(token_at), out_(out) {
+  }
 
-  // Puts the next document with text into the lane, when the lane has none left.
+  // Puts the next segment of text into the lane, when the lane has none left.
   void refill(Lane& lane) {
     if (lane.at < lane.end) return;
-    if (open_ && end_) out_.push_back(*end_);
-    open_ = false;
-    for (; next_ < last_ && !open_; ++next_) {
-      found_.token_at[next_] = int64_t(out_.size());
-      std::string_view document = documents_[next_];
-      if (document.empty() || !found_.is_valid[next_]) continue;
-      if (document.data() + document.size() + kPaddingBytes >
-          documents_.data.data() + documents_.data.size()) {
-        padded_.assign(document);
-        padded_.append(kPaddingBytes, '\0');
-        document = {padded_.data(), document.size()};
+    for (;; ++segment_) {
+      while (segment_ == documents_.first[next_]) {  // the document before is complete
+        if (open_ && end_) out_.push_back(*end_);
+        open_ = false;
+        token_at_[next_ - first_] = int64_t(out_.size());
+        if (next_ == last_) return;
+        ++next_;
       }
+      const std::string_view text = documents_.segments[size_t(segment_)];
+      const int32_t kind = documents_.kinds[segment_];
+      if (kind == Segments::kNothing || text.empty()) continue;
+      if (!open_ && begin_) out_.push_back(*begin_);
       open_ = true;
-      if (begin_) out_.push_back(*begin_);
-      lane.at = reinterpret_cast<const uint8_t*>(document.data());
-      lane.end = lane.at + document.size();
+      if (kind == Segments::kText) {
+        fill(lane, text);
+        ++segment_;
+        return;
+      }
+      out_.push_back(TokenId(kind));
     }
   }
 
  private:
-  const Documents& documents_;
-  size_t next_, last_;
+  void fill(Lane& lane, std::string_view text) {
+    const std::string_view all = documents_.segments.data;
+    if (text.data() + text.size() + kPaddingBytes > all.data() + all.size()) {
+      padded_.assign(text);
+      padded_.append(kPaddingBytes, '\0');
+      text = {padded_.data(), text.size()};
+    }
+    lane.at = reinterpret_cast<const uint8_t*>(text.data());
+    lane.end = lane.at + text.size();
+  }
+
+  const Segmented& documents_;
+  size_t first_, next_, last_;  // next_: the document that begins where its first segment is reached
+  int64_t segment_;
   const std::optional<TokenId> begin_, end_;
-  const Findings& found_;
+  int64_t* const token_at_;
   TokenBuffer& out_;
-  bool open_ = false;   // the lane's document still needs its end
-  std::string padded_;  // a document too near the end of the data to read behind it
+  bool open_ = false;   // the document under way has ids
+  std::string padded_;  // a segment too near the end of the data to read behind it
 };
 
 }  // namespace
 
-void encode_documents(const Documents& documents, const std::vector<std::string>& special_texts,
-                      std::optional<TokenId> begin, std::optional<TokenId> end, Encoder& encoder,
-                      const Findings& found, TokenBuffer& tokens) {
+void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
+                    const Findings& found, Segments& segments) {
+  segments.offsets[0] = documents.offsets[0];
   for (size_t i = 0; i < documents.count; ++i) {
     const std::string_view document = documents[i];
+    found.first_segment[i] = int64_t(segments.kinds.size());
     found.text_hash[i] = XXH3_64bits(document.data(), document.size());
     found.is_valid[i] = is_valid_utf8(document);
-    found.special_texts[i] =
-        found.is_valid[i] ? uint32_t(count_occurrences(document, special_texts)) : 0;
+    found.special_texts[i] = 0;
+    if (found.is_valid[i])
+      found.special_texts[i] = uint32_t(AddedTokens::cut(levels, 0, document, segments));
+    else
+      segments.add(document.size(), Segments::kNothing);
   }
-  const int64_t* const offsets = documents.offsets;
-  const int64_t middle = offsets[0] + (offsets[documents.count] - offsets[0]) / 2;
-  const auto half =
-      size_t(std::lower_bound(offsets, offsets + documents.count, middle) - offsets);
+  found.first_segment[documents.count] = int64_t(segments.kinds.size());
+}
+
+void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
+                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at,
+                      TokenBuffer& tokens) {
+  const int64_t* const offsets = documents.segments.offsets;
+  const size_t count = documents.count;
+  const int64_t bytes = offsets[documents.segments.count] - offsets[0];
+  // The document that begins at or behind the middle.
+  const auto half = size_t(
+      std::partition_point(
+          documents.first, documents.first + count,
+          [&](int64_t segment) { return offsets[segment] < offsets[0] + bytes / 2; }) -
+      documents.first);
   TokenBuffer second;
-  tokens.reserve(size_t(offsets[documents.count] - offsets[0]) / 4 + 1024);
+  tokens.reserve(size_t(bytes) / 4 + 1024);
   Lane a, b;
-  Feed a_feed(documents, 0, half, begin, end, found, tokens);
-  Feed b_feed(documents, half, documents.count, begin, end, found, second);
+  Feed a_feed(documents, 0, half, begin, end, token_at, tokens);
+  std::vector<int64_t> second_at(count - half + 1);
+  Feed b_feed(documents, half, count, begin, end, second_at.data(), second);
   for (;;) {
     a_feed.refill(a);
     b_feed.refill(b);
@@ -101,10 +114,9 @@ void encode_documents(const Documents& documents, const std::vector<std::string>
     encoder.encode_blocks(a, tokens, b, second);
   }
   const size_t first_ids = tokens.size();
-  for (size_t i = half; i < documents.count; ++i) found.token_at[i] += int64_t(first_ids);
+  for (size_t i = half; i <= count; ++i) token_at[i] = second_at[i - half] + int64_t(first_ids);
   if (second.size())
     tokens.set_end(std::copy_n(second.data(), second.size(), tokens.reserve(second.size())));
-  found.token_at[documents.count] = int64_t(tokens.size());
 }
 
 }  // namespace tokenmill

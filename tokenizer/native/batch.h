@@ -1,16 +1,19 @@
-// A batch of documents, encoded in two lanes: the first half of its bytes and the second half.
+// A batch of documents: first scanned and cut at added tokens, then encoded in two lanes, the first
+// half of its bytes and the second half.
 //
 //   documents   0 1 2 3 | 4 5 6 7        lane a: 0 1 2 3     lane b: 4 5 6 7
 //   ids         [ lane a's ids ] [ lane b's ids ]             joined at the end, in order
+//
+// Between the two the caller may normalize the segments that are text.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "added_tokens.h"
 #include "encoder.h"
 
 namespace tokenmill {
@@ -24,17 +27,29 @@ struct Documents {
   }
 };
 
-// What is found out about each document; arrays of the caller's.
+// What is found out about each document; arrays of the caller's, of its length.
 struct Findings {
-  int64_t* token_at;         // [count + 1]: where its ids begin
-  uint64_t* text_hash;       // [count]: XXH3-64
-  uint32_t* special_texts;   // [count]: occurrences of special-token text
-  bool* is_valid;            // [count]: whether it is UTF-8; without, or empty, it has no ids
+  uint64_t* text_hash;       // XXH3-64
+  uint32_t* special_texts;   // occurrences of plain added tokens
+  bool* is_valid;            // whether it is UTF-8; without, it is one segment of kNothing
+  int64_t* first_segment;    // [count + 1]; an empty document has none
 };
 
-// Encodes all documents; `begin` and `end` are put around each that has ids.
-void encode_documents(const Documents& documents, const std::vector<std::string>& special_texts,
-                      std::optional<TokenId> begin, std::optional<TokenId> end, Encoder& encoder,
-                      const Findings& found, TokenBuffer& tokens);
+void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
+                    const Findings& found, Segments& segments);
+
+// Documents as segments, checked: document i is the segments from first[i] to first[i + 1].
+struct Segmented {
+  Documents segments;
+  const int32_t* kinds;  // as in Segments
+  const int64_t* first;  // [count + 1]
+  size_t count;
+};
+
+// Encodes all documents; `begin` and `end` are put around each that has ids. token_at[count + 1]:
+// where the ids of each begin.
+void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
+                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at,
+                      TokenBuffer& tokens);
 
 }  // namespace tokenmill

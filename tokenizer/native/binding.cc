@@ -5,6 +5,7 @@
 
 #include "batch.h"
 #include "encoder.h"
+#include "quick_check.h"
 #include "utf8.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are little-endian words");
@@ -30,103 +31,136 @@ py::array adopt(T* data, size_t count) {
   return py::array_t<T>(py::ssize_t(count), data, py::capsule(data, [](void* p) { std::free(p); }));
 }
 
+template <class T>
+py::array to_array(const std::vector<T>& values) {
+  return py::array_t<T>(py::ssize_t(values.size()), values.data());
+}
+
 py::array to_numpy(tokenmill::TokenBuffer& tokens, unsigned bytes_per_token) {
   const size_t count = tokens.size();
   TokenId* const data = tokens.release();
   if (bytes_per_token == 4) return adopt(data, count);
   auto* const narrow = reinterpret_cast<uint16_t*>(data);  // each id is read before it is written
+  py::array array = adopt(narrow, count);
+  TokenId all = 0;
   for (size_t i = 0; i < count; ++i) {
     TokenId id;
     std::memcpy(&id, data + i, sizeof id);
     const auto small = uint16_t(id);
     std::memcpy(narrow + i, &small, sizeof small);
+    all |= id;
   }
-  return adopt(narrow, count);
+  if (all > 65535) throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
+  return array;
+}
+
+// A view of texts, checked: each is data[offsets[i]:offsets[i + 1]].
+tokenmill::Documents to_documents(const py::buffer_info& info, const Array<int64_t>& offsets) {
+  const auto buffer_bytes = info.size * info.itemsize;
+  if (offsets.ndim() != 1 || offsets.size() < 1)
+    throw std::invalid_argument("offsets must hold one number more than there are texts");
+  const auto count = size_t(offsets.size() - 1);
+  const int64_t* const at = offsets.data();
+  if (at[0] < 0) throw std::invalid_argument("an offset is out of order or out of range");
+  for (size_t i = 0; i < count; ++i)
+    if (at[i + 1] < at[i] || at[i + 1] > buffer_bytes || (at[i + 1] - at[i]) >> 32)
+      throw std::invalid_argument("an offset is out of order or out of range");
+  return {{static_cast<const char*>(info.ptr), size_t(buffer_bytes)}, at, count};
+}
+
+class AddedTokens {
+ public:
+  explicit AddedTokens(
+      const std::vector<std::vector<std::tuple<std::string, int32_t, bool>>>& levels) {
+    for (const auto& level : levels) {
+      std::vector<tokenmill::AddedTokens::Token> tokens;
+      for (const auto& [text, id, plain] : level) tokens.push_back({text, id, plain});
+      levels_.emplace_back(std::move(tokens));
+    }
+  }
+
+  // See _native.pyi.
+  py::tuple scan(const py::buffer& data, const Array<int64_t>& offsets) const {
+    const py::buffer_info info = data.request();
+    const tokenmill::Documents documents = to_documents(info, offsets);
+    const auto count = py::ssize_t(documents.count);
+    py::array_t<uint64_t> hashes{count};
+    py::array_t<uint32_t> specials{count};
+    py::array_t<bool> valid{count};
+    py::array_t<int64_t> first(count + 1);
+    const tokenmill::Findings found{hashes.mutable_data(), specials.mutable_data(),
+                                    valid.mutable_data(), first.mutable_data()};
+    tokenmill::Segments segments;
+    {
+      const py::gil_scoped_release release;
+      tokenmill::scan_documents(documents, levels_, found, segments);
+    }
+    return py::make_tuple(hashes, specials, valid, first, to_array(segments.offsets),
+                          to_array(segments.kinds));
+  }
+
+ private:
+  std::vector<tokenmill::AddedTokens> levels_;
+};
+
+using tokenmill::Vocabulary;
+
+std::shared_ptr<Vocabulary> make_vocabulary(const py::bytes& token_bytes,
+                                            const Array<uint64_t>& token_offsets,
+                                            std::optional<size_t> merged,
+                                            const Array<TokenId>& published,
+                                            const Array<uint32_t>& published_at) {
+  return std::make_shared<Vocabulary>(
+      std::string(token_bytes), to_vector(token_offsets), merged.value_or(size_t(token_offsets.size())),
+      tokenmill::PublishedIds{to_vector(published), to_vector(published_at)});
+}
+
+py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
+  py::array_t<TokenId> array({py::ssize_t(vocabulary.size()), py::ssize_t(2)});
+  TokenId* at = array.mutable_data();
+  for (TokenId id = 0; id < vocabulary.size(); ++id) {
+    *at++ = vocabulary.left_part(id);
+    *at++ = vocabulary.right_part(id);
+  }
+  return array;
 }
 
 class Engine {
  public:
-  Engine(const py::bytes& token_bytes, const Array<uint64_t>& token_offsets,
-         const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
-         const Array<uint16_t>& transitions, std::vector<std::string> special_texts,
-         size_t cache_bytes)
-      : model_{{std::string(token_bytes), to_vector(token_offsets)},
-               tokenmill::TokenTrie(model_.vocabulary),
+  Engine(std::shared_ptr<Vocabulary> vocabulary, const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
+         const Array<uint16_t>& transitions, size_t cache_bytes)
+      : vocabulary_(std::move(vocabulary)),
+        model_{*vocabulary_,
+               tokenmill::TokenTrie(*vocabulary_),
                {to_vector(page_of), to_vector(pages), to_vector(transitions),
                 transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0},
-               std::move(special_texts),
                cache_bytes},
-        pool_(model_) {
-    for (const std::string& text : model_.special_texts)
-      if (text.empty()) throw std::invalid_argument("an empty special-token text");
-  }
-
-  py::array encode(const py::buffer& utf8) {
-    const py::buffer_info info = utf8.request();
-    if (info.ndim != 1 || info.itemsize != 1 || (info.size > 1 && info.strides[0] != 1))
-      throw std::invalid_argument("expected contiguous bytes");
-    tokenmill::TokenBuffer tokens;
-    {
-      const py::gil_scoped_release release;
-      const std::string_view text(static_cast<const char*>(info.ptr), size_t(info.size));
-      if (!tokenmill::is_valid_utf8(text)) throw std::invalid_argument("the text is not UTF-8");
-      if (text.size() >> 32) throw std::invalid_argument("a document of 4 GiB or more");
-      tokenmill::EncoderPool::Loan encoder(pool_);
-      std::string padded(text);
-      padded.append(tokenmill::kPaddingBytes, '\0');
-      encoder->encode({padded.data(), text.size()}, tokens);
-    }
-    return to_numpy(tokens, 4);
-  }
+        pool_(model_) {}
 
   // See _native.pyi.
   py::tuple encode_documents(const py::buffer& data, const Array<int64_t>& offsets,
+                             const Array<int32_t>& kinds, const Array<int64_t>& first,
                              std::optional<TokenId> begin, std::optional<TokenId> end,
                              unsigned bytes_per_token) {
     const py::buffer_info info = data.request();
-    const auto buffer_bytes = info.size * info.itemsize;
-    if (offsets.ndim() != 1 || offsets.size() < 1)
-      throw std::invalid_argument("offsets must hold one number more than there are documents");
+    const tokenmill::Documents segments = to_documents(info, offsets);
     if (bytes_per_token != 2 && bytes_per_token != 4)
       throw std::invalid_argument("a token takes 2 or 4 bytes");
-    if (bytes_per_token == 2 &&
-        (model_.vocabulary.size() > 65536 || begin.value_or(0) > 65535 || end.value_or(0) > 65535))
-      throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
-    const auto count = size_t(offsets.size() - 1);
-    const int64_t* const at = offsets.data();
-    for (size_t i = 0; i < count; ++i)
-      if (at[i] < 0 || at[i + 1] < at[i] || at[i + 1] > buffer_bytes ||
-          (at[i + 1] - at[i]) >> 32)
-        throw std::invalid_argument("an offset is out of order or out of range");
-    py::array_t<int64_t> token_offsets(py::ssize_t(count + 1));
-    py::array_t<uint64_t> hashes{py::ssize_t(count)};
-    py::array_t<uint32_t> specials{py::ssize_t(count)};
-    py::array_t<bool> valid{py::ssize_t(count)};
-    const tokenmill::Documents documents{
-        {static_cast<const char*>(info.ptr), size_t(buffer_bytes)}, at, count};
-    const tokenmill::Findings found{token_offsets.mutable_data(), hashes.mutable_data(),
-                                    specials.mutable_data(), valid.mutable_data()};
+    if (first.size() < 1 || first.at(0) != 0 || first.at(first.size() - 1) != kinds.size() ||
+        size_t(kinds.size()) != segments.count ||
+        !std::is_sorted(first.data(), first.data() + first.size()))
+      throw std::invalid_argument("documents do not fit their segments");
+    py::array_t<int64_t> token_offsets(first.size());
+    int64_t* const token_at = token_offsets.mutable_data();
+    const tokenmill::Segmented documents{segments, kinds.data(), first.data(),
+                                         size_t(first.size() - 1)};
     tokenmill::TokenBuffer tokens;
     {
       const py::gil_scoped_release release;
       tokenmill::EncoderPool::Loan encoder(pool_);
-      tokenmill::encode_documents(documents, model_.special_texts, begin, end, *encoder, found,
-                                  tokens);
+      tokenmill::encode_documents(documents, begin, end, *encoder, token_at, tokens);
     }
-    return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets, hashes, specials,
-                          valid);
-  }
-
-  py::bytes decode(const Array<uint32_t>& ids) const {
-    const uint32_t* const at = ids.data();
-    std::string text;
-    for (py::ssize_t i = 0; i < ids.size(); ++i) {
-      if (at[i] >= model_.vocabulary.size() || model_.vocabulary.bytes_of(at[i]).empty())
-        throw std::invalid_argument("id " + std::to_string(at[i]) + " at index " +
-                                    std::to_string(i) + " is no ordinary token");
-      text.append(model_.vocabulary.bytes_of(at[i]));
-    }
-    return text;
+    return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets);
   }
 
   // Each pretoken of a document: how many bytes it has, and its ids. For inspection, not for speed.
@@ -152,6 +186,7 @@ class Engine {
   }
 
  private:
+  const std::shared_ptr<const Vocabulary> vocabulary_;
   const tokenmill::Model model_;
   tokenmill::EncoderPool pool_;
 };
@@ -159,25 +194,42 @@ class Engine {
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
+  py::class_<AddedTokens>(module, "AddedTokens")
+      .def(py::init<const std::vector<std::vector<std::tuple<std::string, int32_t, bool>>>&>(),
+           "levels"_a)
+      .def("scan", &AddedTokens::scan, "data"_a, "offsets"_a);
+  py::class_<Vocabulary, std::shared_ptr<Vocabulary>>(module, "Vocabulary")
+      .def(py::init(&make_vocabulary), "token_bytes"_a, "token_offsets"_a,
+           "merged"_a = py::none(), "published"_a = Array<TokenId>(0),
+           "published_at"_a = Array<uint32_t>(0))
+      .def("parts", &parts);
   py::class_<Engine>(module, "Engine")
-      .def(py::init<const py::bytes&, const Array<uint64_t>&, const Array<uint16_t>&,
-                    const Array<uint8_t>&, const Array<uint16_t>&, std::vector<std::string>,
-                    size_t>(),
-           "token_bytes"_a, "token_offsets"_a, "page_of"_a, "pages"_a, "transitions"_a,
-           "special_texts"_a, "cache_bytes"_a)
-      .def("encode", &Engine::encode, "utf8"_a)
-      .def("encode_documents", &Engine::encode_documents, "data"_a, "offsets"_a,
-           "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
-      .def("decode", &Engine::decode, "ids"_a)
+      .def(py::init<std::shared_ptr<Vocabulary>, const Array<uint16_t>&, const Array<uint8_t>&,
+                    const Array<uint16_t>&, size_t>(),
+           "vocabulary"_a, "page_of"_a, "pages"_a, "transitions"_a,
+           "cache_bytes"_a)
+      .def("encode_documents", &Engine::encode_documents, "data"_a, "offsets"_a, "kinds"_a,
+           "first"_a, "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
       .def("pretokens", &Engine::pretokens, "utf8"_a);
-  module.def(
-      "parse_tiktoken",
-      [](const py::bytes& file) {
-        const tokenmill::TokenTable table = tokenmill::parse_tiktoken(std::string_view(file));
-        py::array_t<uint64_t> offsets(py::ssize_t(table.offsets.size()), table.offsets.data());
-        return py::make_tuple(py::bytes(table.bytes), offsets);
-      },
-      "file"_a);
+  using tokenmill::QuickCheck;
+  py::class_<QuickCheck>(module, "QuickCheck")
+      .def(py::init([](const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
+                       const Array<uint8_t>& follows, size_t classes) {
+             return QuickCheck(to_vector(page_of), to_vector(pages), to_vector(follows), classes);
+           }),
+           "page_of"_a, "pages"_a, "follows"_a, "classes"_a)
+      .def(
+          "are_normalized",
+          [](const QuickCheck& self, const py::buffer& data, const Array<int64_t>& offsets) {
+            const py::buffer_info info = data.request();
+            const tokenmill::Documents texts = to_documents(info, offsets);
+            py::array_t<bool> found{py::ssize_t(texts.count)};
+            bool* const at = found.mutable_data();
+            const py::gil_scoped_release release;
+            for (size_t i = 0; i < texts.count; ++i) at[i] = self.is_normalized(texts[i]);
+            return found;
+          },
+          "data"_a, "offsets"_a);
   module.def("instruction_set",
              [] { return tokenmill::split_name(tokenmill::choose_split()); });
 }

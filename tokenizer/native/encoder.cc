@@ -20,11 +20,13 @@ Encoder::Encoder(const Model& model)
       cache_(model.cache_bytes) {
   // A word that is one token never misses. The smaller ids are the more frequent ones and go first,
   // into the set that is looked at first.
+  std::vector<TokenId> published;
   for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
     if (token.empty() || token.size() > PretokenCache::kMaxShortBytes) continue;
     const ShortKey key = ShortKey::of(token);
-    cache_.insert_short(key, PretokenCache::hash_of(key), {&id, 1});
+    cache_.insert_short(key, PretokenCache::hash_of(key),
+                        model.vocabulary.published({&id, 1}, published));
   }
 }
 

@@ -61,11 +61,10 @@ class TokenBuffer {
 
 // What every thread shares; immutable once built.
 struct Model {
-  Vocabulary vocabulary;
+  const Vocabulary& vocabulary;
   TokenTrie trie;
   SplitTable split;
-  std::vector<std::string> special_texts;  // non-empty
-  size_t cache_bytes;                      // of each encoder
+  size_t cache_bytes;  // of each encoder
 };
 
 // One thread's working memory.

@@ -18,11 +18,6 @@
 
 namespace tokenmill {
 
-struct TokenSpan {
-  const TokenId* ids;
-  size_t count;
-};
-
 // Merges by scanning. One thread's scratch memory.
 class PairMerger {
  public:
@@ -49,9 +44,14 @@ class Merger {
   Merger(const Vocabulary& vocabulary, const TokenTrie& trie)
       : vocabulary_(vocabulary), pairs_(vocabulary), longest_(vocabulary, trie) {}
 
-  // The tokens of a non-empty pretoken; an irregular token that is the whole of it comes first.
-  // Valid until the next call.
+  // The published ids of a non-empty pretoken; an irregular token that is the whole of it comes
+  // first. Valid until the next call.
   TokenSpan encode(std::string_view pretoken) {
+    return vocabulary_.published(merge(pretoken), published_);
+  }
+
+ private:
+  TokenSpan merge(std::string_view pretoken) {
     if ((whole_ = vocabulary_.irregular(pretoken)) != kNoToken) return {&whole_, 1};
     if (pretoken.size() <= PairMerger::kMaxBytes || !vocabulary_.ranks_are_ordered())
       return pairs_.merge(pretoken);
@@ -59,12 +59,11 @@ class Merger {
     return {ids_.data(), ids_.size()};
   }
 
- private:
   const Vocabulary& vocabulary_;
   PairMerger pairs_;
   LongestMatchEncoder longest_;
   TokenId whole_ = kNoToken;
-  std::vector<TokenId> ids_;
+  std::vector<TokenId> ids_, published_;
 };
 
 }  // namespace tokenmill

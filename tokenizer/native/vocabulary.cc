@@ -7,12 +7,21 @@
 
 namespace tokenmill {
 
-Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets)
-    : bytes_(std::move(bytes)), offsets_(std::move(offsets)), byte_pairs_(65536, kNoToken) {
+Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t merged,
+                       PublishedIds published)
+    : bytes_(std::move(bytes)),
+      offsets_(std::move(offsets)),
+      byte_pairs_(65536, kNoToken),
+      merged_(merged),
+      published_(std::move(published)) {
   if (offsets_.empty() || offsets_.front() != 0 || offsets_.back() != bytes_.size() ||
       !std::is_sorted(offsets_.begin(), offsets_.end()))
     throw std::invalid_argument("token offsets do not fit the token bytes");
   if (size() >= kNoToken) throw std::invalid_argument("more than 2^21 - 1 tokens");
+  const std::vector<uint32_t>& at = published_.at;
+  if (!at.empty() && (at.size() != offsets_.size() || at.front() != 0 ||
+                      at.back() != published_.ids.size() || !std::is_sorted(at.begin(), at.end())))
+    throw std::invalid_argument("published ids do not fit the tokens");
   unsigned bits = 10;
   while ((size_t{1} << bits) < 2 * size()) ++bits;
   pairs_.assign(size_t{1} << bits, kEmpty);
@@ -54,7 +63,7 @@ void Vocabulary::add_merges() {
       const std::string_view token = bytes_of(id);
       const TokenSpan parts = merger.merge(token);
       if (parts.count == 1) throw std::invalid_argument("two tokens have the same bytes");
-      if (parts.count == 2)
+      if (parts.count == 2 && id < merged_)
         insert(parts.ids[0], parts.ids[1], id);
       else if (!irregular_.emplace(token, id).second)
         throw std::invalid_argument("two tokens have the same bytes");
@@ -71,81 +80,6 @@ void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   size_t slot = slot_of(key);
   while (pairs_[slot] != kEmpty) slot = (slot + 1) & mask_;
   pairs_[slot] = key << kIdBits | result;
-}
-
-namespace {
-
-[[noreturn]] void fail(size_t line, const char* what) {
-  throw std::invalid_argument("line " + std::to_string(line) + ": " + what);
-}
-
-constexpr struct Base64 {
-  int8_t value[256];
-  constexpr Base64() : value() {
-    for (int i = 0; i < 256; ++i) value[i] = -1;
-    for (int i = 0; i < 26; ++i) value['A' + i] = int8_t(i), value['a' + i] = int8_t(26 + i);
-    for (int i = 0; i < 10; ++i) value['0' + i] = int8_t(52 + i);
-    value['+'] = 62, value['/'] = 63;
-  }
-} kBase64;
-
-void append_base64(std::string_view text, size_t line, std::string& out) {
-  while (!text.empty() && text.back() == '=') text.remove_suffix(1);
-  uint32_t bits = 0;
-  unsigned held = 0;
-  for (const char c : text) {
-    const int value = kBase64.value[uint8_t(c)];
-    if (value < 0) fail(line, "the token is not base64");
-    bits = bits << 6 | uint32_t(value);
-    held += 6;
-    if (held >= 8) out.push_back(char(bits >> (held -= 8)));
-  }
-  if (held >= 6) fail(line, "the token's base64 ends in the middle of a byte");
-}
-
-TokenId parse_rank(std::string_view digits, size_t line) {
-  TokenId rank = 0;
-  if (digits.empty() || digits.size() > 7) fail(line, "expected a rank below 2^21 - 1");
-  for (const char c : digits) {
-    if (c < '0' || c > '9') fail(line, "the rank is not a number");
-    rank = rank * 10 + TokenId(c - '0');
-  }
-  if (rank >= kNoToken) fail(line, "expected a rank below 2^21 - 1");
-  return rank;
-}
-
-}  // namespace
-
-TokenTable parse_tiktoken(std::string_view file) {
-  std::string decoded;                                 // tokens in the order of the file
-  std::vector<std::pair<uint64_t, uint64_t>> of_rank;  // rank -> begin and end in `decoded`
-  size_t line = 0;
-  while (!file.empty()) {
-    ++line;
-    const size_t end = std::min(file.find('\n'), file.size());
-    std::string_view row = file.substr(0, end);
-    file.remove_prefix(std::min(end + 1, file.size()));
-    if (!row.empty() && row.back() == '\r') row.remove_suffix(1);
-    if (row.empty()) continue;
-    const size_t space = row.find(' ');
-    if (space == std::string_view::npos) fail(line, "expected `base64 rank`");
-    const TokenId rank = parse_rank(row.substr(space + 1), line);
-    const uint64_t begin = decoded.size();
-    append_base64(row.substr(0, space), line, decoded);
-    if (decoded.size() == begin) fail(line, "the token is empty");
-    if (rank >= of_rank.size()) of_rank.resize(rank + 1, {0, 0});
-    if (of_rank[rank].second != 0) fail(line, "the rank occurs twice");
-    of_rank[rank] = {begin, decoded.size()};
-  }
-  TokenTable table;
-  table.bytes.reserve(decoded.size());
-  table.offsets.reserve(of_rank.size() + 1);
-  table.offsets.push_back(0);
-  for (const auto& [begin, end] : of_rank) {
-    table.bytes.append(decoded, begin, end - begin);
-    table.offsets.push_back(table.bytes.size());
-  }
-  return table;
 }
 
 }  // namespace tokenmill

@@ -14,8 +14,17 @@
 // they come when T stands alone (lowest rank first, leftmost first); hence (a, b) is also the
 // last merge there. The table is half as large as one of all splits, and stays in L2.
 //
+// With an explicit list of merges (tokenizer.json) the same proof holds, and a token's rank is that
+// of its canonical merge. tokenizer/merge_ranks.py numbers tokens by that rank; once it has, which
+// merges the list holds is no longer asked here: the run that would show the difference is the one
+// that finds the canonical merge, and it is the same for both.
+//
 // A token that its own merges do not produce is `irregular`: it occurs only when it is a whole
-// pretoken (tiktoken looks a pretoken up before it merges), never inside one.
+// pretoken (tiktoken looks a pretoken up before it merges, tokenizer.json says `ignore_merges`),
+// never inside one.
+//
+// Outside, tokens have other ids, the published ones: `published` takes one to the other when merging
+// is done. Half a character has no id of its own there, but one for each byte (byte fallback).
 #pragma once
 
 #include <cstddef>
@@ -31,12 +40,26 @@ using TokenId = uint32_t;
 constexpr unsigned kIdBits = 21;
 constexpr TokenId kNoToken = (1u << kIdBits) - 1;  // larger than every id, so it never is a minimum
 
+struct TokenSpan {
+  const TokenId* ids;
+  size_t count;
+};
+
+// The published ids of token i are ids[at[i]:at[i + 1]], at most one for each of its bytes. Both
+// are empty where tokens are published under the numbers they have here.
+struct PublishedIds {
+  std::vector<TokenId> ids;
+  std::vector<uint32_t> at;
+};
+
 class Vocabulary {
  public:
-  // `bytes` and `offsets` as drawn above; an empty token is a gap in the numbering.
-  // Throws std::invalid_argument when a single byte has no token, two tokens are equal, or there
-  // are more than 2^21 - 1 tokens.
-  Vocabulary(std::string bytes, std::vector<uint64_t> offsets);
+  // `bytes` and `offsets` as drawn above; an empty token is a gap in the numbering. Tokens from
+  // `merged` on are irregular whatever their merges give.
+  // Throws std::invalid_argument when a single byte has no token, two tokens are equal, there are
+  // more than 2^21 - 1 tokens, or `published` does not fit them.
+  Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t merged,
+             PublishedIds published);
   Vocabulary(const Vocabulary&) = delete;  // `irregular_` looks into `bytes_`
 
   size_t size() const { return offsets_.size() - 1; }
@@ -67,6 +90,15 @@ class Vocabulary {
   // Whether every token has a higher rank than its parts, as training gives them. Ranks are then
   // the order in which merges come to be, which LongestMatchEncoder relies on.
   bool ranks_are_ordered() const { return ranks_are_ordered_; }
+  // The ids of `tokens` outside; valid until `scratch` changes.
+  TokenSpan published(TokenSpan tokens, std::vector<TokenId>& scratch) const {
+    if (published_.at.empty()) return tokens;
+    scratch.clear();
+    for (size_t i = 0; i < tokens.count; ++i)
+      scratch.insert(scratch.end(), published_.ids.begin() + published_.at[tokens.ids[i]],
+                     published_.ids.begin() + published_.at[tokens.ids[i] + 1]);
+    return {scratch.data(), scratch.size()};
+  }
   // The irregular token that is exactly this pretoken, or kNoToken.
   TokenId irregular(std::string_view pretoken) const {
     if (irregular_.empty()) return kNoToken;
@@ -93,16 +125,9 @@ class Vocabulary {
   size_t mask_ = 0;
   unsigned shift_ = 0;
   bool ranks_are_ordered_ = true;
+  size_t merged_;
+  PublishedIds published_;
   std::unordered_map<std::string_view, TokenId> irregular_;
 };
-
-// The ranks of a .tiktoken file: lines of `base64(token bytes) <space> rank`.
-// Returns token bytes and offsets as Vocabulary takes them. Throws std::invalid_argument with the
-// line number where the file is malformed or a rank occurs twice.
-struct TokenTable {
-  std::string bytes;
-  std::vector<uint64_t> offsets;
-};
-TokenTable parse_tiktoken(std::string_view file);
 
 }  // namespace tokenmill
