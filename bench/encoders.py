@@ -1,5 +1,6 @@
 """The engines that are compared, each as `load`, `prepare`, `encode` and `ids`."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from bench.vocabulary import plain_path
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,21 @@ class Encoder:
 def _tokenmill(vocabulary: Path) -> Encoder:
     from tokenizer import Tokenizer
 
-    tokenizer = Tokenizer.load(vocabulary.stem)
+    bundled = vocabulary.suffix == ".tiktoken"
+    tokenizer = Tokenizer.load(vocabulary.stem if bundled else str(vocabulary))
     return Encoder(lambda batch: batch, tokenizer.encode_batch, lambda encoded: encoded[0])
 
 
 def _gigatoken(vocabulary: Path) -> Encoder:
     import awkward as ak
+    from gigatoken import Tokenizer
 
     from bench.bare_gigatoken import load
 
-    tokenizer = load(str(vocabulary))
+    if vocabulary.suffix == ".tiktoken":
+        tokenizer = load(str(vocabulary))
+    else:
+        tokenizer = Tokenizer.from_json(plain_path(vocabulary).read_bytes())
     return Encoder(
         pa.Array.to_pylist,
         lambda batch: tokenizer.encode_batch(batch, parallel=False),
@@ -54,9 +62,28 @@ def _tiktoken(vocabulary: Path) -> Encoder:
     )
 
 
-# Ours first. Each takes the path of a .tiktoken file that is named after its vocabulary.
+def _tokenizers(vocabulary: Path) -> Encoder:
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(plain_path(vocabulary)))
+    return Encoder(
+        pa.Array.to_pylist,
+        lambda batch: tokenizer.encode_batch_fast(batch, add_special_tokens=False),
+        lambda encoded: np.concatenate([np.array(one.ids, np.uint32) for one in encoded]),
+    )
+
+
+# Each takes the path of a file that bench/vocabulary.py has written.
 ENCODERS: dict[str, Callable[[Path], Encoder]] = {
     "tokenmill": _tokenmill,
     "gigatoken": _gigatoken,
     "tiktoken": _tiktoken,
+    "tokenizers": _tokenizers,
 }
+
+
+def contestants_of(vocabulary: Path) -> list[str]:
+    """Ours first, the fastest peer, and the vocabulary's own tokenizer."""
+    own = "tiktoken" if vocabulary.suffix == ".tiktoken" else "tokenizers"
+    return ["tokenmill", "gigatoken", own]

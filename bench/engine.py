@@ -2,11 +2,13 @@
 
     batches of 512 documents ─► tokenmill   Arrow arrays
                             ├─► gigatoken   lists of str, parallel=False
-                            └─► tiktoken    lists of str, one thread
+                            └─► tiktoken    lists of str, one thread; for a tokenizer.json it is
+                                tokenizers
 
 Ids are compared first. Then the contestants alternate; each measurement is a fresh process on one
 core: load and encode one word ("load"), a first pass over the text ("cold"), and more ("warm").
-Reading and preparing the batches is not timed.
+Reading and preparing the batches is not timed. Special-token text is plain text for all: the peers
+get a tokenizer.json without its special tokens.
 """
 
 import argparse
@@ -25,11 +27,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bench.corpus import TEXTS, batches_of, inputs_of
-from bench.encoders import ENCODERS
+from bench.encoders import ENCODERS, contestants_of
 from bench.report import REPOSITORY, RESULTS, print_table, write_results
-from bench.vocabulary import write_tiktoken
-
-VOCABULARIES = ("cl100k_base", "o200k_base")
+from bench.vocabulary import names_at_hand, write_vocabulary
 
 _OURS = "tokenmill"
 _BATCH_DOCUMENTS = 512
@@ -62,11 +62,12 @@ def _contest(
     vocabulary: str, text: dict[str, Any], place: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
     """One vocabulary on one text: all contestants, all rounds."""
-    path = write_tiktoken(vocabulary, place)
+    path = write_vocabulary(vocabulary, place)
+    names = contestants_of(path)
     tokens = _compare_tokens(path, text, place)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ENCODERS}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(options.rounds):
-        for name in ENCODERS:
+        for name in names:
             runs[name].append(_fresh(name, path, text["path"], options.warm_passes))
     contestants = {}
     for name, reports in runs.items():
@@ -101,7 +102,7 @@ def _write_text(name: str, place: Path, options: argparse.Namespace) -> dict[str
 
 def _compare_tokens(vocabulary: Path, text: dict[str, Any], place: Path) -> int:
     """Encodes the text by every contestant; returns how many ids. SystemExit when they differ."""
-    files = {name: place / f"{name}.npy" for name in ENCODERS}
+    files = {name: place / f"{name}.npy" for name in contestants_of(vocabulary)}
     for name, file in files.items():
         _fresh(name, vocabulary, text["path"], 0, file)
     ours = np.load(files[_OURS])
@@ -182,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("--vocabularies", nargs="+", default=VOCABULARIES, metavar="NAME")
+    add("--vocabularies", nargs="+", default=names_at_hand(), metavar="NAME")
     add("--texts", nargs="+", default=list(TEXTS), choices=list(TEXTS))
     add("--rounds", type=int, default=3, metavar="N", help="default: 3")
     add("--warm-passes", type=int, default=2, metavar="N", help="default: 2")
