@@ -29,7 +29,8 @@ def table(pattern: str) -> SplitTable:
 @cache
 def engine(pattern: str) -> _native.Engine:
     made = table(pattern)
-    return _native.Engine(BYTES, OFFSETS, made.page_of, made.pages, made.transitions, [], 1 << 16)
+    vocabulary = _native.Vocabulary(BYTES, OFFSETS)
+    return _native.Engine(vocabulary, made.page_of, made.pages, made.transitions, 1 << 16)
 
 
 @pytest.fixture(params=["", "1"], ids=["fast", "plain"], autouse=True)

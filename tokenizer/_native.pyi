@@ -5,63 +5,111 @@ import typing
 import numpy
 import numpy.typing
 
-class Engine:
-    """A vocabulary and a split pattern, ready to encode. Thread-safe; can not be pickled."""
+class Vocabulary:
+    """Tokens numbered by the rank of their merge, and what they are called outside. Immutable."""
 
     def __init__(
         self,
         token_bytes: bytes,
         token_offsets: numpy.typing.NDArray[numpy.uint64],
-        page_of: numpy.typing.NDArray[numpy.uint16],
-        pages: numpy.typing.NDArray[numpy.uint8],
-        transitions: numpy.typing.NDArray[numpy.uint16],
-        special_texts: typing.Sequence[str],
-        cache_bytes: int,
+        merged: int | None = None,
+        published: numpy.typing.NDArray[numpy.uint32] = ...,
+        published_at: numpy.typing.NDArray[numpy.uint32] = ...,
     ) -> None:
-        """token_offsets: [n + 1], where each token begins in token_bytes, ids ascending; an empty
-        token is a gap in the numbering. page_of, pages, transitions: as in SplitTable.
-        special_texts: what encode_documents counts. cache_bytes: budget of the pretoken cache of
-        each thread that encodes at the same time as others.
+        """token_offsets: [n + 1], where each token begins in token_bytes; an empty token is a gap
+        in the numbering. Tokens from `merged` on are whole pretokens only; None: all merge.
+        published: the ids of all tokens outside, those of token i from published_at[i] to
+        published_at[i + 1]; both empty: the numbers are the ids.
 
         Raises ValueError when the tables contradict each other or a byte has no token.
         """
 
-    def encode(self, utf8: typing.Any) -> numpy.typing.NDArray[numpy.uint32]:
-        """The ids of one document, special-token text taken as plain text.
+    def parts(self) -> numpy.typing.NDArray[numpy.uint32]:
+        """The two tokens that merge into each last, [n, 2]: twice itself for a single byte,
+        2^21 - 1 for a gap or a token that its merges do not make."""
 
-        Raises ValueError when it is not UTF-8.
+class AddedTokens:
+    """Texts that are cut out of documents, level by level. Immutable."""
+
+    def __init__(
+        self,
+        levels: typing.Sequence[typing.Sequence[tuple[str, int, bool]]],
+    ) -> None:
+        """Each token: text, id, and whether it is only counted and stays text. Raises ValueError
+        when a text is empty or occurs twice in a level."""
+
+    def scan(
+        self, data: typing.Any, offsets: numpy.typing.NDArray[numpy.int64]
+    ) -> tuple[
+        numpy.typing.NDArray[numpy.uint64],
+        numpy.typing.NDArray[numpy.uint32],
+        numpy.typing.NDArray[numpy.bool_],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.int32],
+    ]:
+        """Looks at d documents, each data[offsets[i]:offsets[i + 1]], without the GIL.
+
+        Returns XXH3-64 of each text, uint64[d]; occurrences of tokens that are only counted,
+        uint32[d]; whether each is UTF-8, bool[d]; and the documents cut into s segments, one after
+        the other: the first of each document, int64[d + 1]; their offsets into data, int64[s + 1];
+        their kinds, int32[s]: -1 text, -2 nothing (not UTF-8), else the id of an added token.
+        Raises ValueError when offsets do not fit the data.
+        """
+
+class QuickCheck:
+    """Tables that tell whether a text is surely in a Unicode normalization form. Immutable."""
+
+    def __init__(
+        self,
+        page_of: numpy.typing.NDArray[numpy.uint16],
+        pages: numpy.typing.NDArray[numpy.uint8],
+        follows: numpy.typing.NDArray[numpy.uint8],
+        classes: int,
+    ) -> None:
+        """As in native/quick_check.h; raises ValueError when the tables do not fit each other."""
+
+    def are_normalized(
+        self, data: typing.Any, offsets: numpy.typing.NDArray[numpy.int64]
+    ) -> numpy.typing.NDArray[numpy.bool_]:
+        """Whether each text, valid UTF-8, is surely normalized; bool[d], without the GIL."""
+
+class Engine:
+    """A vocabulary and a split pattern, ready to encode. Thread-safe; can not be pickled."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        page_of: numpy.typing.NDArray[numpy.uint16],
+        pages: numpy.typing.NDArray[numpy.uint8],
+        transitions: numpy.typing.NDArray[numpy.uint16],
+        cache_bytes: int,
+    ) -> None:
+        """page_of, pages, transitions: as in SplitTable. cache_bytes: budget of the pretoken cache
+        of each thread that encodes at the same time as others.
+
+        Raises ValueError when the tables contradict each other.
         """
 
     def encode_documents(
         self,
         data: typing.Any,
         offsets: numpy.typing.NDArray[numpy.int64],
+        kinds: numpy.typing.NDArray[numpy.int32],
+        first: numpy.typing.NDArray[numpy.int64],
         begin: int | None = None,
         end: int | None = None,
         bytes_per_token: int = 4,
-    ) -> tuple[
-        numpy.typing.NDArray[typing.Any],
-        numpy.typing.NDArray[numpy.int64],
-        numpy.typing.NDArray[numpy.uint64],
-        numpy.typing.NDArray[numpy.uint32],
-        numpy.typing.NDArray[numpy.bool_],
-    ]:
-        """Encodes d documents, each data[offsets[i]:offsets[i + 1]], without the GIL.
+    ) -> tuple[numpy.typing.NDArray[typing.Any], numpy.typing.NDArray[numpy.int64]]:
+        """Encodes documents that are cut into segments (AddedTokens.scan), without the GIL.
 
-        Returns tokens uint16[n] or uint32[n]; offsets int64[d + 1] into them; XXH3-64 of each
-        text, uint64[d]; occurrences of special texts in each, uint32[d]; whether each is UTF-8,
-        bool[d]. `begin` and `end` are put around each document that has tokens. A document that is
-        empty or not UTF-8 has none. Raises ValueError when offsets do not fit the data.
+        Text is valid UTF-8. Returns tokens uint16[n] or uint32[n] and int64[d + 1] offsets into
+        them. `begin` and `end` are put around each document that has tokens. Raises ValueError when
+        offsets do not fit the data or ids do not fit into bytes_per_token.
         """
-
-    def decode(self, ids: numpy.typing.NDArray[numpy.uint32]) -> bytes:
-        """The bytes of ordinary tokens. Raises ValueError for any other id."""
 
     def pretokens(self, utf8: str) -> list[tuple[int, list[int]]]:
         """Bytes and ids of each pretoken, uncached. Raises ValueError when it is not UTF-8."""
-
-def parse_tiktoken(file: bytes) -> tuple[bytes, numpy.typing.NDArray[numpy.uint64]]:
-    """token_bytes and token_offsets of a .tiktoken file; raises ValueError with the line."""
 
 def instruction_set() -> str:
     """What the split runs on here: "avx2", "neon" or "plain"."""

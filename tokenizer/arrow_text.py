@@ -27,5 +27,9 @@ def offsets_and_data(texts: pa.Array) -> tuple[npt.NDArray[np.int64], Any]:
 
 def texts_of(offsets: npt.NDArray[np.int64], data: Any) -> pa.Array:
     """The other way: a LargeStringArray over the same buffer."""
-    buffers = [None, pa.py_buffer(offsets), data if isinstance(data, pa.Buffer) else pa.py_buffer(data)]
-    return pa.LargeStringArray.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
+    buffers = [
+        None,
+        pa.py_buffer(offsets),
+        data if isinstance(data, pa.Buffer) else pa.py_buffer(data),
+    ]
+    return pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)

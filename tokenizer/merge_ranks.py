@@ -1,26 +1,26 @@
 """Vocabularies as the engine wants them: tokens numbered by the rank of their merge.
 
 The engine merges any two tokens whose bytes together are a token, the lowest number first
-(`native/vocabulary.h`). For a tiktoken table ids are such numbers. A tokenizer.json lists merges, and
-there may be several that give the same token:
+(`native/vocabulary.h`). For a tiktoken table ids are such numbers. A tokenizer.json lists merges,
+and there may be several that give the same token:
 
     merges            rank 0: a b    rank 1: ab c    rank 2: a bc    rank 3: b c
     numbers           256: ab        257: abc        258: bc
 
-What counts is a token's *canonical* merge, the last one when the token's own bytes are merged; it is
-the only one that ever happens. Which it is the engine finds out while it builds its tables. So: number
-tokens by a guess, the lowest rank of the merges that give each; build; look which merges are
-canonical. Where their ranks are in the order of the guess, that was it. (By induction on length: the
-table of all shorter tokens being right, so is the run over a token's bytes, and with it its last
-merge.) Otherwise number by what was found, leave out what no listed merge gives, and build again. One
-build is enough for every published file that we know.
+What counts is a token's *canonical* merge, the last one when the token's own bytes are merged; it
+is the only one that ever happens. Which it is the engine finds out while it builds its tables. So:
+number tokens by a guess, the lowest rank of the merges that give each; build; look which merges are
+canonical. Where their ranks are in the order of the guess, that was it. (By induction on length:
+the table of all shorter tokens being right, so is the run over a token's bytes, and with it its
+last merge.) Otherwise number by what was found, leave out what no listed merge gives, and build
+again. One build or two are enough for every published file that we know.
 
 With byte fallback merges are of characters. A character that is a token is made of its bytes first:
 
     E2 96 81 (▁)      256: E2 96     257: E2 96 81      before all listed merges
 
-Those artificial merges put a continuation byte behind what begins with a leading byte, so they never
-cross a character. Half a character that stays alone is published as the ids of its bytes.
+Those artificial merges put a continuation byte behind what begins with a leading byte, so they
+never cross a character. Half a character that stays alone is published as the ids of its bytes.
 """
 
 from dataclasses import dataclass, field
@@ -88,7 +88,9 @@ def _with_merges(vocabulary: Vocabulary, merges: npt.NDArray[np.uint32]) -> _nat
         parts = built.parts()[first : first + order.size].astype(np.int64)
         known = parts[:, 0] != _NO_TOKEN
         left, right = ids[np.where(known[:, None], parts, -1)].T
-        at = np.searchsorted(sorted_keys, key := np.where((left < 0) | (right < 0), -1, left << 21 | right))
+        at = np.searchsorted(
+            sorted_keys, key := np.where((left < 0) | (right < 0), -1, left << 21 | right)
+        )
         at = np.minimum(at, max(sorted_keys.size - 1, 0))
         found = np.where(sorted_keys[at] == key, rank_of_key[at], never) if at.size else at
         if (found < never).all() and (np.diff(found) > 0).all():

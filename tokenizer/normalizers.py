@@ -1,6 +1,6 @@
 """What a tokenizer does to text before it cuts it: steps over Arrow string arrays.
 
-    ["Ｆｕｌｌ　ｗｉｄｔｈ", "e\\u0301", "plain"]  ──► UnicodeForm("NFKC") ──► ["Full width", "é", "plain"]
+    ["ﬁne", "e\\u0301", "plain"]  ──► UnicodeForm("NFKC") ──►  ["fine", "é", "plain"]
 
 Steps run without the GIL wherever Arrow or the engine does the work. What is already in a Unicode
 form, as nearly all text is, is found out by tables (`_native.QuickCheck`) and passed on as it is.
@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 from tokenizer import _native
 from tokenizer.arrow_text import offsets_and_data
 from tokenizer.errors import ConfigurationError
+from tokenizer.split_stages import PreTokenizer
 
 NORMALIZATION_VERSION = "9.0.0"
 _DATA = Path(__file__).parent / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
@@ -107,9 +108,9 @@ def apply_steps(
 
 def normalize_one(steps: tuple[Step, ...], text: str) -> str:
     """One text after all steps, as if it began a document."""
-    normalized: str = apply_steps(
-        steps, pa.array([text], pa.large_string()), np.ones(1, np.bool_)
-    )[0].as_py()
+    normalized: str = apply_steps(steps, pa.array([text], pa.large_string()), np.ones(1, np.bool_))[
+        0
+    ].as_py()
     return normalized
 
 
@@ -138,6 +139,25 @@ def parse_normalizer(section: Mapping[str, Any] | None) -> tuple[Step, ...]:
         f"normalizer {kind} is not supported: expected null, Sequence, Replace, Prepend, or one of "
         f"{', '.join(_FORMS)}"
     )
+
+
+def prefix_steps(pre_tokenizer: PreTokenizer) -> tuple[Step, ...]:
+    """What the pre-tokenizer does to a text before it cuts it."""
+    if pre_tokenizer.add_prefix_space:
+        return (Prepend(" ", unless_there=True),)
+    if pre_tokenizer.metaspace is None:
+        return ()
+    section = pre_tokenizer.metaspace
+    mark = section.get("replacement", "▁")
+    scheme = section.get("prepend_scheme") or (
+        "always" if section.get("add_prefix_space", True) else "never"
+    )
+    replace = Replace(" ", mark)
+    if scheme == "never":
+        return (replace,)
+    if scheme not in ("always", "first"):
+        raise ConfigurationError(f"pre_tokenizer Metaspace: prepend_scheme {scheme!r} is unknown")
+    return (replace, Prepend(mark, unless_there=True, first_only=scheme == "first"))
 
 
 # -- Unicode forms

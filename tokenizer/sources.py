@@ -1,4 +1,26 @@
-"""Where vocabularies come from."""
+"""Where vocabularies come from: bundled tables, files, folders, repositories of the hub.
+
+The bundled tables are the ones tiktoken pins, byte for byte, compressed with zstd. Their SHA-256
+is that of the published file and is checked at every load. Patterns and special tokens are facts
+of the published encodings (openai/tiktoken, tiktoken_ext/openai_public.py).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from tokenizer.errors import ConfigurationError, VocabularyError
+from tokenizer.hub import fetch_tokenizer, is_repository
+from tokenizer.tekken_json import read_tekken
+from tokenizer.tiktoken_file import parse_tiktoken
+from tokenizer.tokenizer_json import end_of_text_of, read_tokenizer_json
+from tokenizer.vocabulary import AddedToken, Vocabulary
 
 _GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 _CL100K_PATTERN = (
@@ -18,7 +40,6 @@ _O200K_PATTERN = "|".join(
         r"\s+",
     )
 )
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +86,44 @@ def load_vocabulary(
     source: str,
     split_pattern: str | None = None,
     special_tokens: Mapping[str, int] | None = None,
+    revision: str | None = None,
 ) -> Vocabulary:
-    """A bundled vocabulary by name, or a `.tiktoken` file by path.
+    """The vocabulary of a bundled name, a file, a folder or a repository of the hub.
 
-    split_pattern and special_tokens are required for a file (special_tokens may be empty) and
-    refused for a bundled name. The special token `<|endoftext|>`, if there, ends documents.
+    source: a bundled name; the path of a .tiktoken file, a tokenizer.json or a tekken.json; a
+    folder that holds one of the last two; or `org/name` on the hub, at `revision` (a commit, branch
+    or tag; None: main). split_pattern and special_tokens are required for a .tiktoken file (
+    special_tokens may be empty) and refused for all else.
     Raises ConfigurationError for an unknown source, VocabularyError for a bad file.
     """
-    name = _ALIASES.get(source, source)
-    if name in _BUNDLED:
-        if split_pattern is not None or special_tokens is not None:
+    path = Path(source)
+    is_tiktoken = source.endswith(".tiktoken")
+    if not is_tiktoken and (split_pattern is not None or special_tokens is not None):
+        raise ConfigurationError(
+            f"{source} has its own split pattern and special tokens: leave both out, or give the "
+            "path of a .tiktoken file"
+        )
+    if source in BUNDLED_NAMES:
+        return _load_bundled(_ALIASES.get(source, source))
+    if is_tiktoken:
+        if split_pattern is None or special_tokens is None:
             raise ConfigurationError(
-                f"{source} is bundled and has its own split pattern and special tokens: "
-                "leave both out, or give the path of a .tiktoken file"
+                f"{source}: a .tiktoken file holds neither split pattern nor special tokens: "
+                "give both (--split-pattern and --special-tokens)"
             )
-        return _load_bundled(name)
-    if not source.endswith(".tiktoken"):
-        raise ConfigurationError(
-            f"unknown tokenizer {source!r}: expected one of {', '.join(BUNDLED_NAMES)}, "
-            "or the path of a .tiktoken file"
-        )
-    if split_pattern is None or special_tokens is None:
-        raise ConfigurationError(
-            f"{source}: a .tiktoken file holds neither split pattern nor special tokens: "
-            "give both (--split-pattern and --special-tokens)"
-        )
-    return _load_tiktoken(Path(source), split_pattern, special_tokens)
+        return _load_tiktoken(path, split_pattern, special_tokens)
+    if path.is_dir():
+        return _load_folder(path, path.resolve().name)
+    if source.endswith(".json"):
+        return _load_json(path, path.parent.resolve().name if _is_usual(path) else path.stem)
+    if is_repository(source):
+        file, commit = fetch_tokenizer(source, revision)
+        return replace(_load_json(file, source), revision=commit)
+    raise ConfigurationError(
+        f"unknown tokenizer {source!r}: expected one of {', '.join(BUNDLED_NAMES)}; the path of a "
+        ".tiktoken file, a tokenizer.json, a tekken.json or a folder that holds one of these; or "
+        "org/name on the Hugging Face hub"
+    )
 
 
 def _load_bundled(name: str) -> Vocabulary:
@@ -102,41 +135,62 @@ def _load_bundled(name: str) -> Vocabulary:
         raise VocabularyError(
             f"bundled {name}: expected SHA-256 {bundled.sha256}, found {found}: reinstall tokenmill"
         )
-    token_bytes, token_offsets = _native.parse_tiktoken(published)
+    return _of_tiktoken(name, published, bundled.split_pattern, bundled.special_tokens)
+
+
+def _load_tiktoken(path: Path, split_pattern: str, special_tokens: Mapping[str, int]) -> Vocabulary:
+    content = _read(path)
+    try:
+        vocabulary = _of_tiktoken(path.stem, content, split_pattern, special_tokens)
+    except VocabularyError as error:
+        raise VocabularyError(f"{path}: {error}") from error
+    _check_special_tokens(special_tokens, vocabulary.lengths())
+    return vocabulary
+
+
+def _of_tiktoken(
+    name: str, content: bytes, split_pattern: str, special_tokens: Mapping[str, int]
+) -> Vocabulary:
+    token_bytes, token_offsets = parse_tiktoken(content)
     return Vocabulary(
         name=name,
         token_bytes=token_bytes,
         token_offsets=token_offsets,
-        sha256=found,
-        split_pattern=bundled.split_pattern,
-        special_tokens=bundled.special_tokens,
-        end_of_text=bundled.special_tokens["<|endoftext|>"],
-    )
-
-
-def _load_tiktoken(path: Path, split_pattern: str, special_tokens: Mapping[str, int]) -> Vocabulary:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"tokenizer {path}: {error.strerror}") from error
-    try:
-        token_bytes, token_offsets = _native.parse_tiktoken(content)
-    except ValueError as error:
-        raise VocabularyError(f"{path}: {error}") from error
-    _check_special_tokens(special_tokens, np.diff(token_offsets))
-    return Vocabulary(
-        name=path.stem,
-        token_bytes=token_bytes,
-        token_offsets=token_offsets,
         sha256=hashlib.sha256(content).hexdigest(),
         split_pattern=split_pattern,
-        special_tokens=dict(special_tokens),
-        end_of_text=special_tokens.get("<|endoftext|>"),
+        added_tokens=tuple(AddedToken(text, one) for text, one in special_tokens.items()),
+        end_of_text=end_of_text_of(special_tokens),
     )
+
+
+def _load_folder(folder: Path, name: str) -> Vocabulary:
+    for file in ("tokenizer.json", "tekken.json"):
+        if (folder / file).is_file():
+            return _load_json(folder / file, name)
+    raise ConfigurationError(f"{folder}: expected a tokenizer.json or a tekken.json in it")
+
+
+def _load_json(path: Path, name: str) -> Vocabulary:
+    content = _read(path)
+    # tekken.json has its pattern near its start, in `config`; tokenizer.json has `model`.
+    is_tekken = b'"default_vocab_size"' in content[:10_000] or path.name == "tekken.json"
+    return read_tekken(content, name) if is_tekken else read_tokenizer_json(content, name)
+
+
+def _is_usual(path: Path) -> bool:
+    """Whether a file's name says nothing, as all of its kind are called so."""
+    return path.name in ("tokenizer.json", "tekken.json")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigurationError(f"tokenizer {path}: {error.strerror}") from error
 
 
 def _check_special_tokens(
-    special_tokens: Mapping[str, int], lengths: npt.NDArray[np.uint64]
+    special_tokens: Mapping[str, int], lengths: npt.NDArray[np.int64]
 ) -> None:
     for text, token in special_tokens.items():
         if not text or token < 0 or token >= 1 << 21:

@@ -95,6 +95,8 @@ def _malformed(file: bytes) -> VocabularyError:
             base64.b64decode(token, validate=True)
         except binascii.Error:
             return VocabularyError(f"line {number}: the token is not base64")
-        if not token or not space or not rank.isdigit() or int(rank) > MAX_RANK:
-            break
-    return VocabularyError(f"line {number}: expected `base64 rank`, found {line[:60]!r}")
+        if not token or not space:
+            return VocabularyError(f"line {number}: expected `base64 rank`, found {line[:60]!r}")
+        if not rank.isdigit() or int(rank) > MAX_RANK:
+            return VocabularyError(f"line {number}: the rank is not a number from 0 to {MAX_RANK}")
+    return VocabularyError("expected lines of `base64 rank`")

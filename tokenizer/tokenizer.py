@@ -1,23 +1,32 @@
 """`Tokenizer`: text to token ids and back."""
 
+import dataclasses
 import functools
 import hashlib
+import itertools
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tokenizer import _native
-from tokenizer.errors import ConfigurationError, VocabularyError
-from tokenizer.split_table import compile_split_pattern
+from tokenizer.added_tokens import TEXT, AddedTokens, Segments, added_tokens_of
+from tokenizer.arrow_text import offsets_and_data, texts_of
+from tokenizer.errors import ConfigurationError
+from tokenizer.implied_split import MARK, implied_split
+from tokenizer.merge_ranks import native_vocabulary
+from tokenizer.normalizers import NORMALIZATION_VERSION, Replace, Step, apply_steps, prefix_steps
+from tokenizer.sources import load_vocabulary
+from tokenizer.split_table import SplitTable, compile_split_pattern
 from tokenizer.unicode_properties import UNICODE_VERSION
-from tokenizer.vocabulary import Vocabulary, load_vocabulary
+from tokenizer.vocabulary import Vocabulary
 
 DEFAULT_CACHE_BYTES = 64 << 20
+_TO_MARKS = Replace(" ", MARK)
 
 
 class EncodedDocuments(NamedTuple):
@@ -62,24 +71,18 @@ class Tokenizer:
 
         Raises PatternError or VocabularyError where the vocabulary can not work.
         """
-        table = compile_split_pattern(vocabulary.split_pattern)
-        if not table.covers_all_text:
-            raise ConfigurationError(
-                f"{vocabulary.name}: the split pattern leaves some text unmatched: "
-                f"{vocabulary.split_pattern}"
-            )
-        try:
-            self._engine = _native.Engine(
-                vocabulary.token_bytes,
-                vocabulary.token_offsets,
-                table.page_of,
-                table.pages,
-                table.transitions,
-                list(vocabulary.special_tokens),
-                cache_bytes,
-            )
-        except ValueError as error:
-            raise VocabularyError(f"{vocabulary.name}: {error}") from error
+        table = _split_table(vocabulary)
+        self._engine = _native.Engine(
+            native_vocabulary(vocabulary),
+            table.page_of,
+            table.pages,
+            table.transitions,
+            cache_bytes,
+        )
+        self._added, self._added_late = added_tokens_of(
+            vocabulary.added_tokens, vocabulary.normalizer
+        )
+        self._prefix = prefix_steps(vocabulary.pre_tokenizer)
         self._vocabulary = vocabulary
         self._reference = _reference
 
@@ -89,16 +92,19 @@ class Tokenizer:
         *,
         split_pattern: str | None = None,
         special_tokens: Mapping[str, int] | None = None,
+        revision: str | None = None,
         cache_bytes: int = DEFAULT_CACHE_BYTES,
     ) -> "Tokenizer":
-        """The tokenizer of a bundled vocabulary, or of a `.tiktoken` file.
+        """The tokenizer of a bundled vocabulary, a file, a folder, or a repository of the hub.
 
-        source: r50k_base (also gpt2), p50k_base, cl100k_base, o200k_base, or a path that ends in
-        .tiktoken, which needs split_pattern and special_tokens. Equal arguments in one process
-        give the same object, so its tables are shared. Raises ConfigurationError.
+        source: r50k_base (also gpt2), p50k_base, cl100k_base, o200k_base; the path of a Hugging
+        Face tokenizer.json, a Mistral tekken.json, or a folder that holds one; `org/name` on the
+        hub, at `revision` (default: main); or a path that ends in .tiktoken, which needs
+        split_pattern and special_tokens. Equal arguments in one process give the same object, so
+        its tables are shared. Raises ConfigurationError.
         """
         specials = None if special_tokens is None else tuple(sorted(special_tokens.items()))
-        return _load(source, split_pattern, specials, cache_bytes)
+        return _load(source, split_pattern, specials, cache_bytes, revision)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._reference is None:
@@ -120,17 +126,30 @@ class Tokenizer:
         """The smaller of <u2 and <u4 that holds every id."""
         return np.dtype("<u2" if self.vocabulary_size <= 1 << 16 else "<u4")
 
+    @property
+    def begin_of_text(self) -> int | None:
+        """The id that the vocabulary's own tokenizer puts in front of each text, or None."""
+        return self._vocabulary.begin_of_text
+
+    @property
+    def end_of_text(self) -> int | None:
+        """The id that ends a document: what its own tokenizer puts behind each text, else the
+        special token that is called so (`<|endoftext|>`, `</s>`, ...), or None."""
+        return self._vocabulary.end_of_text
+
     @functools.cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over all that decides ids: tokens, pattern, Unicode version, special tokens."""
+        """SHA-256 over all that decides ids: docs/formats.md lists it."""
         vocabulary = self._vocabulary
-        facts = {
+        facts: dict[str, Any] = {
             "tokens": hashlib.sha256(vocabulary.token_bytes).hexdigest(),
             "offsets": hashlib.sha256(vocabulary.token_offsets.tobytes()).hexdigest(),
             "split_pattern": vocabulary.split_pattern,
             "unicode": UNICODE_VERSION,
             "special_tokens": dict(vocabulary.special_tokens),
         }
+        if vocabulary.merges is not None:
+            facts |= _facts_of_merges(vocabulary, vocabulary.merges)
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def encode(self, text: str, *, allowed_special: Iterable[str] = ()) -> npt.NDArray[np.uint32]:
@@ -140,20 +159,17 @@ class Tokenizer:
         Raises UnicodeEncodeError (a ValueError) when the text holds a lone surrogate,
         ConfigurationError when a name in allowed_special is no special token.
         """
-        allowed = sorted(allowed_special, key=len, reverse=True)
-        if not allowed:
-            return self._engine.encode(text.encode())
+        text.encode()  # or raises
         special_tokens = self._vocabulary.special_tokens
-        if unknown := [name for name in allowed if name not in special_tokens]:
+        allowed = set(allowed_special)
+        if unknown := sorted(allowed.difference(special_tokens)):
             raise ConfigurationError(f"not special tokens of {self._vocabulary.name}: {unknown}")
-        pattern = "(" + "|".join(map(re.escape, allowed)) + ")"
-        parts = [
-            np.array([special_tokens[part]], np.uint32)
-            if i % 2
-            else self._engine.encode(part.encode())
-            for i, part in enumerate(re.split(pattern, text))
-        ]
-        return np.concatenate(parts)
+        if not allowed:
+            return self.encode_documents(_to_arrow([text])).tokens
+        pieces = self._added.cut(text, allowed)
+        segments = _of_pieces([pieces])
+        tokens, _ = self._encode(segments, allowed=allowed)
+        return tokens
 
     def encode_batch(
         self, documents: pa.Array | Sequence[str]
@@ -183,24 +199,68 @@ class Tokenizer:
         """
         if text.null_count:
             raise ValueError("a document is null")
-        data, offsets = _string_buffers(text)
-        return EncodedDocuments(
-            *self._engine.encode_documents(
-                data, offsets, begin_of_text, end_of_text, np.dtype(dtype).itemsize
-            )
+        segments, hashes, specials, valid = self._added.scan(*offsets_and_data(text))
+        tokens, offsets = self._encode(
+            segments, begin_of_text, end_of_text, np.dtype(dtype).itemsize
         )
+        return EncodedDocuments(tokens, offsets, hashes, specials, valid)
+
+    def _encode(
+        self,
+        segments: Segments,
+        begin: int | None = None,
+        end: int | None = None,
+        bytes_per_token: int = 4,
+        allowed: Collection[str] = (),
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Normalizes the text between added tokens, then merges it."""
+        if self._vocabulary.normalizer:
+            segments = _apply(self._vocabulary.normalizer, segments)
+        if self._added_late:
+            segments = _cut_again(self._added_late, segments, allowed)
+        if self._prefix:
+            segments = _apply(self._prefix, segments)
+        tokens, offsets = self._engine.encode_documents(
+            segments.data,
+            segments.offsets,
+            segments.kinds,
+            segments.first,
+            begin,
+            end,
+            bytes_per_token,
+        )
+        return tokens, offsets
 
     def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
-        """The exact bytes of the ids, special tokens as their text; ValueError for other ids."""
+        """The exact bytes of the ids, added tokens as their text; ValueError for other ids.
+
+        What a normalizer did to the text stays done: NFC is not undone, and where blanks were
+        replaced by U+2581 (SentencePiece), each U+2581 becomes a blank, one put in front stays.
+        """
         array = np.ascontiguousarray(ids, dtype=np.uint32)
-        texts = {token: text for text, token in self._vocabulary.special_tokens.items()}
-        special_at = np.flatnonzero(np.isin(array, list(texts)))
-        parts = []
-        start = 0
-        for at in special_at.tolist():
-            parts += [self._engine.decode(array[start:at]), texts[int(array[at])].encode()]
-            start = at + 1
-        return b"".join([*parts, self._engine.decode(array[start:])])
+        if (wrong := np.flatnonzero(array >= len(self._texts))).size == 0:
+            texts = self._texts.take(pa.array(array))
+            if not texts.null_count:
+                _, offsets, data = texts.buffers()
+                return bytes(data)[: np.frombuffer(offsets, np.int64)[len(array)]] if data else b""
+            wrong = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
+        raise ValueError(f"id {array[wrong[0]]} at index {wrong[0]} is no token")
+
+    @functools.cached_property
+    def _texts(self) -> pa.Array:
+        """The bytes of each id, a LargeBinaryArray; null where there is no token."""
+        vocabulary = self._vocabulary
+        offsets = vocabulary.token_offsets.tolist()
+        texts: list[bytes | None] = [
+            vocabulary.token_bytes[begin:end] or None for begin, end in itertools.pairwise(offsets)
+        ]
+        texts += [None] * (vocabulary.size - len(texts))
+        for token in vocabulary.added_tokens:
+            texts[token.id] = token.text.encode()
+        array = pa.array(texts, pa.large_binary())
+        if _TO_MARKS in (*vocabulary.normalizer, *self._prefix):
+            array = pc.replace_substring(array, _TO_MARKS.content.encode(), b" ")
+        return array
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """As decode_bytes, as text; bytes that are no UTF-8 become U+FFFD."""
@@ -223,10 +283,12 @@ def _load(
     split_pattern: str | None,
     special_tokens: tuple[tuple[str, int], ...] | None,
     cache_bytes: int,
+    revision: str | None = None,
 ) -> Tokenizer:
     specials = None if special_tokens is None else dict(special_tokens)
-    reference = (source, split_pattern, special_tokens, cache_bytes)
-    vocabulary = load_vocabulary(source, split_pattern, specials)
+    vocabulary = load_vocabulary(source, split_pattern, specials, revision)
+    # Pinned: where it is unpickled, the hub may have moved on.
+    reference = (source, split_pattern, special_tokens, cache_bytes, vocabulary.revision)
     return Tokenizer(vocabulary, cache_bytes=cache_bytes, _reference=reference)
 
 
@@ -237,16 +299,81 @@ def _to_arrow(documents: Sequence[str]) -> pa.Array:
         raise ValueError(f"expected a sequence of str: {error}") from error
 
 
-def _string_buffers(text: pa.Array) -> tuple[Any, npt.NDArray[np.int64]]:
-    """The data buffer of a string array, and int64[d + 1] offsets into it."""
-    if pa.types.is_string(text.type):
-        offset_type: npt.DTypeLike = np.int32
-    elif pa.types.is_large_string(text.type):
-        offset_type = np.int64
+def _split_table(vocabulary: Vocabulary) -> SplitTable:
+    if vocabulary.split_pattern is not None:
+        table = compile_split_pattern(vocabulary.split_pattern)
+        if not table.covers_all_text:
+            raise ConfigurationError(
+                f"{vocabulary.name}: the split pattern leaves some text unmatched: "
+                f"{vocabulary.split_pattern}"
+            )
+        return table
+    stages = vocabulary.pre_tokenizer.stages
+    if not stages:
+        return compile_split_pattern(implied_split(vocabulary))
+    if len(stages) > 1:
+        raise ConfigurationError("stages: not there yet")
+    return compile_split_pattern(stages[0].pattern)
+
+
+def _apply(steps: tuple[Step, ...], segments: Segments) -> Segments:
+    is_text = segments.kinds == TEXT
+    texts, is_first = texts_of(segments.offsets, segments.data), segments.starts_document()
+    if not is_text.all():
+        texts, is_first = texts.filter(pa.array(is_text)), is_first[is_text]
+    return segments.with_texts(*offsets_and_data(apply_steps(steps, texts, is_first)))
+
+
+def _cut_again(added: AddedTokens, segments: Segments, allowed: Collection[str]) -> Segments:
+    """The text of `segments` cut once more."""
+    is_text = segments.kinds == TEXT
+    texts = texts_of(segments.offsets, segments.data).filter(pa.array(is_text))
+    if allowed:
+        cut = _of_pieces([added.cut(text, allowed) for text in texts.to_pylist()])
     else:
-        raise ValueError(f"expected an Arrow string array, found {text.type}")
-    _, offsets, data = text.buffers()
-    if len(text) == 0:
-        return b"", np.zeros(1, np.int64)
-    window = np.frombuffer(offsets, offset_type)[text.offset : text.offset + len(text) + 1]
-    return data if data is not None else b"", window.astype(np.int64)
+        cut, *_ = added.scan(*offsets_and_data(texts))
+    counts = np.ones(segments.kinds.size, np.int64)
+    counts[is_text] = np.diff(cut.first)
+    kinds = np.repeat(segments.kinds, counts)
+    sizes = np.zeros(kinds.size, np.int64)
+    inside = np.repeat(is_text, counts)
+    kinds[inside], sizes[inside] = cut.kinds, np.diff(cut.offsets)
+    first = np.concatenate(([0], np.cumsum(counts)))[segments.first]
+    offsets = cut.offsets[0] + np.concatenate(([0], np.cumsum(sizes)))
+    return Segments(cut.data, offsets, kinds, first)
+
+
+def _of_pieces(documents: list[list[tuple[str, int]]]) -> Segments:
+    texts = [text.encode() for pieces in documents for text, _ in pieces]
+    return Segments(
+        b"".join(texts),
+        np.concatenate(([0], np.cumsum([len(text) for text in texts]))).astype(np.int64),
+        np.array([kind for pieces in documents for _, kind in pieces], np.int32),
+        np.concatenate(([0], np.cumsum([len(pieces) for pieces in documents]))).astype(np.int64),
+    )
+
+
+def _facts_of_merges(vocabulary: Vocabulary, merges: npt.NDArray[np.uint32]) -> dict[str, Any]:
+    fallback = vocabulary.byte_tokens
+    return {
+        "merges": hashlib.sha256(merges.tobytes()).hexdigest(),
+        "whole_pretokens": vocabulary.whole_pretokens,
+        "byte_tokens": fallback if fallback is None else fallback.tolist(),
+        "added_tokens": [dataclasses.asdict(token) for token in vocabulary.added_tokens],
+        "normalizer": [
+            [type(step).__name__, dataclasses.asdict(step)] for step in vocabulary.normalizer
+        ],
+        "normalizer_unicode": NORMALIZATION_VERSION,
+        "stages": [
+            {
+                **dataclasses.asdict(stage),
+                "behavior": stage.behavior.value,
+                "dialect": stage.dialect.value,
+            }
+            for stage in vocabulary.pre_tokenizer.stages
+        ],
+        "prefix": [
+            [type(step).__name__, dataclasses.asdict(step)]
+            for step in prefix_steps(vocabulary.pre_tokenizer)
+        ],
+    }

@@ -3,8 +3,8 @@
 The reader is strict. What it does not know, and what would change ids in a way we do not follow, is
 refused by name; nothing is skipped because it is probably harmless.
 
-Format: https://huggingface.co/docs/tokenizers. A vocabulary of bytes is written in GPT-2's alphabet,
-one printable character a byte (openai/gpt-2, src/encoder.py).
+Format: https://huggingface.co/docs/tokenizers. A vocabulary of bytes is written in GPT-2's
+alphabet, one printable character a byte (openai/gpt-2, src/encoder.py).
 """
 
 import hashlib
@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer.errors import VocabularyError
-from tokenizer.normalizers import Prepend, Replace, Step, parse_normalizer
-from tokenizer.split_stages import PreTokenizer, parse_pre_tokenizer
+from tokenizer.normalizers import parse_normalizer
+from tokenizer.split_stages import parse_pre_tokenizer
 from tokenizer.vocabulary import AddedToken, Vocabulary
 
 # What published vocabularies call the token that ends a document.
@@ -90,7 +90,6 @@ def _read(root: Mapping[str, Any], name: str, sha256: str) -> Vocabulary:
             if one >= 0:
                 token_bytes[one] = bytes([byte])
     added = _added_tokens(name, root.get("added_tokens") or [], vocab)
-    steps = parse_normalizer(root.get("normalizer"))
     begin, end = _post_processor(name, root.get("post_processor"))
     special = {token.text: token.id for token in added if token.special}
     return Vocabulary(
@@ -107,7 +106,7 @@ def _read(root: Mapping[str, Any], name: str, sha256: str) -> Vocabulary:
         merges=_merges(name, model["merges"], vocab),
         whole_pretokens=bool(model.get("ignore_merges")),
         byte_tokens=byte_tokens,
-        normalizer=(*steps, *_prefix_steps(pre_tokenizer)),
+        normalizer=parse_normalizer(root.get("normalizer")),
         pre_tokenizer=pre_tokenizer,
     )
 
@@ -179,7 +178,7 @@ def _merges(name: str, listed: list[Any], vocab: Mapping[str, int]) -> npt.NDArr
         row = (vocab.get(left), vocab.get(right), vocab.get(left + right))
         if None in row:
             raise VocabularyError(
-                f"{name}: merge {number}: one of {left!r}, {right!r} and {left + right!r} is no token"
+                f"{name}: merge {number}: one of {left!r}, {right!r}, {left + right!r} is no token"
             )
         rows.append(row)
     return np.array(rows, np.uint32).reshape(-1, 3)
@@ -209,28 +208,7 @@ def _added_tokens(
     return tuple(tokens.values())
 
 
-def _prefix_steps(pre_tokenizer: PreTokenizer) -> tuple[Step, ...]:
-    """What the pre-tokenizer does to a text before it cuts it."""
-    if pre_tokenizer.add_prefix_space:
-        return (Prepend(" ", unless_there=True),)
-    if pre_tokenizer.metaspace is None:
-        return ()
-    section = pre_tokenizer.metaspace
-    mark = section.get("replacement", "▁")
-    scheme = section.get("prepend_scheme") or (
-        "always" if section.get("add_prefix_space", True) else "never"
-    )
-    replace = Replace(" ", mark)
-    if scheme == "never":
-        return (replace,)
-    if scheme not in ("always", "first"):
-        raise VocabularyError(f"pre_tokenizer Metaspace: prepend_scheme {scheme!r} is unknown")
-    return (replace, Prepend(mark, unless_there=True, first_only=scheme == "first"))
-
-
-def _post_processor(
-    name: str, section: Mapping[str, Any] | None
-) -> tuple[int | None, int | None]:
+def _post_processor(name: str, section: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
     """The ids that it puts in front of a text and behind it."""
     if section is None:
         return None, None

@@ -61,7 +61,7 @@ class Vocabulary:
     whole_pretokens: bool = True
     byte_tokens: npt.NDArray[np.int64] | None = field(default=None, repr=False)
     normalizer: tuple[Step, ...] = ()
-    pre_tokenizer: PreTokenizer = PreTokenizer()
+    pre_tokenizer: PreTokenizer = field(default_factory=PreTokenizer)
     revision: str | None = None
 
     @property
@@ -76,4 +76,5 @@ class Vocabulary:
 
     def lengths(self) -> npt.NDArray[np.int64]:
         """Bytes of each token, int64[n]; 0 for a gap."""
-        return np.diff(self.token_offsets.astype(np.int64))
+        offsets = self.token_offsets.astype(np.int64)
+        return offsets[1:] - offsets[:-1]

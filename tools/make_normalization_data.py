@@ -27,7 +27,7 @@ UNICODE_VERSION = "9.0.0"
 OUTPUT = Path(__file__).parent.parent / f"tokenizer/bundled/normalization-{UNICODE_VERSION}.json"
 FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 EVERY_CHARACTER = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-_AGES = 'for (0 .. 0x10FFFF) { print "$_\n" if chr($_) =~ /\p{Present_In: 9.0}/ }'
+_AGES = r'for (0 .. 0x10FFFF) { print "$_\n" if chr($_) =~ /\p{Present_In: 9.0}/ }'
 _ASSIGNED = set(map(int, subprocess.check_output(["perl", "-e", _AGES]).split()))
 CHARACTERS = [c for c in EVERY_CHARACTER if ord(c) in _ASSIGNED]
 
@@ -37,9 +37,9 @@ def seconds_of_pairs() -> list[str]:
     found = {chr(c) for c in (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))}
     for character in CHARACTERS:
         canonical = ud.decomposition(character)
-        if canonical and not canonical.startswith("<") and " " in canonical:
-            if ud.normalize("NFC", character) == character:
-                found.add(chr(int(canonical.split()[1], 16)))
+        composite = canonical and not canonical.startswith("<") and " " in canonical
+        if composite and ud.normalize("NFC", character) == character:
+            found.add(chr(int(canonical.split()[1], 16)))
     return sorted(found)
 
 
@@ -71,7 +71,7 @@ def table_of(form: str) -> dict[str, object]:
             ud.normalize(form, character) != character,
             ud.combining(character),
             character if character in seconds else "",
-            joins[character] if character in joins else frozenset(),
+            joins.get(character, frozenset()),
         )
         values[ord(character)] = kinds.setdefault(kind, len(kinds))
     follows = np.array([[may_follow(one, other) for other in kinds] for one in kinds], np.uint8)
@@ -97,11 +97,14 @@ def may_follow(
 
 
 def smallest(
-    values: np.ndarray[tuple[int], np.dtype[np.int32]], follows: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
+    values: np.ndarray[tuple[int], np.dtype[np.int32]],
+    follows: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same with classes merged that behave alike, in front and behind."""
     numbers: dict[bytes, int] = {}
-    keys = [row.tobytes() + column.tobytes() for row, column in zip(follows, follows.T)]
+    keys = [
+        row.tobytes() + column.tobytes() for row, column in zip(follows, follows.T, strict=True)
+    ]
     new = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int32)
     first = [keys.index(key) for key in numbers]
     if len(numbers) > 256:

@@ -36,7 +36,7 @@ class Feed {
       }
       const std::string_view text = documents_.segments[size_t(segment_)];
       const int32_t kind = documents_.kinds[segment_];
-      if (kind == Segments::kNothing || text.empty()) continue;
+      if (kind == Segments::kNothing || (kind == Segments::kText && text.empty())) continue;
       if (!open_ && begin_) out_.push_back(*begin_);
       open_ = true;
       if (kind == Segments::kText) {

@@ -1,0 +1,41 @@
+"""A cut for vocabularies that cut nothing: where no token can stretch over, one changes nothing.
+
+SentencePiece conversions have no pre-tokenizer, so that a document would be one pretoken: no cache
+would know it, and merging it costs time and memory by its length. But a merge over a border makes a
+token that holds the characters on both sides of it next to each other. Where no token does, no
+merge ever crosses, and what is on one side merges as if the other were not there.
+
+    ▁the▁▁quick      no token has ▁ behind another character:     ▁the | ▁▁quick
+    day\\n\\nThe       no token has \\n beside another character:    day | \\n\\n | The
+"""
+
+import re
+
+from tokenizer.vocabulary import Vocabulary
+
+MARK = "\u2581"
+_BETWEEN = "\udcff"
+
+
+def implied_split(vocabulary: Vocabulary) -> str:
+    """A pattern that cuts text without changing its tokens, and leaves no character out."""
+    if vocabulary.byte_tokens is None:  # tokens may end inside a character, so this shows nothing
+        return r"[\s\S]+"
+    tokens = _mergeable(vocabulary)
+    marks = not re.search(f"[^{MARK}{_BETWEEN}]{MARK}", tokens)
+    lines = not re.search(f"[^\n{_BETWEEN}]\n|\n[^\n{_BETWEEN}]", tokens)
+    if marks and lines:
+        return rf"\n+|{MARK}*[^{MARK}\n]+|{MARK}+"
+    if marks:
+        return f"{MARK}*[^{MARK}]+|{MARK}+"
+    return r"\n+|[^\n]+" if lines else r"[\s\S]+"
+
+
+def _mergeable(vocabulary: Vocabulary) -> str:
+    """All tokens that can occur, with what no text holds between them."""
+    ids = range(len(vocabulary.token_offsets) - 1)
+    if not vocabulary.whole_pretokens and vocabulary.merges is not None:
+        ids = sorted(set(vocabulary.merges[:, 2].tolist()))  # type: ignore[assignment]
+    offsets = vocabulary.token_offsets.tolist()
+    tokens = [vocabulary.token_bytes[offsets[one] : offsets[one + 1]] for one in ids]
+    return b"\xff".join(tokens).decode(errors="surrogateescape")
