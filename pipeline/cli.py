@@ -77,6 +77,7 @@ def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             tokenizer=options.tokenizer,
             split_pattern=options.split_pattern,
             special_tokens=_special_tokens(options.special_tokens),
+            revision=options.revision,
             end_of_text=options.end_of_text,
             begin_of_text=options.begin_of_text,
             max_shard_tokens=options.max_shard_tokens,
@@ -149,13 +150,17 @@ def _given_tokenizer(options: argparse.Namespace) -> "Tokenizer | None":
     from tokenizer.errors import ConfigurationError
 
     if options.tokenizer is None:
-        if options.split_pattern is not None or options.special_tokens is not None:
-            raise ConfigurationError("--split-pattern and --special-tokens need --tokenizer")
+        given = (options.split_pattern, options.special_tokens, options.revision)
+        if any(one is not None for one in given):
+            raise ConfigurationError(
+                "--split-pattern, --special-tokens and --revision need --tokenizer"
+            )
         return None
     return Tokenizer.load(
         options.tokenizer,
         split_pattern=options.split_pattern,
         special_tokens=_special_tokens(options.special_tokens),
+        revision=options.revision,
     )
 
 
@@ -231,12 +236,26 @@ def _add_build(build: argparse.ArgumentParser) -> None:
     add("--url-field", default="url", metavar="FIELD")
     _add_tokenizer(build, default="cl100k_base")
     add(
+        "--begin-of-text",
+        default="auto",
+        metavar="WHICH",
+        help="what to put in front of each document: an id, the text of a special token, none, or "
+        "auto, what the vocabulary's own tokenizer puts there, often nothing (default: auto)",
+    )
+    add(
+        "--end-of-text",
+        default="auto",
+        metavar="WHICH",
+        help="behind each document: the same, or auto, the vocabulary's end of text (default: "
+        "auto)",
+    )
+    add(
         "--no-end-of-text",
         dest="end_of_text",
-        action="store_false",
-        help="do not put the end-of-text id behind each document",
+        action="store_const",
+        const="none",
+        help="the same as --end-of-text none",
     )
-    add("--begin-of-text", type=int, metavar="ID", help="put this id in front of each document")
     add(
         "--max-shard-tokens",
         type=int,
@@ -265,9 +284,11 @@ def _add_tokenizer(command: argparse.ArgumentParser, default: str | None) -> Non
         "--tokenizer",
         default=default,
         metavar="NAME",
-        help="r50k_base or gpt2, p50k_base, cl100k_base, o200k_base, or a .tiktoken file "
-        f"(default: {which})",
+        help="r50k_base or gpt2, p50k_base, cl100k_base, o200k_base; a tokenizer.json or "
+        "tekken.json, or a folder that holds one; org/name on the Hugging Face hub; or a "
+        f".tiktoken file (default: {which})",
     )
     add = command.add_argument
     add("--split-pattern", metavar="REGEX", help="for a .tiktoken file")
     add("--special-tokens", metavar="JSON", help="for a .tiktoken file: text to id, or @FILE")
+    add("--revision", metavar="COMMIT", help="for org/name: commit, branch or tag (default: main)")

@@ -276,7 +276,7 @@ def test_other_settings_are_refused_by_name_until_told_to_start_over(
     run(inputs, output)
     changes: list[tuple[dict[str, Any], str]] = [
         ({"settings": TokenizeSettings(tokenizer="r50k_base")}, "tokenizer was 'cl100k_base'"),
-        ({"settings": TokenizeSettings(end_of_text=False)}, "end_of_text was 100257"),
+        ({"settings": TokenizeSettings(end_of_text="none")}, "end_of_text was 100257"),
         ({"settings": TokenizeSettings(max_shard_tokens=9)}, "max_shard_tokens was None"),
         ({"inputs": [str(inputs / "*.*")]}, "not among the inputs"),
     ]

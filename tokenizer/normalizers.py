@@ -16,7 +16,6 @@ policy, so Python's does. `bundled/normalization-9.0.0.json` (tools/make_normali
 
 import functools
 import json
-import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from tokenizer import _native
 from tokenizer.arrow_text import offsets_and_data
 from tokenizer.errors import ConfigurationError
 from tokenizer.split_stages import PreTokenizer
+from tokenizer.unicode_properties import CodePointSet
 
 NORMALIZATION_VERSION = "9.0.0"
 _DATA = Path(__file__).parent / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
@@ -186,18 +186,15 @@ def _quick_check(form: str) -> _native.QuickCheck:
 
 
 @functools.cache
-def _unassigned() -> re.Pattern[str]:
-    bounds = _data()["unassigned"]
-    ranges = [
-        f"\\U{start:08x}-\\U{stop - 1:08x}"
-        for start, stop in zip(bounds[::2], bounds[1::2], strict=True)
-    ]
-    return re.compile(f"([{''.join(ranges)}])")
+def _unassigned() -> npt.NDArray[np.bool_]:
+    """bool[0x110000]"""
+    return CodePointSet(np.array(_data()["unassigned"], np.int32)).mask()
 
 
 def _normalize(form: Form, text: str) -> str:
-    if unicodedata.is_normalized(form, text) and not _unassigned().search(text):
-        return text
-    parts = _unassigned().split(text)
-    parts[::2] = [unicodedata.normalize(form, part) for part in parts[::2]]
-    return "".join(parts)
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    parts, start = [], 0
+    for at in np.flatnonzero(_unassigned()[points]).tolist():
+        parts += [unicodedata.normalize(form, text[start:at]), text[at]]
+        start = at + 1
+    return "".join([*parts, unicodedata.normalize(form, text[start:])])

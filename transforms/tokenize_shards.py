@@ -22,6 +22,7 @@ def tokenize_unit(
     OSError where input or output can not be read or written, BooksError where counts disagree.
     """
     described = settings.described(tokenizer)
+    begin_of_text = settings.begin_of_text_id(tokenizer)
     end_of_text = settings.end_of_text_id(tokenizer)
     with (
         open_reader(unit.path, settings.read) as reader,
@@ -30,7 +31,7 @@ def tokenize_unit(
         for batch in reader:
             encoded = tokenizer.encode_documents(
                 batch.documents.text,
-                begin_of_text=settings.begin_of_text,
+                begin_of_text=begin_of_text,
                 end_of_text=end_of_text,
                 dtype=tokenizer.dtype,
             )
