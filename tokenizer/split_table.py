@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenizer.errors import PatternError
+from tokenizer.split_dialect import Dialect
 from tokenizer.split_pattern import parse_split_pattern
 from tokenizer.split_program import Consume, Fork, Look, Program
 from tokenizer.split_repeats import prove_repeats
@@ -103,15 +104,15 @@ class SplitTable:
         return [text[start:stop] for start, stop, matched in self.spans(text) if matched]
 
 
-def compile_split_pattern(pattern: str) -> SplitTable:
+def compile_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> SplitTable:
     """The table of a split pattern; some 10 ms for the published ones.
 
-    The language is that of `tokenizer.split_pattern`. Raises `PatternError` for what is outside of
-    it, for a possessive repeat that can not be proved equal to a greedy one, for a pattern that can
-    match the empty string (engines disagree on what to do then, and tiktoken crashes) or nothing
-    at all, and for one that needs more than 1024 states or 255 classes.
+    The language is that of `tokenizer.split_pattern`, read in `dialect`. Raises `PatternError` for
+    what is outside of it, for a possessive repeat that can not be proved equal to a greedy one, for
+    a pattern that can match the empty string (engines disagree on what to do then, and tiktoken
+    crashes) or nothing at all, and for one that needs more than 1024 states or 255 classes.
     """
-    tree = parse_split_pattern(pattern)
+    tree = parse_split_pattern(pattern, dialect)
     prove_repeats(pattern, tree)
     program = Program(pattern, tree)
     partition = _Partition(pattern, program.sets)
