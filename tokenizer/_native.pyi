@@ -12,14 +12,23 @@ class Engine:
         self,
         token_bytes: bytes,
         token_offsets: numpy.typing.NDArray[numpy.uint64],
-        page_of: numpy.typing.NDArray[numpy.uint16],
-        pages: numpy.typing.NDArray[numpy.uint8],
-        transitions: numpy.typing.NDArray[numpy.uint16],
+        stages: typing.Sequence[
+            tuple[
+                numpy.typing.NDArray[numpy.uint16],
+                numpy.typing.NDArray[numpy.uint8],
+                numpy.typing.NDArray[numpy.uint16],
+                int,
+                bool,
+                bool,
+            ]
+        ],
         special_texts: typing.Sequence[str],
         cache_bytes: int,
     ) -> None:
         """token_offsets: [n + 1], where each token begins in token_bytes, ids ascending; an empty
-        token is a gap in the numbering. page_of, pages, transitions: as in SplitTable.
+        token is a gap in the numbering. stages: 1 to 16 cuts one after the other, each page_of,
+        pages, transitions as in SplitTable, the index of the behavior in `Behavior`, invert,
+        on_bytes; as in split_stages.py. A single one that isolates is the fast case.
         special_texts: what encode_documents counts. cache_bytes: budget of the pretoken cache of
         each thread that encodes at the same time as others.
 
@@ -57,8 +66,9 @@ class Engine:
     def decode(self, ids: numpy.typing.NDArray[numpy.uint32]) -> bytes:
         """The bytes of ordinary tokens. Raises ValueError for any other id."""
 
-    def pretokens(self, utf8: str) -> list[tuple[int, list[int]]]:
-        """Bytes and ids of each pretoken, uncached. Raises ValueError when it is not UTF-8."""
+    def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:
+        """First byte, byte behind the last, and ids of each pretoken, uncached; what stages remove
+        is in none. Raises ValueError when it is not UTF-8."""
 
 def parse_tiktoken(file: bytes) -> tuple[bytes, numpy.typing.NDArray[numpy.uint64]]:
     """token_bytes and token_offsets of a .tiktoken file; raises ValueError with the line."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tokenizer import _native
 from tokenizer.errors import ConfigurationError, VocabularyError
+from tokenizer.split_plan import CompiledStage
 from tokenizer.split_table import compile_split_pattern
 from tokenizer.unicode_properties import UNICODE_VERSION
 from tokenizer.vocabulary import Vocabulary, load_vocabulary
@@ -62,8 +63,8 @@ class Tokenizer:
 
         Raises PatternError or VocabularyError where the vocabulary can not work.
         """
-        table = compile_split_pattern(vocabulary.split_pattern)
-        if not table.covers_all_text:
+        stage = CompiledStage(compile_split_pattern(vocabulary.split_pattern))
+        if not stage.table.covers_all_text:
             raise ConfigurationError(
                 f"{vocabulary.name}: the split pattern leaves some text unmatched: "
                 f"{vocabulary.split_pattern}"
@@ -72,9 +73,7 @@ class Tokenizer:
             self._engine = _native.Engine(
                 vocabulary.token_bytes,
                 vocabulary.token_offsets,
-                table.page_of,
-                table.pages,
-                table.transitions,
+                [stage.native()],
                 list(vocabulary.special_tokens),
                 cache_bytes,
             )
@@ -209,12 +208,7 @@ class Tokenizer:
     def pretokens(self, text: str) -> list[tuple[bytes, list[int]]]:
         """Each pretoken of the text with its ids: for people to look at."""
         utf8 = text.encode()
-        pieces = []
-        start = 0
-        for length, ids in self._engine.pretokens(text):
-            pieces.append((utf8[start : start + length], ids))
-            start += length
-        return pieces
+        return [(utf8[start:stop], ids) for start, stop, ids in self._engine.pretokens(text)]
 
 
 @functools.lru_cache(maxsize=8)

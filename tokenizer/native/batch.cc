@@ -58,6 +58,7 @@ class Feed {
       }
       open_ = true;
       if (begin_) out_.push_back(*begin_);
+      lane.piece_end = {};
       lane.at = reinterpret_cast<const uint8_t*>(document.data());
       lane.end = lane.at + document.size();
     }

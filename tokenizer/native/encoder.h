@@ -63,7 +63,7 @@ class TokenBuffer {
 struct Model {
   Vocabulary vocabulary;
   TokenTrie trie;
-  SplitTable split;
+  std::vector<SplitStage> split;           // 1 to kMaxStages
   std::vector<std::string> special_texts;  // non-empty
   size_t cache_bytes;                      // of each encoder
 };
