@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pre_tokenizers import BEHAVIORS, SEVERAL_STAGES, plan_of
 from split_patterns import EVERY_PATTERN, table_of
 
 from tokenizer import _native
+from tokenizer.split_plan import CompiledStage
+from tokenizer.split_plan import split as split_by_plan
+from tokenizer.split_stages import Behavior
 from tokenizer.split_table import SplitTable, compile_split_pattern
 
 BYTES = bytes(range(256))
@@ -30,7 +34,7 @@ def table(pattern: str) -> SplitTable:
 def engine(pattern: str) -> _native.Engine:
     made = table(pattern)
     vocabulary = _native.Vocabulary(BYTES, OFFSETS)
-    return _native.Engine(vocabulary, made.page_of, made.pages, made.transitions, 1 << 16)
+    return _native.Engine(vocabulary, [CompiledStage(made).native()], 1 << 16)
 
 
 @pytest.fixture(params=["", "1"], ids=["fast", "plain"], autouse=True)
@@ -39,9 +43,13 @@ def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 def assert_cut_as_specified(pattern: str, text: str) -> None:
-    pieces = [text[start:stop] for start, stop, _ in table(pattern).spans(text)]
-    found = [length for length, _ in engine(pattern).pretokens(text)]
-    assert found == [len(piece.encode()) for piece in pieces], (pattern, ascii(text))
+    pieces = [text[start:stop].encode() for start, stop, _ in table(pattern).spans(text)]
+    assert native_pieces(engine(pattern), text) == pieces, (pattern, ascii(text))
+
+
+def native_pieces(cut_by: _native.Engine, text: str) -> list[bytes]:
+    utf8 = text.encode()
+    return [utf8[start:stop] for start, stop, _ in cut_by.pretokens(text)]
 
 
 @pytest.mark.parametrize("pattern", GAPPY)
@@ -74,7 +82,60 @@ def test_generated_text_is_cut_into_matches_and_gaps(name: str, text: str) -> No
 
 def test_text_that_nothing_matches_is_one_pretoken() -> None:
     for text in ("x", "xyz" * 1000, "中文" * 1000, "x" * 16, "x中" * 8):
-        assert engine("b+").pretokens(text)[0][0] == len(text.encode())
-        assert [size for size, _ in engine("b+").pretokens("b" + text + "bb")] == [
-            1, len(text.encode()), 2
-        ]  # fmt: skip
+        assert native_pieces(engine("b+"), text) == [text.encode()]
+        assert native_pieces(engine("b+"), f"b{text}bb") == [b"b", text.encode(), b"bb"]
+
+
+@cache
+def staged(name: str) -> _native.Engine:
+    stages = [stage.native() for stage in plan_of(SEVERAL_STAGES[name])]
+    return _native.Engine(BYTES, OFFSETS, stages, [], 1 << 16)
+
+
+@pytest.mark.parametrize("name", SEVERAL_STAGES)
+def test_stages_cut_text_of_any_length_as_specified(name: str) -> None:
+    draw = random.Random(name)
+    letters = [*"aabbbcAZ 1.\n\r'", "é", "²", "中", "😀", "\u0301", "\u3040", "\x00", "ア・"]
+    plan = plan_of(SEVERAL_STAGES[name])
+    for size in (1, 15, 16, 17, 255, 256, 257, 700, 3000):
+        text = "".join(draw.choice(letters) * draw.choice((1, 1, 2, 17)) for _ in range(size))
+        assert native_pieces(staged(name), text) == split_by_plan(plan, text)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("behavior", BEHAVIORS)
+def test_every_behavior_cuts_every_short_text_as_specified(behavior: str, invert: bool) -> None:
+    for pattern in ("ab?", "aa", "a|b+", "é+b", r"\s+(?!\S)"):
+        stages = (
+            CompiledStage(table(pattern), Behavior(behavior), invert),
+            CompiledStage(table("b")),
+        )
+        native = _native.Engine(BYTES, OFFSETS, [stage.native() for stage in stages], [], 1 << 16)
+        for size in range(1, 6):
+            for letters in product("abé ", repeat=size):
+                text = "".join(letters)
+                assert native_pieces(native, text) == split_by_plan(stages, text), ascii(text)
+
+
+def test_documents_side_by_side_are_cut_by_stages_as_each_alone() -> None:
+    """Two lanes with many documents each, some of which the stages remove altogether."""
+    engine_ = staged("three_removed")
+    texts = [
+        "b" * n + "xy" * (n % 3) + " a," * (n % 5) + "x" * (n % 300 // 290) for n in range(700)
+    ]
+    data = "".join(texts).encode()
+    offsets = np.cumsum([0, *(len(text) for text in texts)])
+    ids, found, *_ = engine_.encode_documents(data, offsets.astype(np.int64))
+    for i, text in enumerate(texts):
+        kept = b"".join(split_by_plan(plan_of(SEVERAL_STAGES["three_removed"]), text))
+        assert (
+            ids[found[i] : found[i + 1]].tobytes()
+            == np.frombuffer(kept, "u1").astype("<u4").tobytes()
+        )
+
+
+def test_stages_that_do_not_fit_are_refused() -> None:
+    stage = CompiledStage(table("b+")).native()
+    for stages in ([], [stage] * 17, [(*stage[:3], 5, False, False)]):
+        with pytest.raises(ValueError, match="stage"):
+            _native.Engine(BYTES, OFFSETS, stages, [], 1 << 16)

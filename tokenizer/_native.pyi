@@ -80,13 +80,22 @@ class Engine:
     def __init__(
         self,
         vocabulary: Vocabulary,
-        page_of: numpy.typing.NDArray[numpy.uint16],
-        pages: numpy.typing.NDArray[numpy.uint8],
-        transitions: numpy.typing.NDArray[numpy.uint16],
+        stages: typing.Sequence[
+            tuple[
+                numpy.typing.NDArray[numpy.uint16],
+                numpy.typing.NDArray[numpy.uint8],
+                numpy.typing.NDArray[numpy.uint16],
+                int,
+                bool,
+                bool,
+            ]
+        ],
         cache_bytes: int,
     ) -> None:
-        """page_of, pages, transitions: as in SplitTable. cache_bytes: budget of the pretoken cache
-        of each thread that encodes at the same time as others.
+        """stages: 1 to 16 cuts one after the other, each page_of, pages, transitions as in
+        SplitTable, the index of the behavior in `Behavior`, invert, on_bytes; as in
+        split_stages.py. A single one that isolates is the fast case. cache_bytes: budget of the
+        pretoken cache of each thread that encodes at the same time as others.
 
         Raises ValueError when the tables contradict each other.
         """
@@ -108,8 +117,9 @@ class Engine:
         offsets do not fit the data or ids do not fit into bytes_per_token.
         """
 
-    def pretokens(self, utf8: str) -> list[tuple[int, list[int]]]:
-        """Bytes and ids of each pretoken, uncached. Raises ValueError when it is not UTF-8."""
+    def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:
+        """First byte, byte behind the last, and ids of each pretoken, uncached; what stages remove
+        is in none. Raises ValueError when it is not UTF-8."""
 
 def instruction_set() -> str:
     """What the split runs on here: "avx2", "neon" or "plain"."""

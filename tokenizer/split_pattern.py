@@ -1,7 +1,7 @@
 """Split patterns, parsed: the regular expressions that cut text into pretokens, as trees.
 
-The language is what published vocabularies use, read as tiktoken's engine (Rust `fancy-regex`)
-reads it; whatever else a regular expression may contain raises `PatternError`:
+The language is what published vocabularies use; whatever else a regular expression may contain
+raises `PatternError`:
 
     literals; \\r \\n \\t \\f \\v; \\ before ASCII punctuation or a blank
     \\xHH \\x{H} \\uHHHH \\u{H}
@@ -12,32 +12,22 @@ reads it; whatever else a regular expression may contain raises `PatternError`:
     |  first alternative that matches, not the longest
     (?=X) (?!X) where X is one character or the end; $ \\z
 
-Where engines disagree, tiktoken is followed, for its engine defined the ids:
-
-*   `$` is the end of the text and nothing else. Python's also matches before a final line feed,
-    Oniguruma's (Hugging Face tokenizers) before every one. `\\Z` differs even more and is refused.
-*   `X{m,n}+` is possessive. Oniguruma repeats the repeat: `\\p{N}{1,3}+` there is `\\p{N}+`.
-*   (?i) is simple case folding, one character to one: `(?i:s)` matches U+017F, but `(?i:ss)` does
-    not match U+00DF. A class is folded before it is negated: `(?i:[^s])` matches none of `s`, `S`
-    and U+017F.
+Engines read some of it differently; `tokenizer.split_dialect` has the differences.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from tokenizer.errors import PatternError
+from tokenizer.split_dialect import Dialect, can_become_a_sequence, may_become_one, shorthands
 from tokenizer.unicode_properties import (
     CODE_POINTS,
     EVERYTHING,
     NOTHING,
     CodePointSet,
-    category,
     close_over_case,
     named_set,
-    white_space,
-    word,
 )
 
 # Deeper nesting or larger bounds have no use in a split pattern, and would exhaust the stack.
@@ -95,6 +85,7 @@ class Repeat:
 Node: TypeAlias = Character | Ahead | Sequence | Choice | Repeat
 
 END = Ahead(NOTHING, True)
+LINE_END = Ahead(CodePointSet.of_code_points([10]), True)
 
 _CONTROL = {"r": 13, "n": 10, "t": 9, "f": 12, "v": 11}
 # Without < and >: behind a backslash these are word boundaries in some engines.
@@ -105,18 +96,7 @@ _BOUNDS = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
 _GROUP = re.compile(r"\(\?(?:(?P<ahead>[=!])|(?P<flag>-?i)?:|P?<(?![=!])\w+>)|\((?!\?)")
 
 
-def _decimal_digit() -> CodePointSet:
-    return category("Nd") or NOTHING
-
-
-_SHORTHANDS: dict[str, Callable[[], CodePointSet]] = {
-    "s": white_space,
-    "d": _decimal_digit,
-    "w": word,
-}
-
-
-def parse_split_pattern(pattern: str) -> Node:
+def parse_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> Node:
     """The tree of a split pattern, case-insensitive parts already folded into its sets.
 
     Raises `PatternError` with the construct and its position for anything outside the language
@@ -125,16 +105,19 @@ def parse_split_pattern(pattern: str) -> Node:
     >>> parse_split_pattern("a?$").items[1] == END
     True
     """
-    return _Parser(pattern).parse()
+    return _Parser(pattern, dialect).parse()
 
 
 class _Parser:
     """Recursive descent; `position` is the next character to read."""
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, dialect: Dialect) -> None:
         self.pattern = pattern
+        self.oniguruma = dialect is Dialect.ONIGURUMA
+        self.dialect = dialect
         self.position = 0
         self.depth = 0
+        self.literal_before = ""  # the one right before, in a case-insensitive part
 
     def parse(self) -> Node:
         ignore_case = self.take("(?i)")
@@ -167,6 +150,7 @@ class _Parser:
     def choice(self, ignore_case: bool) -> Node:
         options = [self.sequence(ignore_case)]
         while self.take("|"):
+            self.literal_before = ""
             options.append(self.sequence(ignore_case))
         return options[0] if len(options) == 1 else Choice(tuple(options))
 
@@ -183,6 +167,8 @@ class _Parser:
             return item
         if isinstance(item, Ahead):
             raise self.refuse("a repeated look-ahead or end", start)
+        if self.oniguruma and self.pattern[self.position - 1] == "}" and self.take("+"):
+            item, bounds = Repeat(item, *bounds, False, start), (1, None)
         possessive = self.take("+")
         if self.peek() == "?":
             raise self.refuse("a lazy repeat")
@@ -217,23 +203,40 @@ class _Parser:
         if symbol == "\\":
             if self.take("\\z"):
                 return END
-            found = self.escape(ignore_case)
-            return Character(found if isinstance(found, CodePointSet) else _one(found, ignore_case))
+            found = self.escape(ignore_case, in_class=False)
+            if not isinstance(found, CodePointSet):
+                return Character(self.one(found, ignore_case, start))
+            self.literal_before = ""
+            return Character(found)
         if symbol in "*+?{":
             raise self.refuse(f"{symbol} with nothing to repeat", start)
         if symbol == "^":
             raise self.refuse("the anchor ^", start)
         self.position += 1
         if symbol == "$":
-            return END
+            return LINE_END if self.oniguruma else END
         if symbol == ".":
             return Character(~CodePointSet.of_code_points([10]))
-        return Character(_one(ord(symbol), ignore_case))
+        return Character(self.one(ord(symbol), ignore_case, start))
+
+    def one(self, code_point: int, ignore_case: bool, start: int) -> CodePointSet:
+        members = CodePointSet.of_code_points([code_point])
+        before, self.literal_before = self.literal_before, chr(code_point) if ignore_case else ""
+        if not ignore_case:
+            return members
+        if self.oniguruma and before and may_become_one(before, chr(code_point)):
+            raise self.refuse("a case-insensitive sequence that one character may match", start)
+        return self.fold(members, start)
+
+    def fold(self, members: CodePointSet, start: int) -> CodePointSet:
+        if self.oniguruma and can_become_a_sequence(members):
+            raise self.refuse("a case-insensitive character that a sequence may match", start)
+        return close_over_case(members)
 
     def group(self, ignore_case: bool) -> Node:
         start = self.position
         found = _GROUP.match(self.pattern, start)
-        if not found:
+        if not found or (self.oniguruma and found[0].startswith("(?P")):
             raise self.refuse(f"the group {self.pattern[start : start + 4]}")
         self.position = found.end()
         self.enter()
@@ -250,21 +253,22 @@ class _Parser:
             return seen
         return Ahead(~seen.members, not seen.at_end)
 
-    def escape(self, ignore_case: bool) -> int | CodePointSet:
+    def escape(self, ignore_case: bool, in_class: bool) -> int | CodePointSet:
         """An escape that stands for one character, inside or outside of a class."""
         start = self.position
         self.position += 1
         symbol = self.peek()
-        if symbol.lower() in _SHORTHANDS:
+        members = shorthands(self.dialect, in_class).get(symbol.lower())
+        if members:
             self.position += 1
-            members = _SHORTHANDS[symbol.lower()]()
             return members if symbol.islower() else ~members
         if symbol in ("p", "P"):
             return self.property(start, ignore_case)
         if found := _HEX.match(self.pattern, self.position):
             self.position = found.end()
             code_point = int(found[1] or found[2] or found[3], 16)
-            if code_point >= CODE_POINTS:
+            foreign = found[0].startswith("u{") or (found[1] and code_point > 0x7F)
+            if code_point >= CODE_POINTS or (self.oniguruma and foreign):
                 raise self.refuse(f"the code point \\{found[0]}", start)
             return code_point
         if symbol in _CONTROL or symbol in _PUNCTUATION:
@@ -274,22 +278,27 @@ class _Parser:
 
     def property(self, start: int, ignore_case: bool) -> CodePointSet:
         found = _PROPERTY.match(self.pattern, self.position)
-        if not found:
+        if not found or (self.oniguruma and found[3]):
             raise self.refuse("a malformed \\p", start)
-        members = named_set(found[2] or found[3] or "")
-        if members is None:
+        name = found[2] or found[3] or ""
+        members = named_set(name)
+        if members is None or (self.oniguruma and not re.fullmatch(r"(?!(?i:is))[\w -]+", name)):
             raise self.refuse(f"the property \\{found[0]}", start)
         self.position = found.end()
-        members = close_over_case(members) if ignore_case else members
+        if ignore_case and not self.oniguruma:
+            members = close_over_case(members)
         return ~members if (found[0][0] == "P") != bool(found[1]) else members
 
     # -- character classes
 
     def bracket(self, ignore_case: bool) -> CodePointSet:
         start = self.position
+        self.literal_before = ""
         self.enter()
         self.position += 1
         negated = self.take("^")
+        fold_all = ignore_case and self.oniguruma
+        ignore_case = ignore_case and not fold_all
         members = EVERYTHING
         first = True
         while first or self.take("&&"):
@@ -298,6 +307,9 @@ class _Parser:
             first = False
         self.position += 1
         self.depth -= 1
+        if fold_all:
+            # Of a negated class each match is one character, whatever it folds to.
+            members = close_over_case(members) if negated else self.fold(members, start)
         return ~members if negated else members
 
     def class_operand(self, ignore_case: bool, start: int, first: bool) -> CodePointSet:
@@ -336,14 +348,9 @@ class _Parser:
         if self.peek() == "[":
             return self.bracket(ignore_case)
         if self.peek() == "\\":
-            return self.escape(ignore_case)
+            return self.escape(ignore_case, in_class=True)
         self.position += 1
         return ord(self.pattern[self.position - 1])
-
-
-def _one(code_point: int, ignore_case: bool) -> CodePointSet:
-    members = CodePointSet.of_code_points([code_point])
-    return close_over_case(members) if ignore_case else members
 
 
 def _next_character(node: Node) -> Ahead | None:
@@ -357,4 +364,4 @@ def _next_character(node: Node) -> Ahead | None:
             return None
         members = CodePointSet.union(option.members for option in known)
         return Ahead(members, any(option.at_end for option in known))
-    return node if node == END else None
+    return node if node in (END, LINE_END) else None

@@ -20,6 +20,7 @@ from enum import Enum
 from typing import Any
 
 from tokenizer.errors import ConfigurationError
+from tokenizer.split_dialect import Dialect
 
 
 class Behavior(Enum):
@@ -30,17 +31,6 @@ class Behavior(Enum):
     CONTIGUOUS = "Contiguous"
     MERGED_WITH_PREVIOUS = "MergedWithPrevious"
     MERGED_WITH_NEXT = "MergedWithNext"
-
-
-class Dialect(Enum):
-    """Whose reading of a regular expression counts, where engines disagree.
-
-    FANCY: Rust's `regex` and `fancy-regex`: tiktoken, and the built-in stages of `tokenizers`.
-    ONIGURUMA: as `tokenizers` sets it up for the patterns in a tokenizer.json.
-    """
-
-    FANCY = "fancy-regex"
-    ONIGURUMA = "Oniguruma"
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenizer.errors import PatternError
-from tokenizer.split_pattern import parse_split_pattern
+from tokenizer.split_dialect import Dialect
+from tokenizer.split_pattern import Node, parse_split_pattern
 from tokenizer.split_program import Consume, Fork, Look, Program
 from tokenizer.split_repeats import prove_repeats
 from tokenizer.unicode_properties import CODE_POINTS, CodePointSet
@@ -103,25 +104,46 @@ class SplitTable:
         return [text[start:stop] for start, stop, matched in self.spans(text) if matched]
 
 
-def compile_split_pattern(pattern: str) -> SplitTable:
+def compile_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> SplitTable:
     """The table of a split pattern; some 10 ms for the published ones.
 
-    The language is that of `tokenizer.split_pattern`. Raises `PatternError` for what is outside of
-    it, for a possessive repeat that can not be proved equal to a greedy one, for a pattern that can
-    match the empty string (engines disagree on what to do then, and tiktoken crashes) or nothing
-    at all, and for one that needs more than 1024 states or 255 classes.
+    The language is that of `tokenizer.split_pattern`, read in `dialect`. Raises `PatternError` for
+    what is outside of it, for a possessive repeat that can not be proved equal to a greedy one, for
+    a pattern that can match the empty string (engines disagree on what to do then, and tiktoken
+    crashes) or nothing at all, and for one that needs more than 1024 states or 255 classes.
     """
-    tree = parse_split_pattern(pattern)
+    return compile_split_tree(pattern, parse_split_pattern(pattern, dialect))
+
+
+def compile_split_tree(pattern: str, tree: Node) -> SplitTable:
+    """The same for a tree already parsed; `pattern` is what errors and the table call it."""
     prove_repeats(pattern, tree)
     program = Program(pattern, tree)
     partition = _Partition(pattern, program.sets)
-    transitions, new_class = _smallest(_determinize(pattern, program, partition))
+    transitions = _determinize(pattern, program, partition)
+    return smallest_table(pattern, *partition.pages(), transitions)
+
+
+def smallest_table(
+    pattern: str,
+    page_of: NDArray[np.uint16],
+    pages: NDArray[np.uint16],
+    transitions: NDArray[np.uint16],
+) -> SplitTable:
+    """The table of an automaton, without states, classes and pages that do the same as others.
+
+    Raises PatternError when nothing matches.
+    """
+    transitions, new_class = _smallest(transitions)
     if len(transitions) <= START:
         raise PatternError("a pattern that nothing matches", 0, pattern)
-    page_of, pages = partition.pages(new_class)
-    for table in (page_of, pages, transitions):
+    numbers: dict[bytes, int] = {}
+    new_page = [numbers.setdefault(row.tobytes(), len(numbers)) for row in new_class[pages]]
+    used = np.array(new_page, dtype=np.uint16)[page_of]
+    distinct = np.frombuffer(b"".join(numbers), dtype=np.uint8).reshape(-1, 256)
+    for table in (used, transitions):
         table.setflags(write=False)
-    return SplitTable(pattern, page_of, pages, transitions, _covers_all_text(transitions))
+    return SplitTable(pattern, used, distinct, transitions, _covers_all_text(transitions))
 
 
 # -- classes of characters
@@ -148,14 +170,14 @@ class _Partition:
             for row in inside[:, first].tolist()
         ]
 
-    def pages(self, new_class: NDArray[np.uint8]) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
-        """`page_of` and `pages` of the table, with the classes renumbered."""
+    def pages(self) -> tuple[NDArray[np.uint16], NDArray[np.uint16]]:
+        """`page_of` and `pages` as in a table, but for the type of the latter."""
         lengths = np.diff(np.concatenate((self.starts, [CODE_POINTS])))
-        classes = np.repeat(new_class[self.class_of], lengths).reshape(-1, 256)
+        classes = np.repeat(self.class_of.astype(np.uint8), lengths).reshape(-1, 256)
         numbers: dict[bytes, int] = {}
         page_of = [numbers.setdefault(row.tobytes(), len(numbers)) for row in classes]
         pages = np.frombuffer(b"".join(numbers), dtype=np.uint8).reshape(-1, 256)
-        return np.array(page_of, dtype=np.uint16), pages
+        return np.array(page_of, dtype=np.uint16), pages.astype(np.uint16)
 
 
 # -- the automaton
@@ -253,16 +275,22 @@ def _numbered(rows: NDArray[Any]) -> tuple[NDArray[np.uint16], list[int]]:
 
 
 def _covers_all_text(transitions: NDArray[np.uint16]) -> bool:
-    """Whether every walk records a match.
+    """Whether every walk records a match."""
+    first = transitions[START, :-1] & ~np.uint16(ACCEPT_BEFORE)
+    return bool(sure_states(transitions)[first].all())
 
-    `sure` is the largest set of states that, whatever comes next, record a match or go on to a
-    state of the set. Text is finite and the end goes on to state 0, so a walk in it has to record.
+
+def sure_states(transitions: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """bool[states]: those from which every walk records a match, whatever comes.
+
+    It is the largest set of states that, whatever comes next, record a match or go on to a state
+    of the set. Text is finite and the end goes on to state 0, so a walk in it has to record.
     """
     accept = (transitions & ACCEPT_BEFORE) != 0
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
-    sure = np.arange(len(transitions)) != DEAD
+    sure: NDArray[np.bool_] = np.arange(len(transitions)) != DEAD
     while True:
         still = sure & (accept | sure[following]).all(axis=1)
         if (still == sure).all():
-            return bool(sure[following[START, :-1]].all())
+            return sure
         sure = still

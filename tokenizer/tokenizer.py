@@ -21,7 +21,9 @@ from tokenizer.implied_split import MARK, implied_split
 from tokenizer.merge_ranks import native_vocabulary
 from tokenizer.normalizers import NORMALIZATION_VERSION, Replace, Step, apply_steps, prefix_steps
 from tokenizer.sources import load_vocabulary
-from tokenizer.split_table import SplitTable, compile_split_pattern
+from tokenizer.split_plan import CompiledStage, plan_split
+from tokenizer.split_stages import Dialect, SplitStage, literal
+from tokenizer.split_table import compile_split_pattern
 from tokenizer.unicode_properties import UNICODE_VERSION
 from tokenizer.vocabulary import Vocabulary
 
@@ -71,14 +73,8 @@ class Tokenizer:
 
         Raises PatternError or VocabularyError where the vocabulary can not work.
         """
-        table = _split_table(vocabulary)
-        self._engine = _native.Engine(
-            native_vocabulary(vocabulary),
-            table.page_of,
-            table.pages,
-            table.transitions,
-            cache_bytes,
-        )
+        plan = [stage.native() for stage in _split_plan(vocabulary)]
+        self._engine = _native.Engine(native_vocabulary(vocabulary), plan, cache_bytes)
         self._added, self._added_late = added_tokens_of(
             vocabulary.added_tokens, vocabulary.normalizer
         )
@@ -269,12 +265,7 @@ class Tokenizer:
     def pretokens(self, text: str) -> list[tuple[bytes, list[int]]]:
         """Each pretoken of the text with its ids: for people to look at."""
         utf8 = text.encode()
-        pieces = []
-        start = 0
-        for length, ids in self._engine.pretokens(text):
-            pieces.append((utf8[start : start + length], ids))
-            start += length
-        return pieces
+        return [(utf8[start:stop], ids) for start, stop, ids in self._engine.pretokens(text)]
 
 
 @functools.lru_cache(maxsize=8)
@@ -299,7 +290,7 @@ def _to_arrow(documents: Sequence[str]) -> pa.Array:
         raise ValueError(f"expected a sequence of str: {error}") from error
 
 
-def _split_table(vocabulary: Vocabulary) -> SplitTable:
+def _split_plan(vocabulary: Vocabulary) -> Sequence[CompiledStage]:
     if vocabulary.split_pattern is not None:
         table = compile_split_pattern(vocabulary.split_pattern)
         if not table.covers_all_text:
@@ -307,13 +298,14 @@ def _split_table(vocabulary: Vocabulary) -> SplitTable:
                 f"{vocabulary.name}: the split pattern leaves some text unmatched: "
                 f"{vocabulary.split_pattern}"
             )
-        return table
+        return [CompiledStage(table)]
     stages = vocabulary.pre_tokenizer.stages
-    if not stages:
-        return compile_split_pattern(implied_split(vocabulary))
-    if len(stages) > 1:
-        raise ConfigurationError("stages: not there yet")
-    return compile_split_pattern(stages[0].pattern)
+    if vocabulary.byte_tokens is None:
+        return plan_split(stages)
+    # Where the normalizer has replaced all blanks there are none to cut at (Gemma).
+    if vocabulary.normalizer[-1:] == (_TO_MARKS,):
+        stages = tuple(stage for stage in stages if stage.pattern != literal(" "))
+    return plan_split((*stages, SplitStage(implied_split(vocabulary), dialect=Dialect.FANCY)))
 
 
 def _apply(steps: tuple[Step, ...], segments: Segments) -> Segments:

@@ -56,6 +56,7 @@ class Feed {
       padded_.append(kPaddingBytes, '\0');
       text = {padded_.data(), text.size()};
     }
+    lane.piece_end = {};
     lane.at = reinterpret_cast<const uint8_t*>(text.data());
     lane.end = lane.at + text.size();
   }

@@ -125,15 +125,32 @@ py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
   return array;
 }
 
+// A stage as _native.pyi has it.
+using StageTuple = std::tuple<Array<uint16_t>, Array<uint8_t>, Array<uint16_t>, uint8_t, bool, bool>;
+
+std::vector<tokenmill::SplitStage> to_stages(const std::vector<StageTuple>& tuples) {
+  if (tuples.empty() || tuples.size() > tokenmill::kMaxStages)
+    throw std::invalid_argument("expected 1 to " + std::to_string(tokenmill::kMaxStages) +
+                                " split stages, found " + std::to_string(tuples.size()));
+  std::vector<tokenmill::SplitStage> stages;
+  for (const auto& [page_of, pages, transitions, behavior, invert, on_bytes] : tuples) {
+    if (behavior > tokenmill::SplitStage::kMergedWithNext)
+      throw std::invalid_argument("a split stage of unknown behavior");
+    const size_t states = transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0;
+    stages.push_back({{to_vector(page_of), to_vector(pages), to_vector(transitions), states},
+                      tokenmill::SplitStage::Behavior(behavior), invert, on_bytes});
+  }
+  return stages;
+}
+
 class Engine {
  public:
-  Engine(std::shared_ptr<Vocabulary> vocabulary, const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
-         const Array<uint16_t>& transitions, size_t cache_bytes)
+  Engine(std::shared_ptr<Vocabulary> vocabulary, const std::vector<StageTuple>& stages,
+         size_t cache_bytes)
       : vocabulary_(std::move(vocabulary)),
         model_{*vocabulary_,
                tokenmill::TokenTrie(*vocabulary_),
-               {to_vector(page_of), to_vector(pages), to_vector(transitions),
-                transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0},
+               to_stages(stages),
                cache_bytes},
         pool_(model_) {}
 
@@ -163,23 +180,28 @@ class Engine {
     return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets);
   }
 
-  // Each pretoken of a document: how many bytes it has, and its ids. For inspection, not for speed.
-  std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens(const std::string& utf8) const {
+  // Each pretoken of a document: where it begins and ends, and its ids. For inspection, not speed.
+  std::vector<std::tuple<size_t, size_t, std::vector<TokenId>>> pretokens(
+      const std::string& utf8) const {
     if (!tokenmill::is_valid_utf8(utf8)) throw std::invalid_argument("the text is not UTF-8");
     std::string padded = utf8;
     padded.append(tokenmill::kPaddingBytes, '\0');
     const auto lanes = std::make_unique<tokenmill::Lane[]>(2);
     tokenmill::Lane& lane = lanes[0];
-    lane.at = reinterpret_cast<const uint8_t*>(padded.data());
+    const auto* const begin = reinterpret_cast<const uint8_t*>(padded.data());
+    lane.at = begin;
     lane.end = lane.at + utf8.size();
     tokenmill::Merger merger(model_.vocabulary, model_.trie);
-    std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens;
+    std::vector<std::tuple<size_t, size_t, std::vector<TokenId>>> pretokens;
+    const tokenmill::SplitLanes split = tokenmill::choose_split(model_.split);
     while (lane.at < lane.end) {
-      tokenmill::choose_split()(model_.split, lane, lanes[1]);
+      split(model_.split, lane, lanes[1]);
       for (size_t i = 0; i < lane.block.count; ++i) {
         const auto tokens = merger.encode(
             {reinterpret_cast<const char*>(lane.block.begin[i]), lane.block.bytes[i]});
-        pretokens.push_back({lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
+        const auto start = size_t(lane.block.begin[i] - begin);
+        pretokens.push_back(
+            {start, start + lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
       }
     }
     return pretokens;
@@ -204,10 +226,8 @@ PYBIND11_MODULE(_native, module) {
            "published_at"_a = Array<uint32_t>(0))
       .def("parts", &parts);
   py::class_<Engine>(module, "Engine")
-      .def(py::init<std::shared_ptr<Vocabulary>, const Array<uint16_t>&, const Array<uint8_t>&,
-                    const Array<uint16_t>&, size_t>(),
-           "vocabulary"_a, "page_of"_a, "pages"_a, "transitions"_a,
-           "cache_bytes"_a)
+      .def(py::init<std::shared_ptr<Vocabulary>, const std::vector<StageTuple>&, size_t>(),
+           "vocabulary"_a, "stages"_a, "cache_bytes"_a)
       .def("encode_documents", &Engine::encode_documents, "data"_a, "offsets"_a, "kinds"_a,
            "first"_a, "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
       .def("pretokens", &Engine::pretokens, "utf8"_a);

@@ -15,7 +15,7 @@ void TokenBuffer::grow(size_t needed) {
 
 Encoder::Encoder(const Model& model)
     : model_(model),
-      split_lanes_(choose_split()),
+      split_lanes_(choose_split(model.split)),
       merger_(model.vocabulary, model.trie),
       cache_(model.cache_bytes) {
   // A word that is one token never misses. The smaller ids are the more frequent ones and go first,

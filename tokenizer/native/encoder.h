@@ -63,8 +63,8 @@ class TokenBuffer {
 struct Model {
   const Vocabulary& vocabulary;
   TokenTrie trie;
-  SplitTable split;
-  size_t cache_bytes;  // of each encoder
+  std::vector<SplitStage> split;  // 1 to kMaxStages
+  size_t cache_bytes;             // of each encoder
 };
 
 // One thread's working memory.

@@ -79,13 +79,85 @@ SplitLanes choose_split() {
   return plain::split_lanes;
 }
 
+namespace {
+
+// A match of a stage, or what lies between two.
+struct Segment {
+  const uint8_t* end;
+  bool is_match;
+};
+
+template <bool kOnBytes>
+Segment segment(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+  if (const uint8_t* const stop = plain::walk<kOnBytes>(table, at, end, SplitTable::kStart))
+    return {stop, true};
+  return {plain::end_of_gap<kOnBytes>(table, at, end), false};
+}
+
+// The piece that begins at `at`, where another has ended: its segments joined as the behavior says.
+Segment piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
+  const auto next = [&stage, end](const uint8_t* from) {
+    Segment found = stage.on_bytes ? segment<true>(stage.table, from, end)
+                                   : segment<false>(stage.table, from, end);
+    found.is_match ^= stage.invert;
+    return found;
+  };
+  Segment whole = next(at);
+  if (stage.behavior == SplitStage::kContiguous) {
+    for (Segment more; whole.end < end && (more = next(whole.end)).is_match == whole.is_match;)
+      whole.end = more.end;
+  } else if (whole.end < end && ((stage.behavior == SplitStage::kMergedWithNext && whole.is_match) ||
+                                 (stage.behavior == SplitStage::kMergedWithPrevious &&
+                                  !whole.is_match))) {
+    const Segment more = next(whole.end);
+    if (more.is_match != whole.is_match) whole.end = more.end;
+  }
+  return whole;
+}
+
+// Pieces nest: the one a stage is cutting ends where or before that of the stage ahead of it does.
+// So at any place the deepest stage whose piece goes on is the one to cut next, and each stage
+// behind it then begins with a new piece.
+void split_stages(const std::vector<SplitStage>& stages, Lane& a, Lane& b) {
+  a.block.count = b.block.count = 0;
+  Lane& lane = a.at < a.end ? a : b;
+  const size_t last = stages.size() - 1;
+  while (lane.block.count < kBlockPretokens && lane.at < lane.end) {
+    lane.piece_end[0] = lane.end;
+    size_t i = last;
+    while (!lane.piece_end[i] || lane.piece_end[i] <= lane.at) --i;
+    for (;; ++i) {
+      const Segment found = piece(stages[i], lane.at, lane.piece_end[i]);
+      const bool removed = found.is_match && stages[i].behavior == SplitStage::kRemoved;
+      if (i < last && !removed) {
+        lane.piece_end[i + 1] = found.end;
+        continue;
+      }
+      if (!removed) {
+        lane.block.begin[lane.block.count] = lane.at;
+        lane.block.bytes[lane.block.count++] = uint32_t(found.end - lane.at);
+      }
+      lane.at = found.end;
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+SplitLanes choose_split(const std::vector<SplitStage>& stages) {
+  const SplitStage& first = stages[0];
+  const bool plain_cut = first.behavior == SplitStage::kIsolated && !first.on_bytes;
+  return stages.size() == 1 && plain_cut ? choose_split() : split_stages;
+}
+
 const char* split_name(SplitLanes split) {
 #if defined(__x86_64__)
   if (split == avx2::split_lanes) return "avx2";
 #elif defined(__aarch64__)
   if (split == neon::split_lanes) return "neon";
 #endif
-  return split == plain::split_lanes ? "plain" : "unknown";
+  return split == plain::split_lanes ? "plain" : "stages";
 }
 
 }  // namespace tokenmill

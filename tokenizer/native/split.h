@@ -1,11 +1,13 @@
-// Cuts text into blocks of pretokens by a SplitTable, two documents at a time.
+// Cuts text into blocks of pretokens by SplitTables, two documents at a time.
 //
 // Where a pretoken ends is known some 25 cycles after where it begins, and the next one waits for
 // that: one document keeps the processor half idle. Two lanes, a pretoken of each in turn, fill it.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "split_table.h"
 
@@ -13,6 +15,17 @@ namespace tokenmill {
 
 constexpr size_t kBlockPretokens = 256;
 constexpr size_t kPaddingBytes = 32;  // readable bytes needed behind a document
+constexpr size_t kMaxStages = 16;
+
+// One of the cuts that a pre-tokenizer makes one after the other, each in the pieces of the one
+// before; tokenizer/split_stages.py says what the behaviors are.
+struct SplitStage {
+  enum Behavior : uint8_t { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
+  SplitTable table;
+  Behavior behavior;
+  bool invert;    // what the table leaves out is a match, and the other way around
+  bool on_bytes;  // the classes are those of bytes, not of code points
+};
 
 struct Block {
   size_t count;
@@ -24,6 +37,8 @@ struct Block {
 struct Lane {
   const uint8_t* at = nullptr;
   const uint8_t* end = nullptr;
+  // Where the piece ends that a stage is cutting; null in a document not yet begun.
+  std::array<const uint8_t*, kMaxStages> piece_end{};
   Block block;
 };
 
@@ -32,11 +47,14 @@ struct Lane {
 //
 // At least one lane has text: valid UTF-8 of less than 4 GiB with kPaddingBytes readable bytes
 // behind `end`. Characters at which no match begins are a pretoken together, as far as they touch.
-using SplitLanes = void (*)(const SplitTable& table, Lane& a, Lane& b);
+using SplitLanes = void (*)(const std::vector<SplitStage>& stages, Lane& a, Lane& b);
 
-// The fastest split for this processor. With TOKENMILL_PLAIN=1 in the environment: the one without
-// special instructions, for tests.
+// The fastest split by a single stage that isolates, for this processor. With TOKENMILL_PLAIN=1 in
+// the environment: the one without special instructions, for tests.
 SplitLanes choose_split();
+// That one, or for other stages one that takes them in turn, a lane at a time; what they remove is
+// in no block, and a block may have no pretokens.
+SplitLanes choose_split(const std::vector<SplitStage>& stages);
 const char* split_name(SplitLanes split);
 
 }  // namespace tokenmill

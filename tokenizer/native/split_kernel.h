@@ -4,6 +4,7 @@
 
 // The end of the pretoken that starts at `begin`, when `at` has been reached in `state`; nullptr
 // when no match ends at or behind `at`.
+template <bool kOnBytes = false>
 static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* end,
                            uint16_t state) {
   const uint8_t* last = nullptr;
@@ -14,6 +15,8 @@ static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uin
       character_class = table.end_class();
     } else if (*at < 0x80) {
       character_class = table.class_of_ascii(*at);
+    } else if (kOnBytes) {
+      character_class = table.class_of(*at);
     } else {
       const Decoded decoded = decode_multibyte(at);
       character_class = table.class_of(decoded.code_point);
@@ -28,9 +31,10 @@ static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uin
 }
 
 // The end of the gap at `at`, where no match begins: where the next one does, or the end of text.
+template <bool kOnBytes = false>
 static const uint8_t* end_of_gap(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
-  do at += *at < 0x80 ? 1 : decode_multibyte(at).bytes;
-  while (at < end && !walk(table, at, end, SplitTable::kStart));
+  do at += kOnBytes || *at < 0x80 ? 1 : decode_multibyte(at).bytes;
+  while (at < end && !walk<kOnBytes>(table, at, end, SplitTable::kStart));
   return at;
 }
 
@@ -63,7 +67,8 @@ static inline void cut(const SplitTable& table, Lane& lane) {
   lane.at = stop;
 }
 
-static void split_lanes(const SplitTable& table, Lane& a, Lane& b) {
+static void split_lanes(const std::vector<SplitStage>& stages, Lane& a, Lane& b) {
+  const SplitTable& table = stages[0].table;
   a.block.count = b.block.count = 0;
   if (a.at < a.end && b.at < b.end) {
     do {

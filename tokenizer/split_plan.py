@@ -1,0 +1,159 @@
+"""Stages to the fewest tables that cut the same: one, wherever that can be proved.
+
+A table by itself (isolating, on code points) takes the fast path of the native engine; a list of
+stages takes the slow one. So each stage is first made plain, a table whose matches alone are the
+pieces, and plain ones are then composed, the last two first:
+
+*   A stage that matches the characters of a set, one by one or in runs, is rewritten as the pattern
+    its behavior amounts to: Digits, Punctuation, Split by a string of one character.
+*   A table that covers all text has no gaps, so most behaviors come to the same for it.
+*   Others are made to match their gaps as well, where that needs no memory of what was ahead.
+*   Composing is in `tokenizer.split_composition`.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenizer.split_composition import compose
+from tokenizer.split_pattern import Character, Choice, Node, Repeat, parse_split_pattern
+from tokenizer.split_pattern import Sequence as Items
+from tokenizer.split_stages import Behavior, SplitStage
+from tokenizer.split_table import SplitTable, compile_split_tree
+from tokenizer.unicode_properties import EVERYTHING
+
+_BEHAVIORS = list(Behavior)
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledStage:
+    """A stage with its pattern compiled. on_bytes: `table` has the classes of bytes 0 to 255."""
+
+    table: SplitTable
+    behavior: Behavior = Behavior.ISOLATED
+    invert: bool = False
+    on_bytes: bool = False
+
+    def native(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], int, bool, bool]:
+        """As `_native.Engine` takes it."""
+        table = self.table
+        number = _BEHAVIORS.index(self.behavior)
+        return (
+            table.page_of, table.pages, table.transitions, number, self.invert, self.on_bytes
+        )  # fmt: skip
+
+    def cut(self, piece: bytes) -> list[bytes]:
+        """The pieces of a piece of UTF-8: the slow specification of the native split."""
+        encoding = "latin-1" if self.on_bytes else "utf-8"
+        text = piece.decode(encoding)
+        made: list[list[Any]] = []  # text, whether it is a match, whether it was joined
+        for start, stop, matched in self.table.spans(text):
+            is_match = matched != self.invert
+            if made and self._joins(made[-1][1], made[-1][2], is_match):
+                made[-1][0] += text[start:stop]
+                made[-1][2] = True
+            else:
+                made.append([text[start:stop], is_match, False])
+        if self.behavior is Behavior.REMOVED:
+            made = [one for one in made if not one[1]]
+        return [one[0].encode(encoding) for one in made]
+
+    def _joins(self, before_is_match: bool, before_was_joined: bool, is_match: bool) -> bool:
+        """Whether a segment becomes part of the piece before it, which may have been joined."""
+        if self.behavior is Behavior.CONTIGUOUS:
+            return is_match == before_is_match
+        if self.behavior is Behavior.MERGED_WITH_PREVIOUS:
+            return is_match and not before_is_match and not before_was_joined
+        if self.behavior is Behavior.MERGED_WITH_NEXT:
+            return before_is_match and not is_match and not before_was_joined
+        return False
+
+
+def split(plan: Iterable[CompiledStage], text: str) -> list[bytes]:
+    """The pretokens of a text by all stages of a plan, as UTF-8; the slow specification."""
+    pieces = [text.encode()] if text else []
+    for stage in plan:
+        pieces = [part for piece in pieces for part in stage.cut(piece)]
+    return pieces
+
+
+def plan_split(stages: Sequence[SplitStage]) -> tuple[CompiledStage, ...]:
+    """The fewest compiled stages that cut any text as `stages` do; at least one.
+
+    Raises PatternError for a pattern that does not compile.
+    """
+    plan: list[CompiledStage] = []
+    for stage in reversed(list(map(_compile, stages))):
+        joined = _joined(stage, plan[0]) if plan else None
+        plan[:1] = [joined] if joined else [stage, *plan[:1]]
+    everything = Repeat(Character(EVERYTHING), 1, None, False, 0)
+    return tuple(plan) or (CompiledStage(compile_split_tree(r"(?:.|\n)+", everything)),)
+
+
+def _joined(ahead: CompiledStage, behind: CompiledStage) -> CompiledStage | None:
+    plain = ahead.behavior is behind.behavior is Behavior.ISOLATED
+    if not plain or ahead.on_bytes != behind.on_bytes:
+        return None
+    table = compose(ahead.table, behind.table)
+    return CompiledStage(table, on_bytes=ahead.on_bytes) if table else None
+
+
+def _compile(stage: SplitStage) -> CompiledStage:
+    tree = parse_split_pattern(stage.pattern, stage.dialect)
+    behavior, invert = stage.behavior, stage.invert
+    if rewritten := _rewritten(tree, behavior, invert):
+        tree, behavior = rewritten, Behavior.ISOLATED
+    table = compile_split_tree(stage.pattern, tree)
+    # Without gaps there is nothing to merge with; and gaps that are removed are none.
+    merged = behavior in (Behavior.MERGED_WITH_PREVIOUS, Behavior.MERGED_WITH_NEXT)
+    if table.covers_all_text and (merged or (behavior is Behavior.REMOVED and invert)):
+        behavior = Behavior.ISOLATED
+    invert = invert and behavior is not Behavior.ISOLATED
+    table = _table_of_bytes(table) if stage.on_bytes else table
+    return CompiledStage(table, behavior, invert, stage.on_bytes)
+
+
+def _rewritten(tree: Node, behavior: Behavior, invert: bool) -> Node | None:
+    """What isolates the same pieces, for a set of characters or runs of it; else None.
+
+    A piece of MergedWithPrevious is a gap and the match behind it, or a match by itself, since
+    before a second match stands a match; MergedWithNext is its mirror.
+    """
+    item = tree.item if isinstance(tree, Repeat) and (tree.low, tree.high) == (1, None) else tree
+    if not isinstance(item, Character):
+        return None
+    gap = _run(Character(~item.members))
+    match, other = (gap, tree) if invert else (tree, gap)
+    if behavior is Behavior.ISOLATED:
+        return Choice((match, other))
+    if behavior is Behavior.CONTIGUOUS:
+        return Choice((_run(item), gap))
+    if behavior is Behavior.MERGED_WITH_PREVIOUS:
+        return Choice((Items((other, _optional(match))), match))
+    if behavior is Behavior.MERGED_WITH_NEXT:
+        return Choice((Items((match, _optional(other))), other))
+    return None
+
+
+def _run(item: Node) -> Node:
+    return Repeat(item, 1, None, False, 0)
+
+
+def _optional(item: Node) -> Node:
+    return Repeat(item, 0, 1, False, 0)
+
+
+def _table_of_bytes(table: SplitTable) -> SplitTable:
+    """The table with each byte in the class of the character that ByteLevel puts in its place.
+
+    Bytes that are printable in Latin-1 stand for themselves, the others for U+0100 and on.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    alphabet = [byte if byte in printable else next(others) for byte in range(256)]
+    pages = table.classes_of("".join(map(chr, alphabet))).reshape(1, 256)
+    page_of = np.zeros_like(table.page_of)
+    return SplitTable(table.pattern, page_of, pages, table.transitions, table.covers_all_text)
