@@ -89,7 +89,7 @@ def test_text_that_nothing_matches_is_one_pretoken() -> None:
 @cache
 def staged(name: str) -> _native.Engine:
     stages = [stage.native() for stage in plan_of(SEVERAL_STAGES[name])]
-    return _native.Engine(BYTES, OFFSETS, stages, [], 1 << 16)
+    return _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, 1 << 16)
 
 
 @pytest.mark.parametrize("name", SEVERAL_STAGES)
@@ -110,7 +110,9 @@ def test_every_behavior_cuts_every_short_text_as_specified(behavior: str, invert
             CompiledStage(table(pattern), Behavior(behavior), invert),
             CompiledStage(table("b")),
         )
-        native = _native.Engine(BYTES, OFFSETS, [stage.native() for stage in stages], [], 1 << 16)
+        native = _native.Engine(
+            _native.Vocabulary(BYTES, OFFSETS), [stage.native() for stage in stages], 1 << 16
+        )
         for size in range(1, 6):
             for letters in product("abé ", repeat=size):
                 text = "".join(letters)
@@ -138,4 +140,4 @@ def test_stages_that_do_not_fit_are_refused() -> None:
     stage = CompiledStage(table("b+")).native()
     for stages in ([], [stage] * 17, [(*stage[:3], 5, False, False)]):
         with pytest.raises(ValueError, match="stage"):
-            _native.Engine(BYTES, OFFSETS, stages, [], 1 << 16)
+            _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, 1 << 16)

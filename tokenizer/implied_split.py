@@ -6,6 +6,7 @@ token that holds the characters on both sides of it next to each other. Where no
 merge ever crosses, and what is on one side merges as if the other were not there.
 
     ▁the▁▁quick      no token has ▁ behind another character:     ▁the | ▁▁quick
+    <b>▁</b>▁x       but for one (Gemma 3 has `>▁</`):            <b>▁</b>▁x
     day\\n\\nThe       no token has \\n beside another character:    day | \\n\\n | The
 """
 
@@ -15,6 +16,7 @@ from tokenizer.vocabulary import Vocabulary
 
 MARK = "\u2581"
 _BETWEEN = "\udcff"
+_MOST_BEFORE = 32
 
 
 def implied_split(vocabulary: Vocabulary) -> str:
@@ -22,13 +24,14 @@ def implied_split(vocabulary: Vocabulary) -> str:
     if vocabulary.byte_tokens is None:  # tokens may end inside a character, so this shows nothing
         return r"[\s\S]+"
     tokens = _mergeable(vocabulary)
-    marks = not re.search(f"[^{MARK}{_BETWEEN}]{MARK}", tokens)
-    lines = not re.search(f"[^\n{_BETWEEN}]\n|\n[^\n{_BETWEEN}]", tokens)
-    if marks and lines:
-        return rf"\n+|{MARK}*[^{MARK}\n]+|{MARK}+"
-    if marks:
-        return f"{MARK}*[^{MARK}]+|{MARK}+"
-    return r"\n+|[^\n]+" if lines else r"[\s\S]+"
+    lines = "" if re.search(f"[^\n{_BETWEEN}]\n|\n[^\n{_BETWEEN}]", tokens) else "\n"
+    # Behind these characters no ▁ is cut off, nor is a run of it.
+    before = sorted(set(re.findall(f"([^{MARK}{_BETWEEN}]){MARK}", tokens)))
+    if "\n" in before or len(before) > _MOST_BEFORE:
+        return rf"{lines}+|[^{lines}]+" if lines else r"[\s\S]+"
+    other = "".join(f"\\x{{{ord(one):X}}}" for one in before)
+    word = f"[^{MARK}{lines}{other}]" + (f"|[{other}]{MARK}*" if other else "")
+    return (f"{lines}+|" if lines else "") + f"{MARK}*(?:{word})+|{MARK}+"
 
 
 def _mergeable(vocabulary: Vocabulary) -> str:

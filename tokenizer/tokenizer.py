@@ -21,8 +21,9 @@ from tokenizer.implied_split import MARK, implied_split
 from tokenizer.merge_ranks import native_vocabulary
 from tokenizer.normalizers import NORMALIZATION_VERSION, Replace, Step, apply_steps, prefix_steps
 from tokenizer.sources import load_vocabulary
+from tokenizer.split_dialect import Dialect
 from tokenizer.split_plan import CompiledStage, plan_split
-from tokenizer.split_stages import Dialect, SplitStage, literal
+from tokenizer.split_stages import SplitStage, literal
 from tokenizer.split_table import compile_split_pattern
 from tokenizer.unicode_properties import UNICODE_VERSION
 from tokenizer.vocabulary import Vocabulary

@@ -1,0 +1,308 @@
+"""tokenizer.json against Hugging Face tokenizers, id for id, and what is refused."""
+
+import itertools
+import pickle
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from published_tokenizers import (
+    NPM,
+    SHARED,
+    assert_same,
+    fetched_by_npm,
+    oracle,
+    write_json,
+)
+from test_tokenizer import shared_texts
+
+from tokenizer import ConfigurationError, Tokenizer
+
+ODD_TEXTS = [
+    "",
+    " ",
+    "▁",
+    "\n",
+    "a<think>b</think>c <|im_end|>\n\n\n\t\t  x",
+    "<s>a</s><unk><bos><eos> [INST] <pad> <0x41> <mask> <unused7>",
+    "e\u0301 \u0958 \u0915\u093c \u1100\u1161\u11a8 ﬁ ① \u212b",
+    "\uac00\u11a8 a\u0323\u0301 a\u0301\u0323",
+    "\u0ba8\u0bbe\u0bae\u0bcd \u09aa\u09be \u0d28\u0d3e \u3042\u3099 \U00011938 \u07fd \U0001e944",
+    "▁▁a ▁ b  ▁  c\n▁\n ▁x>▁</b>▁y",
+    "I'm WE'LL don't 12345 ٣٤٥ ½ x² 中文字符 ひらがな 한국어 😀👩‍👩‍👧 \x00\x7f\u200b\ufeff",
+    "a" * 300 + " " * 300 + "\n" * 300 + "😀" * 100 + "中" * 100,
+]
+
+
+def published(name: str, request: pytest.FixtureRequest) -> Path:
+    if name in SHARED:
+        folder: Path = request.getfixturevalue("shared_data")
+        return folder / "vocab" / f"{name}.tokenizer.json"
+    return fetched_by_npm(name, request.config.cache.mkdir("npm"))  # type: ignore[union-attr]
+
+
+@cache
+def loaded(path: Path) -> Tokenizer:
+    return Tokenizer.load(str(path))
+
+
+def sample(folder: Path, share: int) -> list[str]:
+    """One in `share` of all shared documents, long ones left out: the oracle is slow."""
+    texts = itertools.chain.from_iterable(shared_texts(folder))
+    return [text for i, text in enumerate(texts) if i % share == 0 and len(text) < 50_000]
+
+
+@pytest.mark.parametrize("name", [*SHARED, *NPM])
+def test_published_files_give_the_ids_of_tokenizers(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    path = published(name, request)
+    tokenizer = loaded(path)
+    assert_same(tokenizer, path, ODD_TEXTS)
+    shared_data: Path = request.getfixturevalue("shared_data")
+    assert_same(tokenizer, path, sample(shared_data, 50 if name in SHARED else 300))
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_every_code_point_between_others_is_encoded_as_tokenizers_does(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    path = published(name, request)
+    points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    contexts = ("a{}\u0301", " {}", "{0}{0}", "1{} \n{}", "\u0301{}\u0323s", "{}\n\n ")
+    assert_same(
+        loaded(path),
+        path,
+        (
+            "".join(contexts[(start >> 8) % len(contexts)].format(c, c) for c in chunk)
+            for start in range(0, len(points), 256)
+            for chunk in [points[start : start + 256]]
+        ),
+    )
+
+
+@pytest.mark.parametrize("name", [*SHARED, "llama2", "gemma3", "llama3", "claude"])
+def test_generated_text_is_encoded_as_tokenizers_does(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    path = published(name, request)
+    tokenizer = loaded(path)
+    random = np.random.default_rng(20261122)
+    vocabulary = sorted(oracle(path).get_vocab(with_added_tokens=True))
+    tokens = [vocabulary[i] for i in random.integers(0, len(vocabulary), 3000).tolist()]
+    added = [token.text for token in tokenizer.vocabulary.added_tokens][:200]
+    piece = st.one_of(
+        st.sampled_from(tokens),
+        st.sampled_from([*added, " "]),
+        st.sampled_from([" ", "  ", "\n", "\n\n", "\t", "▁", "\u0301", "\u0323", "\u093c"]),
+        st.text(st.characters(exclude_categories=["Cs"]), max_size=4),
+    )
+
+    @settings(max_examples=60, deadline=None, derandomize=True)
+    @given(st.lists(st.lists(piece, max_size=30).map("".join), min_size=1, max_size=4))
+    def check(texts: list[str]) -> None:
+        assert_same(tokenizer, path, texts)
+        for text in texts:
+            expected = oracle(path)
+            expected.encode_special_tokens = False
+            try:
+                ids = expected.encode(text, add_special_tokens=False).ids
+            finally:
+                expected.encode_special_tokens = True
+            special = tokenizer.vocabulary.special_tokens
+            assert tokenizer.encode(text, allowed_special=special).tolist() == ids, ascii(text)
+
+    check()
+
+
+def test_what_bytes_became_is_undone_by_decode(request: pytest.FixtureRequest) -> None:
+    for name in SHARED:
+        tokenizer = loaded(published(name, request))
+        for text in ["naïve <think> 中文 \x00 😀", "x <|im_end|> y"]:
+            assert tokenizer.decode(tokenizer.encode(text)) == text
+        with pytest.raises(ValueError, match="is no token"):
+            tokenizer.decode([tokenizer.vocabulary_size])
+
+
+def test_merges_count_in_the_order_of_the_list(tmp_path: Path) -> None:
+    """`b c` comes before `a b`, and `a bc` makes the token that `ab c` would, never."""
+    path = write_json(tmp_path / "tokenizer.json", lambda root: None)
+    tokenizer = loaded(path)
+    assert_same(tokenizer, path, map("".join, itertools.product("abcd ", repeat=5)))
+    assert tokenizer.vocabulary.name == tmp_path.name
+
+
+def flagged(**flags: Any) -> Callable[[dict[str, Any]], None]:
+    def change(root: dict[str, Any]) -> None:
+        token = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        token = {"content": "<x>", "id": 261, "special": False, **token, **flags}
+        other = {**token, "content": "<x><y>", "id": 262, "special": True}
+        root["added_tokens"] = [token, other]
+
+    return change
+
+
+@pytest.mark.parametrize("special", [False, True])
+@pytest.mark.parametrize("flag", ["single_word", "lstrip", "rstrip", "normalized", "special"])
+def test_the_flags_of_added_tokens_are_honoured(flag: str, special: bool, tmp_path: Path) -> None:
+    path = write_json(tmp_path / "flags.json", flagged(**{"special": special, flag: True}))
+    tokenizer, expected = loaded(path), oracle(path)
+    parts = ("a", " ", "\u00a0", "\x1f", "<x>", "<x><y>")
+    texts = list(map("".join, itertools.product(parts, repeat=4)))
+    assert_same(tokenizer, path, texts)
+    expected.encode_special_tokens = False
+    for text in texts:
+        ids = tokenizer.encode(text, allowed_special=tokenizer.vocabulary.special_tokens)
+        assert ids.tolist() == expected.encode(text).ids, ascii(text)
+
+
+NORMALIZERS: list[dict[str, Any]] = [
+    *({"type": form} for form in ("NFC", "NFD", "NFKC", "NFKD")),
+    {"type": "Replace", "pattern": {"String": "ab"}, "content": "b"},
+    {"type": "Prepend", "prepend": "a"},
+    {
+        "type": "Sequence",
+        "normalizers": [
+            {"type": "Replace", "pattern": {"String": " "}, "content": "\u0301"},
+            {"type": "NFC"},
+            {"type": "Prepend", "prepend": "c"},
+        ],
+    },
+]
+
+
+@pytest.mark.parametrize("normalizer", NORMALIZERS, ids=lambda one: one["type"])
+@pytest.mark.parametrize("normalized", [False, True])
+def test_normalizers_and_added_tokens_work_together(
+    normalizer: dict[str, Any], normalized: bool, tmp_path: Path
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged(normalized=normalized)(root)
+        root["normalizer"] = normalizer
+
+    path = write_json(tmp_path / "normalized.json", change)
+    parts = ("ab", " ", "e", "\u0301", "\u0323", "\u00e9", "<x>", "<x><y>", "ﬁ")
+    texts = map("".join, itertools.product(parts, repeat=4))
+    assert_same(loaded(path), path, [*texts, *ODD_TEXTS])
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+def test_unicode_forms_are_those_of_tokenizers_for_every_code_point(
+    form: str, tmp_path: Path
+) -> None:
+    path = write_json(
+        tmp_path / f"{form}.json", lambda root: root.update(normalizer={"type": form})
+    )
+    points = [chr(point) for point in range(0x110000) if not 0xD800 <= point < 0xE000]
+    texts = ["".join(points[start : start + 512]) for start in range(0, len(points), 512)]
+    texts += ["\u0301".join(points[start : start + 512]) for start in range(0, len(points), 1024)]
+    assert_same(loaded(path), path, texts)
+
+
+METASPACES = [
+    {"prepend_scheme": scheme, "split": split}
+    for scheme in ("always", "first", "never")
+    for split in (True, False)
+]
+
+
+@pytest.mark.parametrize("options", METASPACES, ids=str)
+def test_metaspace_and_byte_fallback_give_the_ids_of_tokenizers(
+    options: dict[str, Any], tmp_path: Path
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged()(root)
+        fallback = [f"<0x{byte:02X}>" for byte in range(256)]
+        tokens = [*fallback, "▁", "a", "b", "中", "▁a", "<x>", "<x><y>", "a▁", "ab", "▁ab"]
+        root["model"] |= {
+            "vocab": {token: i for i, token in enumerate(tokens)},
+            "merges": [["▁", "a"], ["a", "▁"], ["a", "b"], ["▁a", "b"], ["▁", "ab"]],
+            "byte_fallback": True,
+        }
+        root["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", **options}
+
+    path = write_json(tmp_path / "metaspace.json", change)
+    tokenizer = loaded(path)
+    parts = ("a", "b", " ", "▁", "中", "丮", "\n", "<x>")
+    assert_same(tokenizer, path, map("".join, itertools.product(parts, repeat=4)))
+    assert tokenizer.decode(tokenizer.encode("ab 丮😀\x00")).lstrip() == "ab 丮😀\x00"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda root: root["model"].update(type="WordPiece"), "model WordPiece is not supported"),
+        (lambda root: root["model"].update(type="Unigram"), "model Unigram is not supported"),
+        (lambda root: root["model"].update(type="WordLevel"), "model WordLevel is not supported"),
+        (lambda root: root["model"].update(dropout=0.1), "model.dropout 0.1"),
+        (lambda root: root["model"].update(end_of_word_suffix="</w>"), "end_of_word_suffix"),
+        (lambda root: root["model"].update(continuing_subword_prefix="##"), "subword_prefix"),
+        (lambda root: root["model"].update(novelty=1), "model.novelty: an unknown field"),
+        (lambda root: root.update(novelty=1), "novelty: an unknown field"),
+        (lambda root: root.update(truncation={}), "truncation is not supported"),
+        (lambda root: root.update(version="2.0"), "version '2.0'"),
+        (lambda root: root.update(normalizer={"type": "Lowercase"}), "normalizer Lowercase"),
+        (lambda root: root.update(post_processor={"type": "New"}), "post_processor New"),
+        (lambda root: root.update(pre_tokenizer=None), "byte_fallback"),
+        (lambda root: root["model"]["merges"].append("a z y"), "merge 6: expected two tokens"),
+        (lambda root: root["model"]["merges"].append("a d"), "is no token"),
+        (lambda root: root["model"]["vocab"].pop("a"), "is no token"),
+        (lambda root: root["model"]["vocab"].pop("!"), "no token stands for the single byte 33"),
+        (lambda root: root.pop("model"), "not a tokenizer.json"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_name(
+    change: Callable[[dict[str, Any]], None], message: str, tmp_path: Path
+) -> None:
+    path = write_json(tmp_path / "odd.json", change)
+    with pytest.raises(ConfigurationError, match=message):
+        Tokenizer.load(str(path))
+
+
+def test_begin_and_end_are_what_the_post_processor_adds(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged(special=True)(root)
+        root["post_processor"] = {
+            "type": "TemplateProcessing",
+            "single": [
+                {"SpecialToken": {"id": "<x>", "type_id": 0}},
+                {"Sequence": {"id": "A", "type_id": 0}},
+            ],
+            "pair": [],
+            "special_tokens": {"<x>": {"id": "<x>", "ids": [261], "tokens": ["<x>"]}},
+        }
+
+    tokenizer = loaded(write_json(tmp_path / "template.json", change))
+    assert (tokenizer.begin_of_text, tokenizer.end_of_text) == (261, None)
+
+
+def test_fingerprints_cover_whatever_changes_ids(tmp_path: Path) -> None:
+    changes: list[Callable[[dict[str, Any]], Any]] = [
+        lambda root: None,
+        lambda root: root["model"]["merges"].reverse(),
+        lambda root: root["model"].update(ignore_merges=True),
+        lambda root: root.update(normalizer={"type": "NFC"}),
+        lambda root: root["pre_tokenizer"].update(add_prefix_space=True),
+        lambda root: root["pre_tokenizer"].update(use_regex=False),
+        flagged(),
+        flagged(lstrip=True),
+        flagged(special=True),
+    ]
+    prints = {
+        loaded(write_json(tmp_path / f"{i}.json", change)).fingerprint
+        for i, change in enumerate(changes)
+    }
+    assert len(prints) == len(changes)
+
+
+def test_a_folder_is_loaded_and_pickled_by_reference(tmp_path: Path) -> None:
+    write_json(tmp_path / "tokenizer.json", lambda root: None)
+    tokenizer = Tokenizer.load(str(tmp_path))
+    assert pickle.loads(pickle.dumps(tokenizer)) is tokenizer
+    with pytest.raises(ConfigurationError, match=r"expected a tokenizer\.json"):
+        Tokenizer.load(str(tmp_path.parent))
