@@ -1,5 +1,6 @@
 """`tokenmill build`: plan, run, check the books, write the manifest."""
 
+import dataclasses
 import datetime
 import json
 import os
@@ -36,6 +37,7 @@ def build(config: BuildConfig, *, verbose: bool = False, report: TextIO | None =
     """
     started = time.time()
     report = report or sys.stdout
+    config = dataclasses.replace(config, settings=config.settings.pinned())
     plan = make_plan(config)
     _clear(config, plan)
     pending = plan.pending

@@ -148,8 +148,9 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         loaded = Tokenizer.load(
             tokenizer, split_pattern=split_pattern, special_tokens=special_tokens
         )
+        self._load["revision"] = loaded.vocabulary.revision
         if end_of_text and loaded.vocabulary.end_of_text is None:
-            raise ConfigurationError(f"{tokenizer} names no <|endoftext|> token")
+            raise ConfigurationError(f"{tokenizer} names no token that ends a document")
 
     def expand(self, documents: Any) -> Any:
         do_fn = _ApplyMergeRules(self._load, self._begin_of_text, self._end_of_text)

@@ -78,8 +78,10 @@ class TokenizeSettings:
         read = dataclasses.asdict(self.read)
         read["input_format"] = self.read.input_format and self.read.input_format.value
         del read["batch_bytes"]  # how much is under way at a time, not what becomes of it
+        revision = tokenizer.vocabulary.revision
         return {
             "tokenizer": tokenizer.vocabulary.name,
+            **({} if revision is None else {"tokenizer_revision": revision}),
             "tokenizer_fingerprint": tokenizer.fingerprint,
             "end_of_text": self.end_of_text_id(tokenizer),
             "begin_of_text": self.begin_of_text_id(tokenizer),
