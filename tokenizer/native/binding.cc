@@ -51,7 +51,7 @@ class Engine {
          const Array<uint16_t>& transitions, std::vector<std::string> special_texts,
          size_t cache_bytes)
       : model_{{std::string(token_bytes), to_vector(token_offsets)},
-               tokenmill::TokenTrie(model_.vocabulary),
+               tokenmill::Seams(model_.vocabulary),
                {to_vector(page_of), to_vector(pages), to_vector(transitions),
                 transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0},
                std::move(special_texts),
@@ -138,13 +138,15 @@ class Engine {
     tokenmill::Lane& lane = lanes[0];
     lane.at = reinterpret_cast<const uint8_t*>(padded.data());
     lane.end = lane.at + utf8.size();
-    tokenmill::Merger merger(model_.vocabulary, model_.trie);
+    tokenmill::Merger merger(model_.vocabulary, model_.seams);
     std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens;
     while (lane.at < lane.end) {
       tokenmill::choose_split()(model_.split, lane, lanes[1]);
       for (size_t i = 0; i < lane.block.count; ++i) {
-        const auto tokens = merger.encode(
-            {reinterpret_cast<const char*>(lane.block.begin[i]), lane.block.bytes[i]});
+        const std::string_view pretoken(reinterpret_cast<const char*>(lane.block.begin[i]),
+                                        lane.block.bytes[i]);
+        tokenmill::TokenSpan tokens;
+        merger.merge(&pretoken, 1, &tokens);
         pretokens.push_back({lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
       }
     }

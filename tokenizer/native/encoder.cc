@@ -16,15 +16,13 @@ void TokenBuffer::grow(size_t needed) {
 Encoder::Encoder(const Model& model)
     : model_(model),
       split_lanes_(choose_split()),
-      merger_(model.vocabulary, model.trie),
+      merger_(model.vocabulary, model.seams),
       cache_(model.cache_bytes) {
-  // A word that is one token never misses. The smaller ids are the more frequent ones and go first,
-  // into the set that is looked at first.
+  // A word that is one token is never merged.
   for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
-    if (token.empty() || token.size() > PretokenCache::kMaxShortBytes) continue;
-    const ShortKey key = ShortKey::of(token);
-    cache_.insert_short(key, PretokenCache::hash_of(key), {&id, 1});
+    if (token.empty() || token.size() > PretokenCache::kMaxBytes) continue;
+    cache_.insert(token, PretokenCache::hash_of(token), {&id, 1});
   }
 }
 
@@ -42,73 +40,90 @@ void Encoder::encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b
 }
 
 void Encoder::look_up(const Block& block, TokenBuffer& out) {
-  static constexpr uint64_t kAll = ~uint64_t{0};
-  static constexpr struct Masks {
-    uint64_t low[16], high[16];
-    constexpr Masks() : low(), high() {
-      for (unsigned bytes = 0; bytes < 16; ++bytes) {
-        low[bytes] = bytes >= 8 ? kAll : (uint64_t{1} << 8 * bytes) - 1;
-        high[bytes] = bytes <= 8 ? 0 : (uint64_t{1} << 8 * (bytes - 8)) - 1;
-      }
-    }
-  } kMasks;
   for (size_t i = 0; i < block.count; ++i) {
-    const uint32_t bytes = std::min<uint32_t>(block.bytes[i], PretokenCache::kMaxShortBytes);
-    uint64_t words[2];
-    std::memcpy(words, block.begin[i], sizeof words);
-    keys_[i] = {words[0] & kMasks.low[bytes],
-                (words[1] & kMasks.high[bytes]) | uint64_t(bytes) << 56};
-    hashes_[i] = PretokenCache::hash_of(keys_[i]);
-    __builtin_prefetch(&cache_.first_set(hashes_[i]));
+    // No entry has the key of a long pretoken.
+    const ShortKey key = block.bytes[i] <= ShortKey::kMaxBytes
+                             ? ShortKey::of(block.begin[i], block.bytes[i])
+                             : ShortKey{0, ~uint64_t{0}};
+    pretokens_[i] = {key, key.hash()};
+    cache_.prefetch_hot(pretokens_[i].hash);
   }
-  // Every hit stores as many ids as an entry has room for, and moves on by its count.
-  constexpr size_t kRoom = kBlockPretokens * PretokenCache::kMaxShortBytes;
-  TokenId* at = out.reserve(kRoom);
+  missing_count_ = 0;
   for (size_t i = 0; i < block.count; ++i) {
-    const std::string_view pretoken(reinterpret_cast<const char*>(block.begin[i]),
-                                    block.bytes[i]);
-    if (pretoken.size() <= PretokenCache::kMaxShortBytes) {
-      const PretokenCache::Entry* entry = cache_.first_set(hashes_[i]).entries;
-      if (!(entry->key == keys_[i]) && !((++entry)->key == keys_[i])) {
-        entry = cache_.second_set(hashes_[i]).entries;
-        if (!(entry->key == keys_[i])) ++entry;
-      }
-      if (entry->key == keys_[i]) {
-        if (entry->count <= PretokenCache::kInlineIds) {
-          std::memcpy(at, entry->ids, sizeof entry->ids);
-          at += entry->count;
-          continue;
-        }
-        const PretokenCache::Packed packed = cache_.in_ring(*entry);
-        if (packed.count) {
-          at = PretokenCache::unpack(packed, at);
-          continue;
-        }
-      }
-      const TokenSpan tokens = merger_.encode(pretoken);
-      at = std::copy_n(tokens.ids, tokens.count, at);
-      cache_.insert_short(keys_[i], hashes_[i], tokens);
-    } else {
-      out.set_end(at);
-      at = look_up_long(pretoken, out);
-      out.set_end(at);
-      at = out.reserve(kRoom);
-    }
+    const PretokenCache::Entry& entry = cache_.hot(pretokens_[i].key, pretokens_[i].hash);
+    tokens_[i] = {entry.ids, entry.count};
+    if (!(entry.key == pretokens_[i].key)) missing_[missing_count_++] = i;
+  }
+  if (missing_count_) look_up_missing(block);
+  size_t count = 0;
+  for (size_t i = 0; i < block.count; ++i) count += tokens_[i].count;
+  TokenId* at = out.reserve(count + PretokenCache::kInlineIds);
+  for (size_t i = 0; i < block.count; ++i) {
+    const TokenSpan tokens = tokens_[i];
+    std::memcpy(at, tokens.ids, PretokenCache::kInlineIds * sizeof(TokenId));
+    if (tokens.count > PretokenCache::kInlineIds) std::copy_n(tokens.ids, tokens.count, at);
+    at += tokens.count;
   }
   out.set_end(at);
+  if (missing_count_) remember(block);
 }
 
-TokenId* Encoder::look_up_long(std::string_view pretoken, TokenBuffer& out) {
-  const bool cached = pretoken.size() <= PretokenCache::kMaxLongBytes;
-  uint64_t hash = 0;
-  if (cached) {
-    hash = PretokenCache::hash_of(pretoken);
-    const PretokenCache::Packed packed = cache_.find_long(pretoken, hash);
-    if (packed.count) return PretokenCache::unpack(packed, out.reserve(packed.count));
+void Encoder::look_up_missing(const Block& block) {
+  const auto text = [&block](size_t i) {
+    return std::string_view(reinterpret_cast<const char*>(block.begin[i]), block.bytes[i]);
+  };
+  for (size_t j = 0; j < missing_count_; ++j) {
+    const size_t i = missing_[j];
+    if (block.bytes[i] > ShortKey::kMaxBytes && block.bytes[i] <= PretokenCache::kMaxBytes)
+      pretokens_[i].hash = PretokenCache::hash_of(text(i));
+    cache_.prefetch_bucket(pretokens_[i].hash);
   }
-  const TokenSpan tokens = merger_.encode(pretoken);
-  if (cached) cache_.insert_long(pretoken, hash, tokens);
-  return std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count));
+  for (size_t j = 0; j < missing_count_; ++j) cache_.prefetch_record(pretokens_[missing_[j]].hash);
+  unknown_count_ = 0;
+  known_ids_.clear();
+  for (size_t j = 0; j < missing_count_; ++j) {
+    const size_t i = missing_[j];
+    const PretokenCache::Record record = cache_.find(text(i), pretokens_[i].hash);
+    if (!record.count) {
+      unknown_texts_[unknown_count_] = text(i);
+      unknown_[unknown_count_++] = i;
+    }
+    // As a position: the ids may still move.
+    tokens_[i] = {nullptr, record.count};
+    known_ids_.resize(known_ids_.size() + record.count);
+    TokenId* const ids = known_ids_.data() + known_ids_.size() - record.count;
+    for (size_t k = 0; k < record.count; ++k) {
+      uint32_t word;
+      std::memcpy(&word, record.ids + 3 * k, sizeof word);
+      ids[k] = word & 0xFFFFFF;
+    }
+  }
+  known_ids_.resize(known_ids_.size() + PretokenCache::kInlineIds);
+  const TokenId* ids = known_ids_.data();
+  for (size_t j = 0; j < missing_count_; ++j) {
+    tokens_[missing_[j]].ids = ids;
+    ids += tokens_[missing_[j]].count;
+  }
+  if (!unknown_count_) return;
+  merger_.merge(unknown_texts_, unknown_count_, unknown_tokens_);
+  for (size_t j = 0; j < unknown_count_; ++j) tokens_[unknown_[j]] = unknown_tokens_[j];
+}
+
+// Only now: a hot set that is written may hold ids of this block.
+void Encoder::remember(const Block& block) {
+  size_t u = 0;
+  for (size_t j = 0; j < missing_count_; ++j) {
+    const size_t i = missing_[j];
+    const bool is_unknown = u < unknown_count_ && unknown_[u] == i;
+    if (is_unknown) {
+      if (block.bytes[i] <= PretokenCache::kMaxBytes)
+        cache_.insert(unknown_texts_[u], pretokens_[i].hash, tokens_[i]);
+      ++u;
+    } else if (block.bytes[i] <= ShortKey::kMaxBytes &&
+               tokens_[i].count <= PretokenCache::kInlineIds) {
+      cache_.make_hot(pretokens_[i].key, pretokens_[i].hash, tokens_[i]);
+    }
+  }
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {

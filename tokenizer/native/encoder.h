@@ -1,11 +1,14 @@
 // Text to token ids: the split, the cache and the merges put together.
 //
-//   document ─► split into blocks of 256 pretokens       split.h
-//            ─► key and hash of each, prefetch its set   pretoken_cache.h
-//            ─► look each up; what is missing is merged  merge.h
+//   two documents ─► split into blocks of pretokens             split.h
+//   each block    ─► key and hash of each, prefetch hot set
+//                 ─► hot? else prefetch bucket, then record     pretoken_cache.h
+//                 ─► known? else merge all that are unknown     merge.h
+//                 ─► ids, in order
+//                 ─► remember what was merged, make hot what was only known
 //
-// The three phases of a block are loops of their own, so that the cache misses of many pretokens
-// are under way at the same time.
+// Each step is a loop over the block, so that the cache misses of many pretokens are under way at
+// the same time.
 #pragma once
 
 #include <cstddef>
@@ -62,7 +65,7 @@ class TokenBuffer {
 // What every thread shares; immutable once built.
 struct Model {
   Vocabulary vocabulary;
-  TokenTrie trie;
+  Seams seams;
   SplitTable split;
   std::vector<std::string> special_texts;  // non-empty
   size_t cache_bytes;                      // of each encoder
@@ -82,15 +85,26 @@ class Encoder {
 
  private:
   void look_up(const Block& block, TokenBuffer& out);
-  // Appends a pretoken of more than kMaxShortBytes; returns the new end.
-  TokenId* look_up_long(std::string_view pretoken, TokenBuffer& out);
+  // The tokens of the pretokens in missing_, which are not hot.
+  void look_up_missing(const Block& block);
+  void remember(const Block& block);
 
   const Model& model_;
   const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
-  ShortKey keys_[kBlockPretokens];
-  uint64_t hashes_[kBlockPretokens];
+  struct Pretoken {
+    ShortKey key;
+    uint64_t hash;
+  };
+  Pretoken pretokens_[kBlockPretokens];
+  TokenSpan tokens_[kBlockPretokens];
+  // The pretokens of a block that are not hot, and of those the ones that are unknown.
+  size_t missing_[kBlockPretokens], missing_count_ = 0;
+  size_t unknown_[kBlockPretokens], unknown_count_ = 0;
+  std::string_view unknown_texts_[kBlockPretokens];
+  TokenSpan unknown_tokens_[kBlockPretokens];
+  std::vector<TokenId> known_ids_;  // of the missing ones that are known
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.

@@ -1,5 +1,6 @@
 #include "pretoken_cache.h"
 
+#include <algorithm>
 #include <new>
 
 #ifdef __linux__
@@ -10,8 +11,9 @@ namespace tokenmill {
 
 namespace {
 
-// Cleared memory, on huge pages where the system has them: a look-up then costs no TLB miss.
-void* allocate_table(size_t bytes) {
+// Memory on huge pages where the system has them: a look-up then costs no TLB miss.
+template <class T>
+T* allocate(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
   bytes = (bytes + alignment - 1) / alignment * alignment;
@@ -20,66 +22,31 @@ void* allocate_table(size_t bytes) {
 #ifdef __linux__
   if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
-  std::memset(memory, 0, bytes);
-  return memory;
+  return static_cast<T*>(memory);
 }
 
-uint8_t* pack(TokenSpan tokens, uint8_t* out) {
-  for (size_t i = 0; i < tokens.count; ++i, out += 3) std::memcpy(out, &tokens.ids[i], 3);
-  return out;
-}
+constexpr size_t kHeader = 4, kPadding = 16;  // of a record, and behind the last one
 
 }  // namespace
 
-// In 32nds of the budget: 12 for the sets, 3 for the slots, the rest for the ring. A mix of 30
-// languages, where nothing is spared, fills all three about equally.
+// Of what the hot sets leave of the budget, a seventh is for the index.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t part = std::max<size_t>(budget_bytes, 1 << 20) / 32 & ~size_t{0xFFF};
-  set_count_ = 12 * part / sizeof(Set);
-  slot_set_count_ = 3 * part / sizeof(SlotSet);
-  ring_bytes_ = 17 * part;
-  sets_.reset(static_cast<Set*>(allocate_table(set_count_ * sizeof(Set))));
-  slot_sets_.reset(static_cast<SlotSet*>(allocate_table(slot_set_count_ * sizeof(SlotSet))));
-  ring_.reset(static_cast<uint8_t*>(allocate_table(ring_bytes_)));
-}
-
-uint64_t PretokenCache::allocate(size_t bytes) {
-  const size_t before_end = ring_bytes_ - written_ % ring_bytes_;
-  if (before_end <= bytes) written_ += before_end;  // in a row, and unpack() reads a byte too many
-  const uint64_t position = written_;
-  written_ += bytes;
-  return position;
-}
-
-void PretokenCache::insert_short(const ShortKey& key, uint64_t hash, TokenSpan tokens) {
-  Entry entry{key, {0, 0, 0}, uint32_t(tokens.count)};
-  if (tokens.count <= kInlineIds) {
-    std::copy_n(tokens.ids, tokens.count, entry.ids);
-  } else {
-    const uint64_t position = allocate(3 * tokens.count);
-    pack(tokens, ring_.get() + position % ring_bytes_);
-    std::memcpy(entry.ids, &position, sizeof position);
-  }
-  Set& first = sets_[scale(uint32_t(hash), set_count_)];
-  Set& second = sets_[scale(hash >> 32, set_count_)];
-  // The same key comes again when its ids were overwritten in the ring.
-  for (Set* const set : {&first, &second})
-    for (Entry& old : set->entries)
-      if (old.key == key) {
-        old = entry;
-        return;
-      }
-  for (Set* const set : {&first, &second})
-    for (Entry& old : set->entries)
-      if (old.count == 0) {
-        old = entry;
-        return;
-      }
-  first.entries[1] = first.entries[0];
-  first.entries[0] = entry;
+  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20) - kHotSets * sizeof(HotSet);
+  buckets_ = budget / 7 / sizeof(Bucket);
+  segment_bytes_ = (budget - buckets_ * sizeof(Bucket) - kPadding) / kSegments & ~size_t{3};
+  hot_.reset(allocate<HotSet>(kHotSets * sizeof(HotSet)));
+  index_.reset(allocate<Bucket>(buckets_ * sizeof(Bucket)));
+  ring_.reset(allocate<uint8_t>(kSegments * segment_bytes_ + kPadding));
+  std::memset(hot_.get(), 0, kHotSets * sizeof(HotSet));
+  std::memset(index_.get(), 0, buckets_ * sizeof(Bucket));
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
+  if (pretoken.size() <= ShortKey::kMaxBytes) {
+    uint8_t padded[16] = {};
+    std::memcpy(padded, pretoken.data(), pretoken.size());
+    return ShortKey::of(padded, pretoken.size()).hash();
+  }
   const char* at = pretoken.data();
   size_t left = pretoken.size();
   uint64_t hash = left * 0x9E3779B97F4A7C15u;
@@ -99,30 +66,71 @@ uint64_t PretokenCache::hash_of(std::string_view pretoken) {
   return hash;
 }
 
-PretokenCache::Packed PretokenCache::find_long(std::string_view pretoken, uint64_t hash) const {
-  for (const Slot& slot : slot_set(hash).slots) {
-    if (slot.hash != hash || (slot.place & 0xFFFF) != pretoken.size()) continue;
-    const uint64_t position = slot.place >> 16;
-    if (!is_there(position)) continue;
-    uint16_t count;
-    std::memcpy(&count, at(position), sizeof count);
-    const uint8_t* const ids = at(position) + sizeof count;
-    if (std::memcmp(ids + 3 * count, pretoken.data(), pretoken.size()) == 0) return {ids, count};
+void PretokenCache::make_hot(const ShortKey& key, uint64_t hash, TokenSpan tokens) {
+  Entry entry{key, {0, 0, 0}, uint32_t(tokens.count)};
+  std::copy_n(tokens.ids, tokens.count, entry.ids);
+  Entry* const entries = hot_[hash % kHotSets].entries;
+  entries[1] = entries[0];
+  entries[0] = entry;
+}
+
+// A byte of x is 0 where the tag matches; the sum below carries into the top bit of all others.
+PretokenCache::Matches::Matches(const Bucket& bucket, uint64_t hash) {
+  constexpr uint64_t kLow = 0x7F7F7F7F7F7F7F7F, kOnes = 0x0101010101010101;
+  uint64_t words[2];
+  std::memcpy(words, bucket.tags, sizeof words);
+  for (size_t i = 0; i < 2; ++i) {
+    const uint64_t x = words[i] ^ kOnes * tag_of(hash);
+    mask_[i] = ~(((x & kLow) + kLow) | x | kLow);
+  }
+  mask_[1] &= 0xFFFFFFFF;  // what follows the tags
+}
+
+PretokenCache::Record PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
+  const Bucket& in = bucket(hash);
+  for (Matches matches(in, hash); matches.more(); matches.next()) {
+    const uint8_t* const record = ring_.get() + 4 * size_t(in.places[matches.slot()]);
+    uint16_t header[2];
+    std::memcpy(header, record, kHeader);
+    if (header[0] == pretoken.size() &&
+        std::memcmp(record + kHeader, pretoken.data(), pretoken.size()) == 0)
+      return {record + kHeader + pretoken.size(), header[1]};
   }
   return {nullptr, 0};
 }
 
-void PretokenCache::insert_long(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
-  const auto count = uint16_t(tokens.count);
-  const uint64_t position = allocate(sizeof count + 3 * tokens.count + pretoken.size());
-  uint8_t* const place = ring_.get() + position % ring_bytes_;
-  std::memcpy(place, &count, sizeof count);
-  std::memcpy(pack(tokens, place + sizeof count), pretoken.data(), pretoken.size());
-  Slot* const slots = slot_set(hash).slots;
-  Slot* oldest = slots;
-  for (Slot* slot = slots; slot < slots + kSlots; ++slot)
-    if (slot->place < oldest->place) oldest = slot;
-  *oldest = {hash, position << 16 | pretoken.size()};
+void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
+  const size_t bytes = (kHeader + pretoken.size() + 3 * tokens.count + 3) & ~size_t{3};
+  const size_t segment = end_ / segment_bytes_;
+  if (end_ % segment_bytes_ == 0 || end_ + bytes > (segment + 1) * segment_bytes_) {
+    const size_t next = end_ % segment_bytes_ == 0 ? segment : segment + 1;
+    is_full_ |= next == kSegments;
+    end_ = next % kSegments * segment_bytes_;
+    if (is_full_) forget(end_, end_ + segment_bytes_);
+  }
+  uint8_t* at = ring_.get() + end_;
+  const uint16_t header[2] = {uint16_t(pretoken.size()), uint16_t(tokens.count)};
+  std::memcpy(at, header, kHeader);
+  std::memcpy(at + kHeader, pretoken.data(), pretoken.size());
+  at += kHeader + pretoken.size();
+  for (size_t i = 0; i < tokens.count; ++i, at += 3) std::memcpy(at, &tokens.ids[i], 3);
+  Bucket& in = bucket(hash);
+  size_t slot = 0;
+  while (slot < kSlots && in.tags[slot]) ++slot;
+  if (slot == kSlots) {
+    slot = in.oldest;
+    in.oldest = uint32_t((slot + 1) % kSlots);
+  }
+  in.tags[slot] = tag_of(hash);
+  in.places[slot] = uint32_t(end_ / 4);
+  end_ += bytes;
+}
+
+void PretokenCache::forget(size_t begin, size_t end) {
+  for (size_t i = 0; i < buckets_; ++i)
+    for (size_t slot = 0; slot < kSlots; ++slot)
+      if (index_[i].places[slot] >= begin / 4 && index_[i].places[slot] < end / 4)
+        index_[i].tags[slot] = 0;
 }
 
 }  // namespace tokenmill

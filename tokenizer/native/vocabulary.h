@@ -56,17 +56,9 @@ class Vocabulary {
       if (entry == kEmpty) return kNoToken;
     }
   }
-  // The two tokens that merge into a token last; twice the token itself for a single byte. Not for
-  // gaps and irregular tokens.
-  TokenId left_part(TokenId id) const { return parts_[id].left; }
-  TokenId right_part(TokenId id) const { return parts_[id].right; }
-  // When a token comes to be: bytes are there from the start, then ranks in order.
-  uint32_t formed(TokenId id) const { return parts_[id].left == id ? 0 : id + 1; }
-  // Whether the token's own merges produce it.
-  bool is_regular(TokenId id) const { return parts_[id].left != kNoToken; }
-  // Whether every token has a higher rank than its parts, as training gives them. Ranks are then
-  // the order in which merges come to be, which LongestMatchEncoder relies on.
-  bool ranks_are_ordered() const { return ranks_are_ordered_; }
+  void prefetch_merge(TokenId left, TokenId right) const {
+    __builtin_prefetch(&pairs_[slot_of(uint64_t(left) << kIdBits | right)]);
+  }
   // The irregular token that is exactly this pretoken, or kNoToken.
   TokenId irregular(std::string_view pretoken) const {
     if (irregular_.empty()) return kNoToken;
@@ -85,14 +77,9 @@ class Vocabulary {
   std::vector<uint64_t> offsets_;
   TokenId byte_tokens_[256];
   std::vector<TokenId> byte_pairs_;
-  struct Parts {
-    TokenId left, right;
-  };
-  std::vector<Parts> parts_;
   std::vector<uint64_t> pairs_;
   size_t mask_ = 0;
   unsigned shift_ = 0;
-  bool ranks_are_ordered_ = true;
   std::unordered_map<std::string_view, TokenId> irregular_;
 };
 
