@@ -31,7 +31,7 @@ struct Lane {
 // held is forgotten). Stops when a block is full or a lane that had text has none left.
 //
 // At least one lane has text: valid UTF-8 of less than 4 GiB with kPaddingBytes readable bytes
-// behind `end`. The table covers all text.
+// behind `end`. Characters at which no match begins are a pretoken together, as far as they touch.
 using SplitLanes = void (*)(const SplitTable& table, Lane& a, Lane& b);
 
 // The fastest split for this processor. With TOKENMILL_PLAIN=1 in the environment: the one without

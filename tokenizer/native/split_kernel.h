@@ -27,6 +27,13 @@ static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uin
   }
 }
 
+// The end of the gap at `at`, where no match begins: where the next one does, or the end of text.
+static const uint8_t* end_of_gap(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+  do at += *at < 0x80 ? 1 : decode_multibyte(at).bytes;
+  while (at < end && !walk(table, at, end, SplitTable::kStart));
+  return at;
+}
+
 static inline const uint8_t* end_of_pretoken(const SplitTable& table, const uint8_t* at,
                                              const uint8_t* end) {
   if (end - at >= 2 && (at[0] | at[1]) < 0x80) {
@@ -44,7 +51,8 @@ static inline const uint8_t* end_of_pretoken(const SplitTable& table, const uint
       if (const uint8_t* const stop = walk(table, run, end, state)) return stop;
     }
   }
-  return walk(table, at, end, SplitTable::kStart);
+  if (const uint8_t* const stop = walk(table, at, end, SplitTable::kStart)) return stop;
+  return end_of_gap(table, at, end);
 }
 
 static inline void cut(const SplitTable& table, Lane& lane) {
