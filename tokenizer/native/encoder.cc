@@ -22,7 +22,8 @@ Encoder::Encoder(const Model& model)
   for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
     if (token.empty() || token.size() > PretokenCache::kMaxBytes) continue;
-    cache_.insert(token, PretokenCache::hash_of(token), {&id, 1});
+    const TokenId ids[5] = {id};
+    cache_.insert(token, PretokenCache::hash_of(token), {ids, 1});
   }
 }
 
@@ -34,96 +35,97 @@ void Encoder::encode(std::string_view document, TokenBuffer& out) {
 }
 
 void Encoder::encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out) {
-  split_lanes_(model_.split, a, b);
-  if (a.block.count) look_up(a.block, a_out);
-  if (b.block.count) look_up(b.block, b_out);
+  split_lanes_(model_.split, cache_, a, b);
+  missing_count_ = 0;
+  find(a.block, a_found_);
+  find(b.block, b_found_);
+  find_missing();
+  write(a.block, a_found_, a_out);
+  write(b.block, b_found_, b_out);
+  remember_missing();
 }
 
-void Encoder::look_up(const Block& block, TokenBuffer& out) {
-  for (size_t i = 0; i < block.count; ++i) {
-    // No entry has the key of a long pretoken.
-    const ShortKey key = block.bytes[i] <= ShortKey::kMaxBytes
-                             ? ShortKey::of(block.begin[i], block.bytes[i])
-                             : ShortKey{0, ~uint64_t{0}};
-    pretokens_[i] = {key, key.hash()};
-    cache_.prefetch_hot(pretokens_[i].hash);
+std::vector<Encoder::Inspected> Encoder::inspect(std::string_view document) {
+  const auto lanes = std::make_unique<Lane[]>(2);
+  Lane& lane = lanes[0];
+  lane.at = reinterpret_cast<const uint8_t*>(document.data());
+  lane.end = lane.at + document.size();
+  std::vector<Inspected> pretokens;
+  while (lane.at < lane.end) {
+    split_lanes_(model_.split, cache_, lane, lanes[1]);
+    for (size_t i = 0; i < lane.block.count; ++i) {
+      const std::string_view text = lane.block.pretokens[i].text();
+      TokenSpan tokens;
+      merger_.merge(&text, 1, &tokens);
+      pretokens.push_back({text.size(), {tokens.ids, tokens.ids + tokens.count}});
+    }
   }
-  missing_count_ = 0;
+  return pretokens;
+}
+
+void Encoder::find(const Block& block, Found& found) {
+  Missing* missing = missing_ + missing_count_;
   for (size_t i = 0; i < block.count; ++i) {
-    const PretokenCache::Entry& entry = cache_.hot(pretokens_[i].key, pretokens_[i].hash);
-    tokens_[i] = {entry.ids, entry.count};
-    if (!(entry.key == pretokens_[i].key)) missing_[missing_count_++] = i;
+    const Pretoken& pretoken = block.pretokens[i];
+    found[i] = cache_.hot(pretoken);
+    missing->pretoken = &pretoken;
+    missing->found = &found[i];
+    missing += !(found[i]->key == pretoken.key);
   }
-  if (missing_count_) look_up_missing(block);
-  size_t count = 0;
-  for (size_t i = 0; i < block.count; ++i) count += tokens_[i].count;
-  TokenId* at = out.reserve(count + PretokenCache::kInlineIds);
+  missing_count_ = size_t(missing - missing_);
+}
+
+void Encoder::find_missing() {
+  Missing* const end = missing_ + missing_count_;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    missing->hash = PretokenCache::hash_of(*missing->pretoken);
+    cache_.prefetch_bucket(missing->hash);
+  }
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    cache_.prefetch_record(missing->hash);
+  size_t unknown = 0;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    missing->tokens = cache_.find(missing->pretoken->text(), missing->hash);
+    missing->is_known = missing->tokens.count;
+    if (!missing->is_known) unknown_[unknown++] = missing->pretoken->text();
+  }
+  merger_.merge(unknown_, unknown, merged_);
+  const TokenSpan* merged = merged_;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    if (!missing->is_known) missing->tokens = *merged++;
+    missing->entry = PretokenCache::Entry(missing->pretoken->key, missing->tokens);
+    *missing->found = &missing->entry;
+  }
+}
+
+void Encoder::write(const Block& block, const Found& found, TokenBuffer& out) {
+  // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
+  constexpr size_t kRoom = (kBlockPretokens + 1) * PretokenCache::kInlineIds;
+  TokenId* at = out.reserve(kRoom);
   for (size_t i = 0; i < block.count; ++i) {
-    const TokenSpan tokens = tokens_[i];
-    std::memcpy(at, tokens.ids, PretokenCache::kInlineIds * sizeof(TokenId));
-    if (tokens.count > PretokenCache::kInlineIds) std::copy_n(tokens.ids, tokens.count, at);
-    at += tokens.count;
+    const PretokenCache::Entry& entry = *found[i];
+    if (entry.is_inline()) {
+      entry.copy_inline(at);
+      at += entry.count();
+    } else {
+      const TokenSpan tokens = entry.many();
+      out.set_end(at);
+      at = std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count + kRoom));
+    }
   }
   out.set_end(at);
-  if (missing_count_) remember(block);
 }
 
-void Encoder::look_up_missing(const Block& block) {
-  const auto text = [&block](size_t i) {
-    return std::string_view(reinterpret_cast<const char*>(block.begin[i]), block.bytes[i]);
-  };
-  for (size_t j = 0; j < missing_count_; ++j) {
-    const size_t i = missing_[j];
-    if (block.bytes[i] > ShortKey::kMaxBytes && block.bytes[i] <= PretokenCache::kMaxBytes)
-      pretokens_[i].hash = PretokenCache::hash_of(text(i));
-    cache_.prefetch_bucket(pretokens_[i].hash);
-  }
-  for (size_t j = 0; j < missing_count_; ++j) cache_.prefetch_record(pretokens_[missing_[j]].hash);
-  unknown_count_ = 0;
-  known_ids_.clear();
-  for (size_t j = 0; j < missing_count_; ++j) {
-    const size_t i = missing_[j];
-    const PretokenCache::Record record = cache_.find(text(i), pretokens_[i].hash);
-    if (!record.count) {
-      unknown_texts_[unknown_count_] = text(i);
-      unknown_[unknown_count_++] = i;
-    }
-    // As a position: the ids may still move.
-    tokens_[i] = {nullptr, record.count};
-    known_ids_.resize(known_ids_.size() + record.count);
-    TokenId* const ids = known_ids_.data() + known_ids_.size() - record.count;
-    for (size_t k = 0; k < record.count; ++k) {
-      uint32_t word;
-      std::memcpy(&word, record.ids + 3 * k, sizeof word);
-      ids[k] = word & 0xFFFFFF;
-    }
-  }
-  known_ids_.resize(known_ids_.size() + PretokenCache::kInlineIds);
-  const TokenId* ids = known_ids_.data();
-  for (size_t j = 0; j < missing_count_; ++j) {
-    tokens_[missing_[j]].ids = ids;
-    ids += tokens_[missing_[j]].count;
-  }
-  if (!unknown_count_) return;
-  merger_.merge(unknown_texts_, unknown_count_, unknown_tokens_);
-  for (size_t j = 0; j < unknown_count_; ++j) tokens_[unknown_[j]] = unknown_tokens_[j];
-}
-
-// Only now: a hot set that is written may hold ids of this block.
-void Encoder::remember(const Block& block) {
-  size_t u = 0;
-  for (size_t j = 0; j < missing_count_; ++j) {
-    const size_t i = missing_[j];
-    const bool is_unknown = u < unknown_count_ && unknown_[u] == i;
-    if (is_unknown) {
-      if (block.bytes[i] <= PretokenCache::kMaxBytes)
-        cache_.insert(unknown_texts_[u], pretokens_[i].hash, tokens_[i]);
-      ++u;
-    } else if (block.bytes[i] <= ShortKey::kMaxBytes &&
-               tokens_[i].count <= PretokenCache::kInlineIds) {
-      cache_.make_hot(pretokens_[i].key, pretokens_[i].hash, tokens_[i]);
-    }
-  }
+// Only when the ids are written: what the cache forgets for it may be theirs. Hot ones first, for the
+// same reason.
+void Encoder::remember_missing() {
+  const Missing* const end = missing_ + missing_count_;
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    if (missing->is_known && missing->pretoken->is_short())
+      cache_.make_hot(*missing->pretoken, missing->entry);
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    if (!missing->is_known && missing->pretoken->bytes <= PretokenCache::kMaxBytes)
+      cache_.insert(missing->pretoken->text(), missing->hash, missing->tokens);
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {

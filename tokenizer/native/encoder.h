@@ -19,6 +19,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "merge.h"
@@ -80,31 +81,41 @@ class Encoder {
   // bytes behind it.
   void encode(std::string_view document, TokenBuffer& out);
 
+  // The bytes and the ids of each pretoken of a document, as for `encode`: for people to look at.
+  using Inspected = std::pair<size_t, std::vector<TokenId>>;
+  std::vector<Inspected> inspect(std::string_view document);
+
   // Cuts blocks off both lanes and appends the ids of each to its own buffer; see SplitLanes.
   void encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out);
 
  private:
-  void look_up(const Block& block, TokenBuffer& out);
-  // The tokens of the pretokens in missing_, which are not hot.
-  void look_up_missing(const Block& block);
-  void remember(const Block& block);
+  // What is known of each pretoken of a block.
+  using Found = const PretokenCache::Entry* [kBlockPretokens];
+  void find(const Block& block, Found& found);
+  // Completes what `find` left open, in all blocks since the last call.
+  void find_missing();
+  void remember_missing();
+  void write(const Block& block, const Found& found, TokenBuffer& out);
+
+  // A pretoken that is not hot, and its tokens as a hot entry would have them.
+  struct Missing {
+    PretokenCache::Entry entry;
+    const Pretoken* pretoken;
+    const PretokenCache::Entry** found;
+    uint64_t hash;
+    TokenSpan tokens;
+    bool is_known;
+  };
 
   const Model& model_;
   const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
-  struct Pretoken {
-    ShortKey key;
-    uint64_t hash;
-  };
-  Pretoken pretokens_[kBlockPretokens];
-  TokenSpan tokens_[kBlockPretokens];
-  // The pretokens of a block that are not hot, and of those the ones that are unknown.
-  size_t missing_[kBlockPretokens], missing_count_ = 0;
-  size_t unknown_[kBlockPretokens], unknown_count_ = 0;
-  std::string_view unknown_texts_[kBlockPretokens];
-  TokenSpan unknown_tokens_[kBlockPretokens];
-  std::vector<TokenId> known_ids_;  // of the missing ones that are known
+  Found a_found_, b_found_;
+  Missing missing_[2 * kBlockPretokens + 1];
+  size_t missing_count_ = 0;
+  std::string_view unknown_[2 * kBlockPretokens];
+  TokenSpan merged_[2 * kBlockPretokens];
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.

@@ -4,6 +4,10 @@
 
 namespace tokenmill {
 
+namespace {
+constexpr size_t kReadable = 4;  // see TokenSpan
+}
+
 void Merger::merge(const std::string_view* pretokens, size_t count, TokenSpan* tokens) {
   size_t bytes = 0;
   for (size_t i = 0; i < count; ++i) bytes += pretokens[i].size();
@@ -20,7 +24,7 @@ void Merger::merge(const std::string_view* pretokens, size_t count, TokenSpan* t
   room = tokens_.data();
   for (size_t i = 0; i < count; ++i) {
     TokenId* end = room;
-    for (; piece < &pieces_[0] + tokens[i].count; ++piece)
+    for (; piece < pieces_.data() + tokens[i].count; ++piece)
       end = piece->tokens == end ? end + piece->count
                                  : std::copy_n(piece->tokens, piece->count, end);
     tokens[i].count = size_t(end - room);
@@ -35,7 +39,7 @@ void Merger::cut(std::string_view pretoken, TokenId* tokens) {
     pieces_.push_back({begin, uint32_t(pretoken.size()), 1, tokens});
     return;
   }
-  constexpr size_t kEnough = 16;  // shorter ones cost more to start than their merges save
+  constexpr size_t kEnough = 12;  // shorter ones cost more to start than their merges save
   size_t from = 0;
   if (pretoken.size() > kMaxShortPiece)
     for (size_t at = kEnough; at + 1 < pretoken.size(); ++at)

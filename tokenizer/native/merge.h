@@ -18,6 +18,7 @@
 
 namespace tokenmill {
 
+// Four more ids can be read behind the last.
 struct TokenSpan {
   const TokenId* ids;
   size_t count;
@@ -30,8 +31,7 @@ class Merger {
       : vocabulary_(vocabulary), seams_(seams), long_(vocabulary) {}
 
   // The tokens of each non-empty pretoken, in `tokens`. What they point to is valid until the next
-  // call, and kReadable more can be read.
-  static constexpr size_t kReadable = 4;
+  // call.
   void merge(const std::string_view* pretokens, size_t count, TokenSpan* tokens);
 
  private:

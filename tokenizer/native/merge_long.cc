@@ -22,7 +22,11 @@ size_t LongMerger::merge(const uint8_t* bytes, size_t count, TokenId* tokens) {
   for (size_t i = 0; i < count; ++i) ids_[i] = vocabulary_.byte_token(bytes[i]);
   starts_.assign(count / 64 + 1, ~uint64_t{0});
   grow_tree(bytes);
-  while (levels_[top_][0] != kNoToken) sweep(top_, 0, levels_[top_][0]);
+  while (levels_[top_][0] != kNoToken) {
+    lowest_ = levels_[top_][0];
+    is_lower_ = false;
+    sweep(top_, 0);
+  }
   size_t written = 0;
   for (size_t at = 0; at < count; at = next(at)) tokens[written++] = ids_[at];
   return written;
@@ -45,20 +49,24 @@ void LongMerger::grow_tree(const uint8_t* bytes) {
   }
 }
 
-void LongMerger::sweep(size_t level, size_t node, TokenId lowest) {
-  if (level == 0) return merge_at(node, lowest);
-  const size_t first = node * kChildren;
-  for (size_t child = first; child < first + kChildren; ++child)
-    while (levels_[level - 1][child] == lowest) {
-      sweep(level - 1, child, lowest);
-      if (levels_[top_][0] < lowest) return;
-    }
+void LongMerger::sweep(size_t level, size_t node) {
+  TokenId* const children = &levels_[level - 1][node * kChildren];
+  if (level == 1) {
+    block_ = node;
+    for (size_t i = 0; i < kChildren; ++i)
+      while (children[i] == lowest_ && !is_lower_) merge_at(node * kChildren + i);
+    block_ = kNoBlock;
+  } else {
+    for (size_t i = 0; i < kChildren; ++i)
+      while (children[i] == lowest_ && !is_lower_) sweep(level - 1, node * kChildren + i);
+  }
+  levels_[level][node] = smallest(children);
 }
 
-void LongMerger::merge_at(size_t at, TokenId id) {
+void LongMerger::merge_at(size_t at) {
   const size_t gone = next(at), behind = next(gone);
   starts_[gone / 64] &= ~(uint64_t{1} << gone % 64);
-  ids_[at] = id;
+  ids_[at] = lowest_;
   set(gone, kNoToken);
   if (behind < count_)
     set_pair(at, behind);
@@ -68,16 +76,19 @@ void LongMerger::merge_at(size_t at, TokenId id) {
 }
 
 void LongMerger::set_pair(size_t left, size_t right) {
-  set(left, vocabulary_.merge(ids_[left], ids_[right]));
+  const TokenId merged = vocabulary_.merge(ids_[left], ids_[right]);
+  is_lower_ |= merged < lowest_;
+  set(left, merged);
 }
 
 void LongMerger::set(size_t at, TokenId id) {
   levels_[0][at] = id;
-  for (size_t level = 1; level <= top_; ++level) {
-    at /= kChildren;
-    const TokenId least = smallest(&levels_[level - 1][at * kChildren]);
-    if (levels_[level][at] == least) return;
-    levels_[level][at] = least;
+  size_t node = at / kChildren;
+  if (node == block_) return;  // `sweep` will look at it
+  for (size_t level = 1; level <= top_; ++level, node /= kChildren) {
+    const TokenId least = smallest(&levels_[level - 1][node * kChildren]);
+    if (levels_[level][node] == least) return;
+    levels_[level][node] = least;
   }
 }
 

@@ -30,8 +30,9 @@ class LongMerger {
 
  private:
   void grow_tree(const uint8_t* bytes);
-  void sweep(size_t level, size_t node, TokenId lowest);
-  void merge_at(size_t at, TokenId id);
+  // Makes all merges that give lowest_ below a node, left to right.
+  void sweep(size_t level, size_t node);
+  void merge_at(size_t at);
   // What the symbols at `left` and `right` merge into goes to the leaf of `left`.
   void set_pair(size_t left, size_t right);
   void set(size_t at, TokenId id);
@@ -39,7 +40,11 @@ class LongMerger {
   size_t previous(size_t at) const;
 
   const Vocabulary& vocabulary_;
+  static constexpr size_t kNoBlock = ~size_t{0};
   size_t count_ = 0, top_ = 0;  // bytes, and the level of the root
+  size_t block_ = kNoBlock;     // of leaves, the one under way: nodes above it are set when it is done
+  TokenId lowest_ = 0;
+  bool is_lower_ = false;       // whether a merge gave rise to a lower one
   TokenId* ids_ = nullptr;
   std::vector<uint64_t> starts_;              // a bit for each place where a symbol starts
   std::vector<std::vector<TokenId>> levels_;  // levels_[0]: the leaves

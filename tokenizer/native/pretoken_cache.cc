@@ -13,7 +13,7 @@ namespace {
 
 // Memory on huge pages where the system has them: a look-up then costs no TLB miss.
 template <class T>
-T* allocate(size_t bytes) {
+T* allocate_table(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
   bytes = (bytes + alignment - 1) / alignment * alignment;
@@ -25,19 +25,25 @@ T* allocate(size_t bytes) {
   return static_cast<T*>(memory);
 }
 
-constexpr size_t kHeader = 4, kPadding = 16;  // of a record, and behind the last one
+struct Header {
+  uint16_t bytes, count;
+};
+constexpr size_t kPadding = 16;  // bytes that can be read behind the last record
 
 }  // namespace
 
-// Of what the hot sets leave of the budget, a seventh is for the index.
+// Up to a quarter of the budget for the hot sets, an eighth for the index, the rest for the ring.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20) - kHotSets * sizeof(HotSet);
-  buckets_ = budget / 7 / sizeof(Bucket);
-  segment_bytes_ = (budget - buckets_ * sizeof(Bucket) - kPadding) / kSegments & ~size_t{3};
-  hot_.reset(allocate<HotSet>(kHotSets * sizeof(HotSet)));
-  index_.reset(allocate<Bucket>(buckets_ * sizeof(Bucket)));
-  ring_.reset(allocate<uint8_t>(kSegments * segment_bytes_ + kPadding));
-  std::memset(hot_.get(), 0, kHotSets * sizeof(HotSet));
+  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20);
+  size_t hot_bytes = size_t{1} << 18;
+  while (2 * hot_bytes <= budget / 4) hot_bytes *= 2;
+  hot_mask_ = hot_bytes / sizeof(HotSet) - 1;
+  buckets_ = budget / 8 / sizeof(Bucket);
+  segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
+  hot_.reset(allocate_table<HotSet>(hot_bytes));
+  index_.reset(allocate_table<Bucket>(buckets_ * sizeof(Bucket)));
+  ring_.reset(allocate_table<uint32_t>(kSegments * segment_words_ * sizeof(uint32_t) + kPadding));
+  std::memset(static_cast<void*>(hot_.get()), 0, hot_bytes);
   std::memset(index_.get(), 0, buckets_ * sizeof(Bucket));
 }
 
@@ -66,14 +72,6 @@ uint64_t PretokenCache::hash_of(std::string_view pretoken) {
   return hash;
 }
 
-void PretokenCache::make_hot(const ShortKey& key, uint64_t hash, TokenSpan tokens) {
-  Entry entry{key, {0, 0, 0}, uint32_t(tokens.count)};
-  std::copy_n(tokens.ids, tokens.count, entry.ids);
-  Entry* const entries = hot_[hash % kHotSets].entries;
-  entries[1] = entries[0];
-  entries[0] = entry;
-}
-
 // A byte of x is 0 where the tag matches; the sum below carries into the top bit of all others.
 PretokenCache::Matches::Matches(const Bucket& bucket, uint64_t hash) {
   constexpr uint64_t kLow = 0x7F7F7F7F7F7F7F7F, kOnes = 0x0101010101010101;
@@ -86,34 +84,26 @@ PretokenCache::Matches::Matches(const Bucket& bucket, uint64_t hash) {
   mask_[1] &= 0xFFFFFFFF;  // what follows the tags
 }
 
-PretokenCache::Record PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
+TokenSpan PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
   const Bucket& in = bucket(hash);
   for (Matches matches(in, hash); matches.more(); matches.next()) {
-    const uint8_t* const record = ring_.get() + 4 * size_t(in.places[matches.slot()]);
-    uint16_t header[2];
-    std::memcpy(header, record, kHeader);
-    if (header[0] == pretoken.size() &&
-        std::memcmp(record + kHeader, pretoken.data(), pretoken.size()) == 0)
-      return {record + kHeader + pretoken.size(), header[1]};
+    const uint32_t* const ids = record(in.places[matches.slot()]);
+    Header header;
+    std::memcpy(&header, ids - 1, sizeof header);
+    if (header.bytes == pretoken.size() &&
+        std::memcmp(ids + header.count, pretoken.data(), pretoken.size()) == 0)
+      return {ids, header.count};
   }
   return {nullptr, 0};
 }
 
 void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
-  const size_t bytes = (kHeader + pretoken.size() + 3 * tokens.count + 3) & ~size_t{3};
-  const size_t segment = end_ / segment_bytes_;
-  if (end_ % segment_bytes_ == 0 || end_ + bytes > (segment + 1) * segment_bytes_) {
-    const size_t next = end_ % segment_bytes_ == 0 ? segment : segment + 1;
-    is_full_ |= next == kSegments;
-    end_ = next % kSegments * segment_bytes_;
-    if (is_full_) forget(end_, end_ + segment_bytes_);
-  }
-  uint8_t* at = ring_.get() + end_;
-  const uint16_t header[2] = {uint16_t(pretoken.size()), uint16_t(tokens.count)};
-  std::memcpy(at, header, kHeader);
-  std::memcpy(at + kHeader, pretoken.data(), pretoken.size());
-  at += kHeader + pretoken.size();
-  for (size_t i = 0; i < tokens.count; ++i, at += 3) std::memcpy(at, &tokens.ids[i], 3);
+  const uint32_t place = allocate(1 + tokens.count + (pretoken.size() + 3) / 4) + 1;
+  uint32_t* const ids = ring_.get() + place;
+  const Header header{uint16_t(pretoken.size()), uint16_t(tokens.count)};
+  std::memcpy(ids - 1, &header, sizeof header);
+  std::copy_n(tokens.ids, tokens.count, ids);
+  std::memcpy(ids + tokens.count, pretoken.data(), pretoken.size());
   Bucket& in = bucket(hash);
   size_t slot = 0;
   while (slot < kSlots && in.tags[slot]) ++slot;
@@ -122,15 +112,32 @@ void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan t
     in.oldest = uint32_t((slot + 1) % kSlots);
   }
   in.tags[slot] = tag_of(hash);
-  in.places[slot] = uint32_t(end_ / 4);
-  end_ += bytes;
+  in.places[slot] = place;
 }
 
-void PretokenCache::forget(size_t begin, size_t end) {
+uint32_t PretokenCache::allocate(size_t words) {
+  if (end_ % segment_words_ + words > segment_words_)
+    end_ = (end_ / segment_words_ + 1) * segment_words_;
+  if (end_ % segment_words_ == 0) {
+    if (end_ == kSegments * segment_words_) {
+      end_ = 0;
+      is_full_ = true;
+    }
+    if (is_full_) forget(uint32_t(end_), uint32_t(end_ + segment_words_));
+  }
+  end_ += words;
+  return uint32_t(end_ - words);
+}
+
+void PretokenCache::forget(uint32_t begin, uint32_t end) {
   for (size_t i = 0; i < buckets_; ++i)
     for (size_t slot = 0; slot < kSlots; ++slot)
-      if (index_[i].places[slot] >= begin / 4 && index_[i].places[slot] < end / 4)
-        index_[i].tags[slot] = 0;
+      if (index_[i].places[slot] >= begin && index_[i].places[slot] < end) index_[i].tags[slot] = 0;
+  for (size_t i = 0; i <= hot_mask_; ++i)
+    for (Entry& entry : hot_[i].entries)
+      if (!entry.is_inline() && entry.many().ids >= record(begin) &&
+          entry.many().ids < record(end))
+        entry = {};
 }
 
 }  // namespace tokenmill

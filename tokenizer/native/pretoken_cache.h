@@ -1,17 +1,16 @@
 // What pretokens became, so that a word is merged once and looked up ever after. Two layers:
 //
-//   hot      the words that make up most of a text: 256 KiB, so that they stay in L2. Sets of 64
-//            bytes, a cache line, of two entries; only pretokens of up to 15 bytes and 3 tokens.
+//   hot      the shorter words: sets of 64 bytes, a cache line, of two entries.
 //
 //     set    | entry 0 | entry 1 |
-//     entry  | key: bytes, zero padded, length in byte 15 | ids | count |      32 bytes
+//     entry  | key, see ShortKey | 3 ids, or where more of them are in the ring | count |
 //
 //   all      an index of 64-byte buckets over a ring of records of any length.
 //
 //     bucket | 12 tags, 8 bits of the hash each | 12 places in the ring, in units of 4 bytes |
-//     record | bytes | count | bytes of the pretoken | ids, 3 bytes each |
+//     record | bytes | count | ids | bytes of the pretoken |
 //
-//     The ring is written in segments. Before a segment is written again, the index forgets all
+//     The ring is written in segments. Before a segment is written again, both layers forget all
 //     that points into it, so a place never points at anything but its record.
 //
 // Memory is allocated once and never grows.
@@ -25,81 +24,74 @@
 #include <string_view>
 
 #include "merge.h"
+#include "pretoken.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
-
-// Up to 15 bytes as two little-endian numbers; the length is the top byte. Of longer pretokens the
-// length alone.
-struct ShortKey {
-  static constexpr size_t kMaxBytes = 15;
-  uint64_t low, high;
-  bool operator==(const ShortKey& other) const {
-    return ((low ^ other.low) | (high ^ other.high)) == 0;
-  }
-  // 16 bytes can be read at `bytes`.
-  static ShortKey of(const uint8_t* bytes, size_t count) {
-    static constexpr struct Masks {
-      uint64_t low[16], high[16];
-      constexpr Masks() : low(), high() {
-        for (unsigned count = 0; count < 16; ++count) {
-          low[count] = count >= 8 ? ~uint64_t{0} : (uint64_t{1} << 8 * count) - 1;
-          high[count] = count <= 8 ? 0 : (uint64_t{1} << 8 * (count - 8)) - 1;
-        }
-      }
-    } kMasks;
-    uint64_t words[2];
-    std::memcpy(words, bytes, sizeof words);
-    return {words[0] & kMasks.low[count], (words[1] & kMasks.high[count]) | uint64_t(count) << 56};
-  }
-  uint64_t hash() const {
-    const auto product = static_cast<unsigned __int128>(low ^ 0x9E3779B97F4A7C15u) *
-                         (high ^ 0xD6E8FEB86659FD93u);
-    return uint64_t(product) ^ uint64_t(product >> 64);
-  }
-};
 
 class PretokenCache {
  public:
   static constexpr size_t kMaxBytes = 8192;  // of a pretoken in the cache
   static constexpr size_t kInlineIds = 3;
-  struct Entry {
+  class Entry {
+   public:
     ShortKey key;
-    TokenId ids[kInlineIds];
-    uint32_t count;  // 0: empty
+    Entry() = default;
+    Entry(const ShortKey& of, TokenSpan tokens) : key(of), count_(uint32_t(tokens.count)) {
+      if (count_ <= kInlineIds)
+        std::memcpy(ids_, tokens.ids, sizeof ids_);
+      else
+        std::memcpy(ids_, &tokens.ids, sizeof tokens.ids);
+    }
+    uint32_t count() const { return count_; }
+    // Up to kInlineIds, copied as if they were as many.
+    bool is_inline() const { return count_ <= kInlineIds; }
+    void copy_inline(TokenId* out) const { std::memcpy(out, ids_, sizeof ids_); }
+    // More than kInlineIds.
+    TokenSpan many() const {
+      TokenSpan tokens{nullptr, count_};
+      std::memcpy(&tokens.ids, ids_, sizeof tokens.ids);
+      return tokens;
+    }
+
+   private:
+    TokenId ids_[kInlineIds];  // or the address of more of them
+    uint32_t count_;           // 0: empty
   };
 
   // Uses at most `budget_bytes`, at least 1 MiB.
   explicit PretokenCache(size_t budget_bytes);
 
-  // Of a pretoken of up to 15 bytes the hash of its key, of longer ones another.
-  static uint64_t hash_of(std::string_view pretoken);
-
-  void prefetch_hot(uint64_t hash) const { __builtin_prefetch(&hot_set(hash)); }
-  // The entry of a key, or one with another key.
-  const Entry& hot(const ShortKey& key, uint64_t hash) const {
-    const Entry* const entries = hot_set(hash).entries;
-    return entries[entries[1].key == key];
+  void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
+  // The entry of a short pretoken, or one with another key.
+  const Entry* hot(const Pretoken& pretoken) const {
+    const Entry* const entries = hot_set(pretoken.short_hash).entries;
+    return entries + (entries[1].key == pretoken.key);
   }
-  void make_hot(const ShortKey& key, uint64_t hash, TokenSpan tokens);
+  // Of a short pretoken.
+  void make_hot(const Pretoken& pretoken, const Entry& entry) {
+    Entry* const entries = hot_set(pretoken.short_hash).entries;
+    entries[1] = entries[0];
+    entries[0] = entry;
+  }
 
+  // What follows takes a hash of all bytes.
+  static uint64_t hash_of(const Pretoken& pretoken) {
+    return pretoken.is_short() ? pretoken.key.hash() : hash_of(pretoken.text());
+  }
+  static uint64_t hash_of(std::string_view pretoken);
   void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&bucket(hash)); }
   void prefetch_record(uint64_t hash) const {
-    const Bucket& in = bucket(hash);
-    for (Matches matches(in, hash); matches.more(); matches.next())
-      return __builtin_prefetch(ring_.get() + 4 * size_t(in.places[matches.slot()]));
+    const Matches matches(bucket(hash), hash);
+    if (matches.more()) __builtin_prefetch(record(bucket(hash).places[matches.slot()]));
   }
-  // Ids of 3 bytes each, followed by a byte that can be read.
-  struct Record {
-    const uint8_t* ids;
-    uint32_t count;  // 0: not found
-  };
-  Record find(std::string_view pretoken, uint64_t hash) const;
+  // No tokens: not known.
+  TokenSpan find(std::string_view pretoken, uint64_t hash) const;
   // A pretoken of up to kMaxBytes that is not there yet.
   void insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
 
  private:
-  static constexpr size_t kHotSets = 4096, kSlots = 12, kSegments = 16;
+  static constexpr size_t kSlots = 12, kSegments = 16;
   struct alignas(64) HotSet {
     Entry entries[2];
   };
@@ -127,17 +119,23 @@ class PretokenCache {
   template <class T>
   using Memory = std::unique_ptr<T[], Free>;
 
-  const HotSet& hot_set(uint64_t hash) const { return hot_[hash % kHotSets]; }
+  HotSet& hot_set(uint32_t short_hash) const { return hot_[short_hash & hot_mask_]; }
+  // The ids of a record.
+  const uint32_t* record(uint32_t place) const { return ring_.get() + place; }
   Bucket& bucket(uint64_t hash) const { return index_[size_t((hash >> 32) * buckets_ >> 32)]; }
   static uint8_t tag_of(uint64_t hash) { return uint8_t(hash >> 24 | 1); }
-  void forget(size_t begin, size_t end);
+  // The place of so many new words in a row.
+  uint32_t allocate(size_t words);
+  // What points to a place from `begin` to before `end`.
+  void forget(uint32_t begin, uint32_t end);
 
-  size_t buckets_, segment_bytes_;
-  size_t end_ = 0;      // of what is written of the ring
+  size_t hot_mask_;  // the number of hot sets, a power of two, less one
+  size_t buckets_, segment_words_;
+  size_t end_ = 0;        // of what is written of the ring, in words
   bool is_full_ = false;  // whether the ring has been written to its end once
   Memory<HotSet> hot_;
   Memory<Bucket> index_;
-  Memory<uint8_t> ring_;
+  Memory<uint32_t> ring_;
 };
 
 }  // namespace tokenmill

@@ -16,9 +16,9 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets)
   if (size() >= kNoToken) throw std::invalid_argument("more than 2^21 - 1 tokens");
   unsigned bits = 10;
   while ((size_t{1} << bits) < 2 * size()) ++bits;
-  pairs_.assign(size_t{1} << bits, kEmpty);
-  mask_ = pairs_.size() - 1;
+  pairs_.assign((size_t{1} << bits) + 2, kEmpty);
   shift_ = 64 - bits;
+  parts_.assign(size(), {kNoToken, kNoToken});
   add_bytes();
   add_merges();
 }
@@ -31,6 +31,7 @@ void Vocabulary::add_bytes() {
       TokenId& slot = byte_tokens_[uint8_t(token[0])];
       if (slot != kNoToken) throw std::invalid_argument("two tokens stand for the same byte");
       slot = id;
+      parts_[id] = {id, id};
     }
   }
   for (unsigned byte = 0; byte < 256; ++byte)
@@ -63,21 +64,23 @@ void Vocabulary::add_merges() {
     }
     merge_short(*this, pieces.data(), pieces.size());
     for (size_t i = 0; i < ids.size(); ++i) {
-      if (pieces[i].count == 1) throw std::invalid_argument("two tokens have the same bytes");
-      if (pieces[i].count == 2)
-        insert(pieces[i].tokens[0], pieces[i].tokens[1], ids[i]);
-      else if (!irregular_.emplace(bytes_of(ids[i]), ids[i]).second)
-        throw std::invalid_argument("two tokens have the same bytes");
+      const TokenId* const parts = pieces[i].tokens;
+      const bool is_new = pieces[i].count == 2 ? merge(parts[0], parts[1]) == kNoToken
+                                               : irregular_.emplace(bytes_of(ids[i]), ids[i]).second;
+      if (!is_new) throw std::invalid_argument("two tokens have the same bytes");
+      if (pieces[i].count == 2) insert(parts[0], parts[1], ids[i]);
     }
   }
 }
 
 void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
+  parts_[result] = {left, right};
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
   const uint64_t key = uint64_t(left) << kIdBits | right;
   size_t slot = slot_of(key);
-  while (pairs_[slot] != kEmpty) slot = (slot + 1) & mask_;
+  while (pairs_[slot] != kEmpty) ++slot;
+  if (slot + 2 >= pairs_.size()) pairs_.resize(slot + 3, kEmpty);
   pairs_[slot] = key << kIdBits | result;
 }
 
