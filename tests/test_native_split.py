@@ -127,7 +127,8 @@ def test_documents_side_by_side_are_cut_by_stages_as_each_alone() -> None:
     ]
     data = "".join(texts).encode()
     offsets = np.cumsum([0, *(len(text) for text in texts)])
-    ids, found, *_ = engine_.encode_documents(data, offsets.astype(np.int64))
+    _, _, _, first, segments, kinds = _native.AddedTokens([]).scan(data, offsets.astype(np.int64))
+    ids, found = engine_.encode_documents(data, segments, kinds, first)
     for i, text in enumerate(texts):
         kept = b"".join(split_by_plan(plan_of(SEVERAL_STAGES["three_removed"]), text))
         assert (

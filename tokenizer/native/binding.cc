@@ -149,7 +149,7 @@ class Engine {
          size_t cache_bytes)
       : vocabulary_(std::move(vocabulary)),
         model_{*vocabulary_,
-               tokenmill::TokenTrie(*vocabulary_),
+               tokenmill::Seams(*vocabulary_),
                to_stages(stages),
                cache_bytes},
         pool_(model_) {}
@@ -181,30 +181,11 @@ class Engine {
   }
 
   // Each pretoken of a document: where it begins and ends, and its ids. For inspection, not speed.
-  std::vector<std::tuple<size_t, size_t, std::vector<TokenId>>> pretokens(
-      const std::string& utf8) const {
+  std::vector<tokenmill::Encoder::Inspected> pretokens(const std::string& utf8) {
     if (!tokenmill::is_valid_utf8(utf8)) throw std::invalid_argument("the text is not UTF-8");
     std::string padded = utf8;
     padded.append(tokenmill::kPaddingBytes, '\0');
-    const auto lanes = std::make_unique<tokenmill::Lane[]>(2);
-    tokenmill::Lane& lane = lanes[0];
-    const auto* const begin = reinterpret_cast<const uint8_t*>(padded.data());
-    lane.at = begin;
-    lane.end = lane.at + utf8.size();
-    tokenmill::Merger merger(model_.vocabulary, model_.trie);
-    std::vector<std::tuple<size_t, size_t, std::vector<TokenId>>> pretokens;
-    const tokenmill::SplitLanes split = tokenmill::choose_split(model_.split);
-    while (lane.at < lane.end) {
-      split(model_.split, lane, lanes[1]);
-      for (size_t i = 0; i < lane.block.count; ++i) {
-        const auto tokens = merger.encode(
-            {reinterpret_cast<const char*>(lane.block.begin[i]), lane.block.bytes[i]});
-        const auto start = size_t(lane.block.begin[i] - begin);
-        pretokens.push_back(
-            {start, start + lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
-      }
-    }
-    return pretokens;
+    return tokenmill::EncoderPool::Loan(pool_)->inspect({padded.data(), utf8.size()});
   }
 
  private:

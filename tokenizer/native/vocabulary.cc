@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "merge.h"
+#include "merge_long.h"
+#include "merge_short.h"
 
 namespace tokenmill {
 
@@ -24,8 +25,7 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t 
     throw std::invalid_argument("published ids do not fit the tokens");
   unsigned bits = 10;
   while ((size_t{1} << bits) < 2 * size()) ++bits;
-  pairs_.assign(size_t{1} << bits, kEmpty);
-  mask_ = pairs_.size() - 1;
+  pairs_.assign((size_t{1} << bits) + 2, kEmpty);
   shift_ = 64 - bits;
   parts_.assign(size(), {kNoToken, kNoToken});
   add_bytes();
@@ -57,29 +57,54 @@ void Vocabulary::add_merges() {
     if (length >= by_length.size()) by_length.resize(length + 1);
     by_length[length].push_back(id);
   }
-  PairMerger merger(*this);
+  LongMerger long_merger(*this);
+  std::vector<Piece> pieces;
+  std::vector<TokenId> tokens;
   for (const auto& ids : by_length) {
-    for (const TokenId id : ids) {
-      const std::string_view token = bytes_of(id);
-      const TokenSpan parts = merger.merge(token);
-      if (parts.count == 1) throw std::invalid_argument("two tokens have the same bytes");
-      if (parts.count == 2 && id < merged_)
-        insert(parts.ids[0], parts.ids[1], id);
-      else if (!irregular_.emplace(token, id).second)
-        throw std::invalid_argument("two tokens have the same bytes");
+    if (ids.empty()) continue;
+    const size_t length = bytes_of(ids[0]).size();
+    tokens.resize(ids.size() * length);
+    pieces.clear();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto* const begin = reinterpret_cast<const uint8_t*>(bytes_of(ids[i]).data());
+      TokenId* const room = &tokens[i * length];
+      const size_t count = length > kMaxShortPiece ? long_merger.merge(begin, length, room) : 0;
+      pieces.push_back({begin, uint32_t(length), uint32_t(count), room});
+    }
+    merge_short(*this, pieces.data(), pieces.size());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const TokenId* const parts = pieces[i].tokens;
+      const bool merges = pieces[i].count == 2 && ids[i] < merged_;
+      const bool is_new = merges ? merge(parts[0], parts[1]) == kNoToken
+                                 : irregular_.emplace(bytes_of(ids[i]), ids[i]).second;
+      if (!is_new) throw std::invalid_argument("two tokens have the same bytes");
+      if (merges) insert(parts[0], parts[1], ids[i]);
     }
   }
 }
 
 void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   parts_[result] = {left, right};
-  if (formed(left) > result || formed(right) > result) ranks_are_ordered_ = false;
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
   const uint64_t key = uint64_t(left) << kIdBits | right;
   size_t slot = slot_of(key);
-  while (pairs_[slot] != kEmpty) slot = (slot + 1) & mask_;
+  while (pairs_[slot] != kEmpty) ++slot;
+  if (slot + 2 >= pairs_.size()) pairs_.resize(slot + 3, kEmpty);
   pairs_[slot] = key << kIdBits | result;
+}
+
+// Backwards, for a token may have several published ids and none has no place to be.
+size_t Vocabulary::publish(TokenId* ids, size_t count) const {
+  if (published_.at.empty()) return count;
+  size_t total = 0;
+  for (size_t i = 0; i < count; ++i) total += published_.at[ids[i] + 1] - published_.at[ids[i]];
+  size_t to = total;
+  for (size_t i = count; i-- > 0;) {
+    const uint32_t begin = published_.at[ids[i]];
+    for (uint32_t from = published_.at[ids[i] + 1]; from > begin;) ids[--to] = published_.ids[--from];
+  }
+  return total;
 }
 
 }  // namespace tokenmill
