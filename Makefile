@@ -15,7 +15,7 @@ NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)
 # these needs another one.
 INSTALLED_FROM := pyproject.toml setup.py $(NATIVE)
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test test-slow check bench clean
 
 setup: $(VENV)/installed-test
 
@@ -42,6 +42,10 @@ demo: $(VENV)/installed
 
 test: check
 	$(BIN)/python -m pytest
+
+# Parity on everything: all shared documents, all published tokenizers that npm can fetch.
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

@@ -57,7 +57,16 @@ def sample(folder: Path, share: int) -> list[str]:
     return [text for i, text in enumerate(texts) if i % share == 0 and len(text) < 50_000]
 
 
-@pytest.mark.parametrize("name", [*SHARED, *NPM])
+SMALL = ("gpt2", "llama2")
+
+
+def some_slow(names: tuple[str, ...]) -> list[Any]:
+    """The names as parameters, marked where it takes long to fetch or to compare."""
+    quick = (*SHARED, *SMALL)
+    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", some_slow((*SHARED, *NPM)))
 def test_published_files_give_the_ids_of_tokenizers(
     name: str, request: pytest.FixtureRequest
 ) -> None:
@@ -65,9 +74,18 @@ def test_published_files_give_the_ids_of_tokenizers(
     tokenizer = loaded(path)
     assert_same(tokenizer, path, ODD_TEXTS)
     shared_data: Path = request.getfixturevalue("shared_data")
-    assert_same(tokenizer, path, sample(shared_data, 50 if name in SHARED else 300))
+    assert_same(tokenizer, path, sample(shared_data, 200))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHARED)
+def test_all_shared_documents_get_the_ids_of_tokenizers(name: str, shared_data: Path) -> None:
+    path = shared_data / "vocab" / f"{name}.tokenizer.json"
+    for texts in shared_texts(shared_data):
+        assert_same(loaded(path), path, texts)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARED)
 def test_every_code_point_between_others_is_encoded_as_tokenizers_does(
     name: str, request: pytest.FixtureRequest
@@ -86,7 +104,7 @@ def test_every_code_point_between_others_is_encoded_as_tokenizers_does(
     )
 
 
-@pytest.mark.parametrize("name", [*SHARED, "llama2", "gemma3", "llama3", "claude"])
+@pytest.mark.parametrize("name", some_slow((*SHARED, "llama2", "gemma3", "llama3", "claude")))
 def test_generated_text_is_encoded_as_tokenizers_does(
     name: str, request: pytest.FixtureRequest
 ) -> None:
