@@ -19,9 +19,10 @@ from published_tokenizers import (
     oracle,
     write_json,
 )
-from test_tokenizer import shared_texts
+from test_tokenizer import ranks_of, shared_texts
 
 from tokenizer import ConfigurationError, Tokenizer
+from tokenizer.reference import ReferenceEncoder
 
 ODD_TEXTS = [
     "",
@@ -153,6 +154,40 @@ def test_merges_count_in_the_order_of_the_list(tmp_path: Path) -> None:
     tokenizer = loaded(path)
     assert_same(tokenizer, path, map("".join, itertools.product("abcd ", repeat=5)))
     assert tokenizer.vocabulary.name == tmp_path.name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_list_of_merges_gives_what_the_reference_gives(seed: int, tmp_path: Path) -> None:
+    """Merges as no trainer lists them: long before short, several for a token, some of no use."""
+    random = np.random.default_rng(seed)
+    tokens = ["a", "b", "c"]
+    while len(tokens) < 30:
+        left, right = random.choice(tokens, 2)
+        if left + right not in tokens and len(left + right) < 9:
+            tokens.append(left + right)
+    pairs = [pair for pair in itertools.product(tokens, repeat=2) if "".join(pair) in tokens]
+    merges = [pairs[i] for i in random.permutation(len(pairs))[: random.integers(5, len(pairs))]]
+
+    def change(root: dict[str, Any]) -> None:
+        root["pre_tokenizer"]["use_regex"] = False
+        root["model"]["ignore_merges"] = bool(seed % 2)
+        for token in tokens:
+            root["model"]["vocab"].setdefault(token, len(root["model"]["vocab"]))
+        root["model"]["merges"] = merges
+
+    path = write_json(tmp_path / "shuffled.json", change)
+    vocabulary = loaded(path).vocabulary
+    reference = ReferenceEncoder(
+        r"[\s\S]+",
+        ranks_of(vocabulary),
+        {},
+        whole_piece_first=vocabulary.whole_pretokens,
+        merges=[(left.encode(), right.encode()) for left, right in merges],
+    )
+    texts = ["".join(random.choice(list("abc"), size)) for size in range(1, 120)]
+    assert_same(loaded(path), path, texts)
+    for text in texts:
+        assert loaded(path).encode(text).tolist() == reference.encode_ordinary(text)
 
 
 def flagged(**flags: Any) -> Callable[[dict[str, Any]], None]:

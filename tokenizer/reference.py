@@ -16,6 +16,8 @@ class ReferenceEncoder:
     pattern: a split pattern that `regex` compiles; text that it does not match gives no ids.
     ranks: token to id; a lower id is merged earlier, as in a .tiktoken file. Has all single bytes.
     special_tokens: text to id, for `decode` alone: in a text to encode they are plain text.
+    merges: the pairs that merge, the first one first, as in a tokenizer.json; None: all pairs whose
+        bytes together are a token, by rank.
     whole_piece_first: a piece that is a token by itself is that token, even where merging would
         not arrive at it. tiktoken does so; a tokenizer.json says `ignore_merges`.
     """
@@ -26,10 +28,12 @@ class ReferenceEncoder:
         ranks: dict[bytes, int],
         special_tokens: dict[str, int],
         whole_piece_first: bool = True,
+        merges: list[tuple[bytes, bytes]] | None = None,
     ) -> None:
         self._pieces = regex.compile(pattern)
         self._ranks = ranks
         self._whole_piece_first = whole_piece_first
+        self._merges = None if merges is None else {pair: i for i, pair in enumerate(merges)}
         self._tokens = {rank: token for token, rank in ranks.items()}
         self._tokens.update((number, text.encode()) for text, number in special_tokens.items())
 
@@ -54,12 +58,15 @@ class ReferenceEncoder:
             return [self._ranks[piece]]
         parts = [piece[i : i + 1] for i in range(len(piece))]
         while True:
-            pairs = [left + right for left, right in pairwise(parts)]
-            known = [
-                (self._ranks[pair], at) for at, pair in enumerate(pairs) if pair in self._ranks
-            ]
+            ranks = [self._rank(left, right) for left, right in pairwise(parts)]
+            known = [(rank, at) for at, rank in enumerate(ranks) if rank is not None]
             if not known:
                 return [self._ranks[part] for part in parts]
             # Of pairs of equal rank the leftmost is merged first.
             at = min(known)[1]
-            parts[at : at + 2] = [pairs[at]]
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+
+    def _rank(self, left: bytes, right: bytes) -> int | None:
+        if self._merges is not None:
+            return self._merges.get((left, right))
+        return self._ranks.get(left + right)
