@@ -51,7 +51,7 @@ class Engine {
          const Array<uint16_t>& transitions, std::vector<std::string> special_texts,
          size_t cache_bytes)
       : model_{{std::string(token_bytes), to_vector(token_offsets)},
-               tokenmill::TokenTrie(model_.vocabulary),
+               tokenmill::Seams(model_.vocabulary),
                {to_vector(page_of), to_vector(pages), to_vector(transitions),
                 transitions.ndim() == 2 ? size_t(transitions.shape(0)) : 0},
                std::move(special_texts),
@@ -130,25 +130,11 @@ class Engine {
   }
 
   // Each pretoken of a document: how many bytes it has, and its ids. For inspection, not for speed.
-  std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens(const std::string& utf8) const {
+  std::vector<tokenmill::Encoder::Inspected> pretokens(const std::string& utf8) {
     if (!tokenmill::is_valid_utf8(utf8)) throw std::invalid_argument("the text is not UTF-8");
     std::string padded = utf8;
     padded.append(tokenmill::kPaddingBytes, '\0');
-    const auto lanes = std::make_unique<tokenmill::Lane[]>(2);
-    tokenmill::Lane& lane = lanes[0];
-    lane.at = reinterpret_cast<const uint8_t*>(padded.data());
-    lane.end = lane.at + utf8.size();
-    tokenmill::Merger merger(model_.vocabulary, model_.trie);
-    std::vector<std::pair<uint32_t, std::vector<TokenId>>> pretokens;
-    while (lane.at < lane.end) {
-      tokenmill::choose_split()(model_.split, lane, lanes[1]);
-      for (size_t i = 0; i < lane.block.count; ++i) {
-        const auto tokens = merger.encode(
-            {reinterpret_cast<const char*>(lane.block.begin[i]), lane.block.bytes[i]});
-        pretokens.push_back({lane.block.bytes[i], {tokens.ids, tokens.ids + tokens.count}});
-      }
-    }
-    return pretokens;
+    return tokenmill::EncoderPool::Loan(pool_)->inspect({padded.data(), utf8.size()});
   }
 
  private:

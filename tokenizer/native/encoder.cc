@@ -16,15 +16,14 @@ void TokenBuffer::grow(size_t needed) {
 Encoder::Encoder(const Model& model)
     : model_(model),
       split_lanes_(choose_split()),
-      merger_(model.vocabulary, model.trie),
+      merger_(model.vocabulary, model.seams),
       cache_(model.cache_bytes) {
-  // A word that is one token never misses. The smaller ids are the more frequent ones and go first,
-  // into the set that is looked at first.
+  // A word that is one token is never merged.
   for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
-    if (token.empty() || token.size() > PretokenCache::kMaxShortBytes) continue;
-    const ShortKey key = ShortKey::of(token);
-    cache_.insert_short(key, PretokenCache::hash_of(key), {&id, 1});
+    if (token.empty() || token.size() > PretokenCache::kMaxBytes) continue;
+    const TokenId ids[5] = {id};
+    cache_.insert(token, PretokenCache::hash_of(token), {ids, 1});
   }
 }
 
@@ -36,79 +35,97 @@ void Encoder::encode(std::string_view document, TokenBuffer& out) {
 }
 
 void Encoder::encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out) {
-  split_lanes_(model_.split, a, b);
-  if (a.block.count) look_up(a.block, a_out);
-  if (b.block.count) look_up(b.block, b_out);
+  split_lanes_(model_.split, cache_, a, b);
+  missing_count_ = 0;
+  find(a.block, a_found_);
+  find(b.block, b_found_);
+  find_missing();
+  write(a.block, a_found_, a_out);
+  write(b.block, b_found_, b_out);
+  remember_missing();
 }
 
-void Encoder::look_up(const Block& block, TokenBuffer& out) {
-  static constexpr uint64_t kAll = ~uint64_t{0};
-  static constexpr struct Masks {
-    uint64_t low[16], high[16];
-    constexpr Masks() : low(), high() {
-      for (unsigned bytes = 0; bytes < 16; ++bytes) {
-        low[bytes] = bytes >= 8 ? kAll : (uint64_t{1} << 8 * bytes) - 1;
-        high[bytes] = bytes <= 8 ? 0 : (uint64_t{1} << 8 * (bytes - 8)) - 1;
-      }
+std::vector<Encoder::Inspected> Encoder::inspect(std::string_view document) {
+  const auto lanes = std::make_unique<Lane[]>(2);
+  Lane& lane = lanes[0];
+  lane.at = reinterpret_cast<const uint8_t*>(document.data());
+  lane.end = lane.at + document.size();
+  std::vector<Inspected> pretokens;
+  while (lane.at < lane.end) {
+    split_lanes_(model_.split, cache_, lane, lanes[1]);
+    for (size_t i = 0; i < lane.block.count; ++i) {
+      const std::string_view text = lane.block.pretokens[i].text();
+      TokenSpan tokens;
+      merger_.merge(&text, 1, &tokens);
+      pretokens.push_back({text.size(), {tokens.ids, tokens.ids + tokens.count}});
     }
-  } kMasks;
-  for (size_t i = 0; i < block.count; ++i) {
-    const uint32_t bytes = std::min<uint32_t>(block.bytes[i], PretokenCache::kMaxShortBytes);
-    uint64_t words[2];
-    std::memcpy(words, block.begin[i], sizeof words);
-    keys_[i] = {words[0] & kMasks.low[bytes],
-                (words[1] & kMasks.high[bytes]) | uint64_t(bytes) << 56};
-    hashes_[i] = PretokenCache::hash_of(keys_[i]);
-    __builtin_prefetch(&cache_.first_set(hashes_[i]));
   }
-  // Every hit stores as many ids as an entry has room for, and moves on by its count.
-  constexpr size_t kRoom = kBlockPretokens * PretokenCache::kMaxShortBytes;
+  return pretokens;
+}
+
+void Encoder::find(const Block& block, Found& found) {
+  Missing* missing = missing_ + missing_count_;
+  for (size_t i = 0; i < block.count; ++i) {
+    const Pretoken& pretoken = block.pretokens[i];
+    found[i] = cache_.hot(pretoken);
+    missing->pretoken = &pretoken;
+    missing->found = &found[i];
+    missing += !(found[i]->key == pretoken.key);
+  }
+  missing_count_ = size_t(missing - missing_);
+}
+
+void Encoder::find_missing() {
+  Missing* const end = missing_ + missing_count_;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    missing->hash = PretokenCache::hash_of(*missing->pretoken);
+    cache_.prefetch_bucket(missing->hash);
+  }
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    cache_.prefetch_record(missing->hash);
+  size_t unknown = 0;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    missing->tokens = cache_.find(missing->pretoken->text(), missing->hash);
+    missing->is_known = missing->tokens.count;
+    if (!missing->is_known) unknown_[unknown++] = missing->pretoken->text();
+  }
+  merger_.merge(unknown_, unknown, merged_);
+  const TokenSpan* merged = merged_;
+  for (Missing* missing = missing_; missing < end; ++missing) {
+    if (!missing->is_known) missing->tokens = *merged++;
+    missing->entry = PretokenCache::Entry(missing->pretoken->key, missing->tokens);
+    *missing->found = &missing->entry;
+  }
+}
+
+void Encoder::write(const Block& block, const Found& found, TokenBuffer& out) {
+  // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
+  constexpr size_t kRoom = (kBlockPretokens + 1) * PretokenCache::kInlineIds;
   TokenId* at = out.reserve(kRoom);
   for (size_t i = 0; i < block.count; ++i) {
-    const std::string_view pretoken(reinterpret_cast<const char*>(block.begin[i]),
-                                    block.bytes[i]);
-    if (pretoken.size() <= PretokenCache::kMaxShortBytes) {
-      const PretokenCache::Entry* entry = cache_.first_set(hashes_[i]).entries;
-      if (!(entry->key == keys_[i]) && !((++entry)->key == keys_[i])) {
-        entry = cache_.second_set(hashes_[i]).entries;
-        if (!(entry->key == keys_[i])) ++entry;
-      }
-      if (entry->key == keys_[i]) {
-        if (entry->count <= PretokenCache::kInlineIds) {
-          std::memcpy(at, entry->ids, sizeof entry->ids);
-          at += entry->count;
-          continue;
-        }
-        const PretokenCache::Packed packed = cache_.in_ring(*entry);
-        if (packed.count) {
-          at = PretokenCache::unpack(packed, at);
-          continue;
-        }
-      }
-      const TokenSpan tokens = merger_.encode(pretoken);
-      at = std::copy_n(tokens.ids, tokens.count, at);
-      cache_.insert_short(keys_[i], hashes_[i], tokens);
+    const PretokenCache::Entry& entry = *found[i];
+    if (entry.is_inline()) {
+      entry.copy_inline(at);
+      at += entry.count();
     } else {
+      const TokenSpan tokens = entry.many();
       out.set_end(at);
-      at = look_up_long(pretoken, out);
-      out.set_end(at);
-      at = out.reserve(kRoom);
+      at = std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count + kRoom));
     }
   }
   out.set_end(at);
 }
 
-TokenId* Encoder::look_up_long(std::string_view pretoken, TokenBuffer& out) {
-  const bool cached = pretoken.size() <= PretokenCache::kMaxLongBytes;
-  uint64_t hash = 0;
-  if (cached) {
-    hash = PretokenCache::hash_of(pretoken);
-    const PretokenCache::Packed packed = cache_.find_long(pretoken, hash);
-    if (packed.count) return PretokenCache::unpack(packed, out.reserve(packed.count));
-  }
-  const TokenSpan tokens = merger_.encode(pretoken);
-  if (cached) cache_.insert_long(pretoken, hash, tokens);
-  return std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count));
+// Only when the ids are written: what the cache forgets for it may be theirs. Hot ones first, for the
+// same reason.
+void Encoder::remember_missing() {
+  const Missing* const end = missing_ + missing_count_;
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    if (missing->is_known && missing->pretoken->is_short())
+      cache_.make_hot(*missing->pretoken, missing->entry);
+  for (const Missing* missing = missing_; missing < end; ++missing)
+    if (!missing->is_known && missing->pretoken->bytes <= PretokenCache::kMaxBytes)
+      cache_.insert(missing->pretoken->text(), missing->hash, missing->tokens);
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {

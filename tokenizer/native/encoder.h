@@ -1,11 +1,14 @@
 // Text to token ids: the split, the cache and the merges put together.
 //
-//   document ─► split into blocks of 256 pretokens       split.h
-//            ─► key and hash of each, prefetch its set   pretoken_cache.h
-//            ─► look each up; what is missing is merged  merge.h
+//   two documents ─► split into blocks of pretokens             split.h
+//   each block    ─► key and hash of each, prefetch hot set
+//                 ─► hot? else prefetch bucket, then record     pretoken_cache.h
+//                 ─► known? else merge all that are unknown     merge.h
+//                 ─► ids, in order
+//                 ─► remember what was merged, make hot what was only known
 //
-// The three phases of a block are loops of their own, so that the cache misses of many pretokens
-// are under way at the same time.
+// Each step is a loop over the block, so that the cache misses of many pretokens are under way at
+// the same time.
 #pragma once
 
 #include <cstddef>
@@ -16,6 +19,7 @@
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "merge.h"
@@ -62,7 +66,7 @@ class TokenBuffer {
 // What every thread shares; immutable once built.
 struct Model {
   Vocabulary vocabulary;
-  TokenTrie trie;
+  Seams seams;
   SplitTable split;
   std::vector<std::string> special_texts;  // non-empty
   size_t cache_bytes;                      // of each encoder
@@ -77,20 +81,41 @@ class Encoder {
   // bytes behind it.
   void encode(std::string_view document, TokenBuffer& out);
 
+  // The bytes and the ids of each pretoken of a document, as for `encode`: for people to look at.
+  using Inspected = std::pair<size_t, std::vector<TokenId>>;
+  std::vector<Inspected> inspect(std::string_view document);
+
   // Cuts blocks off both lanes and appends the ids of each to its own buffer; see SplitLanes.
   void encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out);
 
  private:
-  void look_up(const Block& block, TokenBuffer& out);
-  // Appends a pretoken of more than kMaxShortBytes; returns the new end.
-  TokenId* look_up_long(std::string_view pretoken, TokenBuffer& out);
+  // What is known of each pretoken of a block.
+  using Found = const PretokenCache::Entry* [kBlockPretokens];
+  void find(const Block& block, Found& found);
+  // Completes what `find` left open, in all blocks since the last call.
+  void find_missing();
+  void remember_missing();
+  void write(const Block& block, const Found& found, TokenBuffer& out);
+
+  // A pretoken that is not hot, and its tokens as a hot entry would have them.
+  struct Missing {
+    PretokenCache::Entry entry;
+    const Pretoken* pretoken;
+    const PretokenCache::Entry** found;
+    uint64_t hash;
+    TokenSpan tokens;
+    bool is_known;
+  };
 
   const Model& model_;
   const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
-  ShortKey keys_[kBlockPretokens];
-  uint64_t hashes_[kBlockPretokens];
+  Found a_found_, b_found_;
+  Missing missing_[2 * kBlockPretokens + 1];
+  size_t missing_count_ = 0;
+  std::string_view unknown_[2 * kBlockPretokens];
+  TokenSpan merged_[2 * kBlockPretokens];
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.

@@ -1,11 +1,9 @@
-// Byte-pair merging of one pretoken: merge the adjacent pair of the lowest rank, leftmost first,
-// until no adjacent pair merges.
+// Byte-pair merging of pretokens: of each the tokens that the vocabulary gives it.
 //
-//   up to 24 bytes   PairMerger: keep what every adjacent pair merges into in an array and scan it
-//                    for the minimum. Quadratic, but a scan is a few vector instructions.
-//   more             LongestMatchEncoder: the same result, found another way, in linear time
-//                    (longest_match.h). It needs a vocabulary with ranks in order, as training
-//                    gives them; all published ones are.
+//   a pretoken ─► is it a token that merging does not reach?          Vocabulary::irregular
+//              ─► longer than kMaxShortPiece: cut it at seams         seams.h
+//              ─► short pieces, many at a time                        merge_short.h
+//              ─► what is still long, by a tree                       merge_long.h
 #pragma once
 
 #include <cstddef>
@@ -13,58 +11,39 @@
 #include <string_view>
 #include <vector>
 
-#include "longest_match.h"
+#include "merge_long.h"
+#include "merge_short.h"
+#include "seams.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
 
+// Four more ids can be read behind the last.
 struct TokenSpan {
   const TokenId* ids;
   size_t count;
 };
 
-// Merges by scanning. One thread's scratch memory.
-class PairMerger {
- public:
-  static constexpr size_t kMaxBytes = 24;  // above this, LongestMatchEncoder is faster
-  explicit PairMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary), ids_(kShortBytes) {}
-  // The tokens of a non-empty pretoken by its merges; valid until the next call.
-  TokenSpan merge(std::string_view pretoken) {
-    return pretoken.size() <= kShortBytes ? merge_short(pretoken) : merge_long(pretoken);
-  }
-
- private:
-  static constexpr size_t kShortBytes = 32;  // a place fits into 5 bits
-  TokenSpan merge_short(std::string_view pretoken);
-  // Quadratic and plain: for the few long tokens of a vocabulary while it is loaded, and for
-  // vocabularies that LongestMatchEncoder can not take.
-  TokenSpan merge_long(std::string_view pretoken);
-
-  const Vocabulary& vocabulary_;
-  std::vector<TokenId> ids_;
-};
-
+// One thread's scratch memory.
 class Merger {
  public:
-  Merger(const Vocabulary& vocabulary, const TokenTrie& trie)
-      : vocabulary_(vocabulary), pairs_(vocabulary), longest_(vocabulary, trie) {}
+  Merger(const Vocabulary& vocabulary, const Seams& seams)
+      : vocabulary_(vocabulary), seams_(seams), long_(vocabulary) {}
 
-  // The tokens of a non-empty pretoken; an irregular token that is the whole of it comes first.
-  // Valid until the next call.
-  TokenSpan encode(std::string_view pretoken) {
-    if ((whole_ = vocabulary_.irregular(pretoken)) != kNoToken) return {&whole_, 1};
-    if (pretoken.size() <= PairMerger::kMaxBytes || !vocabulary_.ranks_are_ordered())
-      return pairs_.merge(pretoken);
-    longest_.encode(pretoken, ids_);
-    return {ids_.data(), ids_.size()};
-  }
+  // The tokens of each non-empty pretoken, in `tokens`. What they point to is valid until the next
+  // call.
+  void merge(const std::string_view* pretokens, size_t count, TokenSpan* tokens);
 
  private:
+  // Appends the pieces of a pretoken to pieces_ and merges the long ones.
+  void cut(std::string_view pretoken, TokenId* tokens);
+  void add_piece(const uint8_t* begin, size_t bytes, TokenId* tokens);
+
   const Vocabulary& vocabulary_;
-  PairMerger pairs_;
-  LongestMatchEncoder longest_;
-  TokenId whole_ = kNoToken;
-  std::vector<TokenId> ids_;
+  const Seams& seams_;
+  LongMerger long_;
+  std::vector<TokenId> tokens_;
+  std::vector<Piece> pieces_;  // the short ones
 };
 
 }  // namespace tokenmill

@@ -1,5 +1,6 @@
 #include "pretoken_cache.h"
 
+#include <algorithm>
 #include <new>
 
 #ifdef __linux__
@@ -10,8 +11,9 @@ namespace tokenmill {
 
 namespace {
 
-// Cleared memory, on huge pages where the system has them: a look-up then costs no TLB miss.
-void* allocate_table(size_t bytes) {
+// Memory on huge pages where the system has them: a look-up then costs no TLB miss.
+template <class T>
+T* allocate_table(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
   const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
   bytes = (bytes + alignment - 1) / alignment * alignment;
@@ -20,66 +22,37 @@ void* allocate_table(size_t bytes) {
 #ifdef __linux__
   if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
 #endif
-  std::memset(memory, 0, bytes);
-  return memory;
+  return static_cast<T*>(memory);
 }
 
-uint8_t* pack(TokenSpan tokens, uint8_t* out) {
-  for (size_t i = 0; i < tokens.count; ++i, out += 3) std::memcpy(out, &tokens.ids[i], 3);
-  return out;
-}
+struct Header {
+  uint16_t bytes, count;
+};
+constexpr size_t kPadding = 16;  // bytes that can be read behind the last record
 
 }  // namespace
 
-// In 32nds of the budget: 12 for the sets, 3 for the slots, the rest for the ring. A mix of 30
-// languages, where nothing is spared, fills all three about equally.
+// Up to a quarter of the budget for the hot sets, an eighth for the index, the rest for the ring.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t part = std::max<size_t>(budget_bytes, 1 << 20) / 32 & ~size_t{0xFFF};
-  set_count_ = 12 * part / sizeof(Set);
-  slot_set_count_ = 3 * part / sizeof(SlotSet);
-  ring_bytes_ = 17 * part;
-  sets_.reset(static_cast<Set*>(allocate_table(set_count_ * sizeof(Set))));
-  slot_sets_.reset(static_cast<SlotSet*>(allocate_table(slot_set_count_ * sizeof(SlotSet))));
-  ring_.reset(static_cast<uint8_t*>(allocate_table(ring_bytes_)));
-}
-
-uint64_t PretokenCache::allocate(size_t bytes) {
-  const size_t before_end = ring_bytes_ - written_ % ring_bytes_;
-  if (before_end <= bytes) written_ += before_end;  // in a row, and unpack() reads a byte too many
-  const uint64_t position = written_;
-  written_ += bytes;
-  return position;
-}
-
-void PretokenCache::insert_short(const ShortKey& key, uint64_t hash, TokenSpan tokens) {
-  Entry entry{key, {0, 0, 0}, uint32_t(tokens.count)};
-  if (tokens.count <= kInlineIds) {
-    std::copy_n(tokens.ids, tokens.count, entry.ids);
-  } else {
-    const uint64_t position = allocate(3 * tokens.count);
-    pack(tokens, ring_.get() + position % ring_bytes_);
-    std::memcpy(entry.ids, &position, sizeof position);
-  }
-  Set& first = sets_[scale(uint32_t(hash), set_count_)];
-  Set& second = sets_[scale(hash >> 32, set_count_)];
-  // The same key comes again when its ids were overwritten in the ring.
-  for (Set* const set : {&first, &second})
-    for (Entry& old : set->entries)
-      if (old.key == key) {
-        old = entry;
-        return;
-      }
-  for (Set* const set : {&first, &second})
-    for (Entry& old : set->entries)
-      if (old.count == 0) {
-        old = entry;
-        return;
-      }
-  first.entries[1] = first.entries[0];
-  first.entries[0] = entry;
+  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20);
+  size_t hot_bytes = size_t{1} << 18;
+  while (2 * hot_bytes <= budget / 4) hot_bytes *= 2;
+  hot_mask_ = hot_bytes / sizeof(HotSet) - 1;
+  buckets_ = budget / 8 / sizeof(Bucket);
+  segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
+  hot_.reset(allocate_table<HotSet>(hot_bytes));
+  index_.reset(allocate_table<Bucket>(buckets_ * sizeof(Bucket)));
+  ring_.reset(allocate_table<uint32_t>(kSegments * segment_words_ * sizeof(uint32_t) + kPadding));
+  std::memset(static_cast<void*>(hot_.get()), 0, hot_bytes);
+  std::memset(index_.get(), 0, buckets_ * sizeof(Bucket));
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
+  if (pretoken.size() <= ShortKey::kMaxBytes) {
+    uint8_t padded[16] = {};
+    std::memcpy(padded, pretoken.data(), pretoken.size());
+    return ShortKey::of(padded, pretoken.size()).hash();
+  }
   const char* at = pretoken.data();
   size_t left = pretoken.size();
   uint64_t hash = left * 0x9E3779B97F4A7C15u;
@@ -99,30 +72,72 @@ uint64_t PretokenCache::hash_of(std::string_view pretoken) {
   return hash;
 }
 
-PretokenCache::Packed PretokenCache::find_long(std::string_view pretoken, uint64_t hash) const {
-  for (const Slot& slot : slot_set(hash).slots) {
-    if (slot.hash != hash || (slot.place & 0xFFFF) != pretoken.size()) continue;
-    const uint64_t position = slot.place >> 16;
-    if (!is_there(position)) continue;
-    uint16_t count;
-    std::memcpy(&count, at(position), sizeof count);
-    const uint8_t* const ids = at(position) + sizeof count;
-    if (std::memcmp(ids + 3 * count, pretoken.data(), pretoken.size()) == 0) return {ids, count};
+// A byte of x is 0 where the tag matches; the sum below carries into the top bit of all others.
+PretokenCache::Matches::Matches(const Bucket& bucket, uint64_t hash) {
+  constexpr uint64_t kLow = 0x7F7F7F7F7F7F7F7F, kOnes = 0x0101010101010101;
+  uint64_t words[2];
+  std::memcpy(words, bucket.tags, sizeof words);
+  for (size_t i = 0; i < 2; ++i) {
+    const uint64_t x = words[i] ^ kOnes * tag_of(hash);
+    mask_[i] = ~(((x & kLow) + kLow) | x | kLow);
+  }
+  mask_[1] &= 0xFFFFFFFF;  // what follows the tags
+}
+
+TokenSpan PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
+  const Bucket& in = bucket(hash);
+  for (Matches matches(in, hash); matches.more(); matches.next()) {
+    const uint32_t* const ids = record(in.places[matches.slot()]);
+    Header header;
+    std::memcpy(&header, ids - 1, sizeof header);
+    if (header.bytes == pretoken.size() &&
+        std::memcmp(ids + header.count, pretoken.data(), pretoken.size()) == 0)
+      return {ids, header.count};
   }
   return {nullptr, 0};
 }
 
-void PretokenCache::insert_long(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
-  const auto count = uint16_t(tokens.count);
-  const uint64_t position = allocate(sizeof count + 3 * tokens.count + pretoken.size());
-  uint8_t* const place = ring_.get() + position % ring_bytes_;
-  std::memcpy(place, &count, sizeof count);
-  std::memcpy(pack(tokens, place + sizeof count), pretoken.data(), pretoken.size());
-  Slot* const slots = slot_set(hash).slots;
-  Slot* oldest = slots;
-  for (Slot* slot = slots; slot < slots + kSlots; ++slot)
-    if (slot->place < oldest->place) oldest = slot;
-  *oldest = {hash, position << 16 | pretoken.size()};
+void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
+  const uint32_t place = allocate(1 + tokens.count + (pretoken.size() + 3) / 4) + 1;
+  uint32_t* const ids = ring_.get() + place;
+  const Header header{uint16_t(pretoken.size()), uint16_t(tokens.count)};
+  std::memcpy(ids - 1, &header, sizeof header);
+  std::copy_n(tokens.ids, tokens.count, ids);
+  std::memcpy(ids + tokens.count, pretoken.data(), pretoken.size());
+  Bucket& in = bucket(hash);
+  size_t slot = 0;
+  while (slot < kSlots && in.tags[slot]) ++slot;
+  if (slot == kSlots) {
+    slot = in.oldest;
+    in.oldest = uint32_t((slot + 1) % kSlots);
+  }
+  in.tags[slot] = tag_of(hash);
+  in.places[slot] = place;
+}
+
+uint32_t PretokenCache::allocate(size_t words) {
+  if (end_ % segment_words_ + words > segment_words_)
+    end_ = (end_ / segment_words_ + 1) * segment_words_;
+  if (end_ % segment_words_ == 0) {
+    if (end_ == kSegments * segment_words_) {
+      end_ = 0;
+      is_full_ = true;
+    }
+    if (is_full_) forget(uint32_t(end_), uint32_t(end_ + segment_words_));
+  }
+  end_ += words;
+  return uint32_t(end_ - words);
+}
+
+void PretokenCache::forget(uint32_t begin, uint32_t end) {
+  for (size_t i = 0; i < buckets_; ++i)
+    for (size_t slot = 0; slot < kSlots; ++slot)
+      if (index_[i].places[slot] >= begin && index_[i].places[slot] < end) index_[i].tags[slot] = 0;
+  for (size_t i = 0; i <= hot_mask_; ++i)
+    for (Entry& entry : hot_[i].entries)
+      if (!entry.is_inline() && entry.many().ids >= record(begin) &&
+          entry.many().ids < record(end))
+        entry = {};
 }
 
 }  // namespace tokenmill

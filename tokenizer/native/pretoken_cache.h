@@ -1,114 +1,117 @@
-// What pretokens became, so that a word is merged once and looked up ever after.
+// What pretokens became, so that a word is merged once and looked up ever after. Two layers:
 //
-//   short pretokens (1 to 15 bytes): sets of 64 bytes, a cache line, of two entries
+//   hot      the shorter words: sets of 64 bytes, a cache line, of two entries.
 //
-//     set   | entry 0 | entry 1 |
-//     entry | key: bytes, zero padded, length in byte 15 | ids or position | count |   32 bytes
+//     set    | entry 0 | entry 1 |
+//     entry  | key, see ShortKey | 3 ids, or where more of them are in the ring | count |
 //
-//     A key has two sets it may be in; it goes where there is room, else into the first one, where
-//     it pushes the older entry out. Up to 3 ids stand in the entry, more in the ring.
+//   all      an index of 64-byte buckets over a ring of records of any length.
 //
-//   longer ones (up to kMaxLongBytes): sets of four slots, and ids and bytes in the ring
+//     bucket | 12 tags, 8 bits of the hash each | 12 places in the ring, in units of 4 bytes |
+//     record | bytes | count | ids | bytes of the pretoken |
 //
-//     slot  | hash | position (48 bits) | bytes |     16 bytes
-//
-//   ring    ... | count | ids, 3 bytes each | bytes | ids of a short one | ...
-//
-//     Positions count all bytes ever written; what lies further back than the ring is long has been
-//     overwritten, and who points there is a miss.
+//     The ring is written in segments. Before a segment is written again, both layers forget all
+//     that points into it, so a place never points at anything but its record.
 //
 // Memory is allocated once and never grows.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "merge.h"
+#include "pretoken.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
 
-struct ShortKey {
-  uint64_t low, high;  // the bytes as a little-endian number; the length is the top byte
-  bool operator==(const ShortKey& other) const {
-    return ((low ^ other.low) | (high ^ other.high)) == 0;
-  }
-  static ShortKey of(std::string_view pretoken) {
-    ShortKey key{0, uint64_t(pretoken.size()) << 56};
-    std::memcpy(&key.low, pretoken.data(), std::min<size_t>(pretoken.size(), 8));
-    if (pretoken.size() > 8) {
-      uint64_t rest = 0;
-      std::memcpy(&rest, pretoken.data() + 8, pretoken.size() - 8);
-      key.high |= rest;
-    }
-    return key;
-  }
-};
-
 class PretokenCache {
  public:
-  static constexpr size_t kMaxShortBytes = 15, kMaxLongBytes = 8192;
+  static constexpr size_t kMaxBytes = 8192;  // of a pretoken in the cache
   static constexpr size_t kInlineIds = 3;
-  struct Entry {
+  class Entry {
+   public:
     ShortKey key;
-    TokenId ids[kInlineIds];  // or the position in the ring, in ids[0] and ids[1]
-    uint32_t count;           // 0: empty
-  };
-  struct alignas(64) Set {
-    Entry entries[2];
-  };
-  // Ids in the ring.
-  struct Packed {
-    const uint8_t* ids;
-    size_t count;  // 0: not found
+    Entry() = default;
+    Entry(const ShortKey& of, TokenSpan tokens) : key(of), count_(uint32_t(tokens.count)) {
+      if (count_ <= kInlineIds)
+        std::memcpy(ids_, tokens.ids, sizeof ids_);
+      else
+        std::memcpy(ids_, &tokens.ids, sizeof tokens.ids);
+    }
+    uint32_t count() const { return count_; }
+    // Up to kInlineIds, copied as if they were as many.
+    bool is_inline() const { return count_ <= kInlineIds; }
+    void copy_inline(TokenId* out) const { std::memcpy(out, ids_, sizeof ids_); }
+    // More than kInlineIds.
+    TokenSpan many() const {
+      TokenSpan tokens{nullptr, count_};
+      std::memcpy(&tokens.ids, ids_, sizeof tokens.ids);
+      return tokens;
+    }
+
+   private:
+    TokenId ids_[kInlineIds];  // or the address of more of them
+    uint32_t count_;           // 0: empty
   };
 
   // Uses at most `budget_bytes`, at least 1 MiB.
   explicit PretokenCache(size_t budget_bytes);
 
-  static uint64_t hash_of(const ShortKey& key) {
-    const auto product = static_cast<unsigned __int128>(key.low ^ 0x9E3779B97F4A7C15u) *
-                         (key.high ^ 0xD6E8FEB86659FD93u);
-    return uint64_t(product) ^ uint64_t(product >> 64);
+  void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
+  // The entry of a short pretoken, or one with another key.
+  const Entry* hot(const Pretoken& pretoken) const {
+    const Entry* const entries = hot_set(pretoken.short_hash).entries;
+    return entries + (entries[1].key == pretoken.key);
   }
-  const Set& first_set(uint64_t hash) const { return sets_[scale(uint32_t(hash), set_count_)]; }
-  const Set& second_set(uint64_t hash) const { return sets_[scale(hash >> 32, set_count_)]; }
-  // The ids of an entry with more than kInlineIds.
-  Packed in_ring(const Entry& entry) const {
-    uint64_t position;
-    std::memcpy(&position, entry.ids, sizeof position);
-    return {at(position), is_there(position) ? entry.count : 0};
+  // Of a short pretoken.
+  void make_hot(const Pretoken& pretoken, const Entry& entry) {
+    Entry* const entries = hot_set(pretoken.short_hash).entries;
+    entries[1] = entries[0];
+    entries[0] = entry;
   }
-  void insert_short(const ShortKey& key, uint64_t hash, TokenSpan tokens);
 
+  // What follows takes a hash of all bytes.
+  static uint64_t hash_of(const Pretoken& pretoken) {
+    return pretoken.is_short() ? pretoken.key.hash() : hash_of(pretoken.text());
+  }
   static uint64_t hash_of(std::string_view pretoken);
-  Packed find_long(std::string_view pretoken, uint64_t hash) const;
-  void insert_long(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
-
-  // Writes packed ids to `out`, which has room for them; reads a byte behind them.
-  static TokenId* unpack(Packed packed, TokenId* out) {
-    for (size_t i = 0; i < packed.count; ++i) {
-      uint32_t word;
-      std::memcpy(&word, packed.ids + 3 * i, sizeof word);
-      *out++ = word & 0xFFFFFF;
-    }
-    return out;
+  void prefetch_bucket(uint64_t hash) const { __builtin_prefetch(&bucket(hash)); }
+  void prefetch_record(uint64_t hash) const {
+    const Matches matches(bucket(hash), hash);
+    if (matches.more()) __builtin_prefetch(record(bucket(hash).places[matches.slot()]));
   }
+  // No tokens: not known.
+  TokenSpan find(std::string_view pretoken, uint64_t hash) const;
+  // A pretoken of up to kMaxBytes that is not there yet.
+  void insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
 
  private:
-  static constexpr size_t kSlots = 4;
-  struct Slot {
-    uint64_t hash;
-    uint64_t place;  // position << 16 | bytes; 0: empty
+  static constexpr size_t kSlots = 12, kSegments = 16;
+  struct alignas(64) HotSet {
+    Entry entries[2];
   };
-  struct alignas(64) SlotSet {
-    Slot slots[kSlots];
+  struct alignas(64) Bucket {
+    uint8_t tags[kSlots];  // 0: empty
+    uint32_t oldest;       // the slot to replace when all are taken
+    uint32_t places[kSlots];
+  };
+  // The slots of a bucket that have the tag of a hash, several at a time.
+  class Matches {
+   public:
+    Matches(const Bucket& bucket, uint64_t hash);
+    bool more() const { return mask_[0] | mask_[1]; }
+    size_t slot() const {
+      return size_t(mask_[0] ? __builtin_ctzll(mask_[0]) : 64 + __builtin_ctzll(mask_[1])) / 8;
+    }
+    void next() { (mask_[0] ? mask_[0] : mask_[1]) &= (mask_[0] ? mask_[0] : mask_[1]) - 1; }
+
+   private:
+    uint64_t mask_[2];
   };
   struct Free {
     void operator()(void* memory) const { std::free(memory); }
@@ -116,22 +119,23 @@ class PretokenCache {
   template <class T>
   using Memory = std::unique_ptr<T[], Free>;
 
-  const uint8_t* at(uint64_t position) const { return ring_.get() + position % ring_bytes_; }
-  bool is_there(uint64_t position) const { return written_ - position <= ring_bytes_; }
-  // The position of `bytes` (at most half the ring) new ones in a row.
-  uint64_t allocate(size_t bytes);
+  HotSet& hot_set(uint32_t short_hash) const { return hot_[short_hash & hot_mask_]; }
+  // The ids of a record.
+  const uint32_t* record(uint32_t place) const { return ring_.get() + place; }
+  Bucket& bucket(uint64_t hash) const { return index_[size_t((hash >> 32) * buckets_ >> 32)]; }
+  static uint8_t tag_of(uint64_t hash) { return uint8_t(hash >> 24 | 1); }
+  // The place of so many new words in a row.
+  uint32_t allocate(size_t words);
+  // What points to a place from `begin` to before `end`.
+  void forget(uint32_t begin, uint32_t end);
 
-  // A 32-bit hash as an index below `count`, which need not be a power of two.
-  static size_t scale(uint64_t hash, size_t count) { return size_t(hash * count >> 32); }
-  SlotSet& slot_set(uint64_t hash) const {
-    return slot_sets_[scale(uint32_t(hash), slot_set_count_)];
-  }
-
-  size_t set_count_, slot_set_count_, ring_bytes_;
-  Memory<Set> sets_;
-  Memory<SlotSet> slot_sets_;
-  Memory<uint8_t> ring_;
-  uint64_t written_ = 0;
+  size_t hot_mask_;  // the number of hot sets, a power of two, less one
+  size_t buckets_, segment_words_;
+  size_t end_ = 0;        // of what is written of the ring, in words
+  bool is_full_ = false;  // whether the ring has been written to its end once
+  Memory<HotSet> hot_;
+  Memory<Bucket> index_;
+  Memory<uint32_t> ring_;
 };
 
 }  // namespace tokenmill

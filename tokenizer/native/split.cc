@@ -1,8 +1,6 @@
 #include "split.h"
 
-#include <cstdlib>
-#include <cstring>
-
+#include "cpu.h"
 #include "utf8.h"
 
 #if defined(__x86_64__)
@@ -13,13 +11,28 @@
 
 namespace tokenmill {
 
+// The hot loop is one piece of code for each number of lanes; left to itself the compiler calls.
+#define TOKENMILL_INLINE static inline __attribute__((always_inline))
+
+namespace {
+
+// How many of the 16 bytes at a place are in a loop, and whether the next one ends the pretoken.
+struct RunEnd {
+  size_t length;
+  bool ends;  // false when the length is 16
+};
+
+}  // namespace
+
 namespace plain {
 
-static size_t run_length(const uint8_t* loop, const uint8_t* at) {
+static RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
+  const auto has = [](const uint8_t* set, uint8_t byte) {
+    return byte < 0x80 && (set[byte & 15] >> (byte >> 4) & 1);
+  };
   size_t length = 0;
-  while (length < 16 && at[length] < 0x80 && (loop[at[length] & 15] >> (at[length] >> 4) & 1))
-    ++length;
-  return length;
+  while (length < 16 && has(run.loop, at[length])) ++length;
+  return {length, length < 16 && has(run.ends, at[length])};
 }
 
 #include "split_kernel.h"
@@ -31,16 +44,20 @@ static size_t run_length(const uint8_t* loop, const uint8_t* at) {
 #pragma GCC target("avx2,bmi,bmi2")
 namespace avx2 {
 
-static inline size_t run_length(const uint8_t* loop, const uint8_t* at) {
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
-  const __m128i table = _mm_loadu_si128(reinterpret_cast<const __m128i*>(loop));
-  const __m128i bit_of = _mm_set1_epi64x(int64_t(0x8040201008040201));
-  // A shuffle gives 0 where the index has its top bit set, so bytes above 127 are in no loop.
-  const __m128i rows = _mm_shuffle_epi8(table, bytes);
-  const __m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), _mm_set1_epi8(15));
-  const __m128i bits = _mm_and_si128(rows, _mm_shuffle_epi8(bit_of, high));
-  const int outside = _mm_movemask_epi8(_mm_cmpeq_epi8(bits, _mm_setzero_si128()));
-  return size_t(__builtin_ctz(unsigned(outside) | 0x10000u));
+// Both sets at once, one in each half of a register.
+static inline RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
+  const __m256i bytes =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+  const __m256i bit_of = _mm256_set1_epi64x(int64_t(0x8040201008040201));
+  const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+  // A shuffle gives 0 where the index has its top bit set, so bytes above 127 are in no set.
+  const __m256i rows =
+      _mm256_shuffle_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(&run)), bytes);
+  const __m256i bits = _mm256_and_si256(rows, _mm256_shuffle_epi8(bit_of, high));
+  const auto outside =
+      unsigned(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())));
+  const auto length = size_t(__builtin_ctz(outside | 0x10000u));
+  return {length, !((outside >> 16 | 0x10000u) >> length & 1)};
 }
 
 #include "split_kernel.h"
@@ -50,17 +67,20 @@ static inline size_t run_length(const uint8_t* loop, const uint8_t* at) {
 #elif defined(__aarch64__)
 namespace neon {
 
-static inline size_t run_length(const uint8_t* loop, const uint8_t* at) {
+static inline RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
   const uint8x16_t bytes = vld1q_u8(at);
   const uint8x16_t bit_of = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
-  const uint8x16_t rows = vqtbl1q_u8(vld1q_u8(loop), vandq_u8(bytes, vdupq_n_u8(15)));
-  // Bytes above 127 look up bit_of[8..15], which repeats: take them out.
-  const uint8x16_t ascii = vcltq_u8(bytes, vdupq_n_u8(128));
-  const uint8x16_t bits = vandq_u8(rows, vqtbl1q_u8(bit_of, vshrq_n_u8(bytes, 4)));
-  const uint8x16_t outside = vorrq_u8(vceqzq_u8(bits), vmvnq_u8(ascii));
-  const uint64_t nibbles =
-      vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(outside), 4)), 0);
-  return nibbles ? size_t(__builtin_ctzll(nibbles)) / 4 : 16;
+  const uint8x16_t bits = vqtbl1q_u8(bit_of, vshrq_n_u8(bytes, 4));
+  // Four bits a byte; a shuffle gives 0 for an index above 15, so bytes above 127 are in no set.
+  const auto inside = [&](const uint8_t* set) {
+    const uint8x16_t index = vandq_u8(bytes, vdupq_n_u8(0x8F));
+    const uint8x16_t found = vtstq_u8(vqtbl1q_u8(vld1q_u8(set), index), bits);
+    return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(found), 4)), 0);
+  };
+  const uint64_t outside = ~inside(run.loop);
+  if (!outside) return {16, false};
+  const auto length = size_t(__builtin_ctzll(outside)) / 4;
+  return {length, bool(inside(run.ends) >> 4 * length & 1)};
 }
 
 #include "split_kernel.h"
@@ -69,12 +89,10 @@ static inline size_t run_length(const uint8_t* loop, const uint8_t* at) {
 #endif
 
 SplitLanes choose_split() {
-  const char* const plain_only = std::getenv("TOKENMILL_PLAIN");
-  if (plain_only && std::strcmp(plain_only, "1") == 0) return plain::split_lanes;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return avx2::split_lanes;
+  if (has_fast_instructions()) return avx2::split_lanes;
 #elif defined(__aarch64__)
-  return neon::split_lanes;
+  if (has_fast_instructions()) return neon::split_lanes;
 #endif
   return plain::split_lanes;
 }

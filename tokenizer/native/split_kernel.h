@@ -1,6 +1,5 @@
 // The body of the split, compiled once for each instruction set: the including file defines
-// `run_length(loop, at)`, the number of leading bytes of at[0..15] that are in a loop (see
-// SplitTable), in the same namespace first.
+// `follow_run(run, at)`, which gives the RunEnd of at[0..15], in the same namespace first.
 
 // The end of the pretoken that starts at `begin`, when `at` has been reached in `state`; nullptr
 // when no match ends at or behind `at`.
@@ -34,45 +33,84 @@ static const uint8_t* end_of_gap(const SplitTable& table, const uint8_t* at, con
   return at;
 }
 
-static inline const uint8_t* end_of_pretoken(const SplitTable& table, const uint8_t* at,
-                                             const uint8_t* end) {
-  if (end - at >= 2 && (at[0] | at[1]) < 0x80) {
-    const uint8_t state = table.after_two(at[0], at[1]);
-    if (state == SplitTable::kEndsAfterOne) return at + 1;
-    if (state != SplitTable::kNoShortcut) {
-      const uint8_t* run = at + 2;
-      size_t length;
-      do run += length = run_length(table.loop(state), run);
-      while (length == 16 && run < end);
-      if (run > end) run = end;  // the run went on into what lies behind the document
-      if (run < end && *run < 0x80 &&
-          table.step(state, table.class_of_ascii(*run)) == SplitTable::kEnd)
-        return run;
-      if (const uint8_t* const stop = walk(table, run, end, state)) return stop;
-    }
-  }
+// As `end_of_pretoken`, without shortcuts.
+static const uint8_t* walk_or_gap(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
   if (const uint8_t* const stop = walk(table, at, end, SplitTable::kStart)) return stop;
   return end_of_gap(table, at, end);
 }
 
-static inline void cut(const SplitTable& table, Lane& lane) {
-  const uint8_t* const stop = end_of_pretoken(table, lane.at, lane.end);
-  const size_t i = lane.block.count++;
-  lane.block.begin[i] = lane.at;
-  lane.block.bytes[i] = uint32_t(stop - lane.at);
-  lane.at = stop;
+// Goes on from `at`, reached in `state`, by whole runs, as long as only a sure end counts: where a
+// match ends before a character and no other can go on. Whatever is not sure is walked from `begin`.
+static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin, const uint8_t* at,
+                                  const uint8_t* end, uint16_t state) {
+  while (at < end) {
+    unsigned bytes = 1;
+    uint8_t character_class;
+    if (*at < 0x80) {
+      const RunEnd run = follow_run(table.run(uint8_t(state)), at);
+      at += run.length;
+      if (at >= end) break;
+      if (run.ends) return at;
+      if (run.length == 16) continue;
+    }
+    if (*at < 0x80) {
+      character_class = table.class_of_ascii(*at);
+    } else {
+      const Decoded decoded = decode_multibyte(at);
+      character_class = table.class_of(decoded.code_point);
+      bytes = decoded.bytes;
+    }
+    const uint16_t entry = table.step(state, character_class);
+    if (entry == SplitTable::kEnd) return at;
+    state = entry & uint16_t(~SplitTable::kAcceptBefore);
+    if (state == SplitTable::kDead || state >= SplitTable::kEndsAfterOne) break;
+    at += bytes;
+  }
+  return walk_or_gap(table, begin, end);
 }
 
-static void split_lanes(const SplitTable& table, Lane& a, Lane& b) {
+TOKENMILL_INLINE const uint8_t* end_of_pretoken(const SplitTable& table, const uint8_t* begin,
+                                                const uint8_t* end) {
+  if ((begin[0] | begin[1]) >= 0x80)
+    return follow_runs(table, begin, begin, end, SplitTable::kStart);
+  const uint8_t state = table.after_two(begin[0], begin[1]);
+  const uint8_t* const at = begin + 2 - (state == SplitTable::kEndsAfterOne);
+  const RunEnd run = follow_run(table.run(state), at);
+  const uint8_t* const stop = at + run.length;
+  if (run.ends & (stop < end)) return stop;
+  return follow_runs(table, begin, at, end, state);
+}
+
+// Cuts the pretoken at `at` off, as the lane's number `i`; returns its end. The lane itself is not
+// touched: where the next pretoken begins stays in a register.
+TOKENMILL_INLINE const uint8_t* cut(const SplitTable& table, const PretokenCache& cache,
+                                 const uint8_t* at, Lane& lane, size_t i) {
+  const uint8_t* const stop = end_of_pretoken(table, at, lane.end);
+  const auto bytes = uint32_t(stop - at);
+  const ShortKey key = ShortKey::of(at, bytes);
+  const uint32_t hash = key.short_hash();
+  cache.prefetch_hot(hash);
+  lane.block.pretokens[i] = {key, at, bytes, hash};
+  return stop;
+}
+
+static void split_lanes(const SplitTable& table, const PretokenCache& cache, Lane& a, Lane& b) {
   a.block.count = b.block.count = 0;
-  if (a.at < a.end && b.at < b.end) {
-    do {
-      cut(table, a);
-      cut(table, b);
-    } while (a.block.count < kBlockPretokens && a.at < a.end && b.at < b.end);
+  size_t i = 0;
+  const uint8_t *a_at = a.at, *b_at = b.at;
+  if (a_at < a.end && b_at < b.end) {
+    for (; i < kBlockPretokens && a_at < a.end && b_at < b.end; ++i) {
+      a_at = cut(table, cache, a_at, a, i);
+      b_at = cut(table, cache, b_at, b, i);
+    }
+    a.block.count = b.block.count = i;
+    a.at = a_at;
+    b.at = b_at;
     return;
   }
-  Lane& lane = a.at < a.end ? a : b;
-  do cut(table, lane);
-  while (lane.block.count < kBlockPretokens && lane.at < lane.end);
+  Lane& lane = a_at < a.end ? a : b;
+  const uint8_t* at = lane.at;
+  for (; i < kBlockPretokens && at < lane.end; ++i) at = cut(table, cache, at, lane, i);
+  lane.block.count = i;
+  lane.at = at;
 }

@@ -1,5 +1,6 @@
 #include "split_table.h"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace tokenmill {
@@ -10,8 +11,7 @@ SplitTable::SplitTable(std::vector<uint16_t> page_of, std::vector<uint8_t> pages
       pages_(std::move(pages)),
       transitions_(std::move(transitions)),
       states_(states),
-      columns_(states ? transitions_.size() / states : 0),
-      loops_(states) {
+      columns_(states ? transitions_.size() / states : 0) {
   if (states_ < 2 || columns_ < 2 || columns_ > 256 || states_ * columns_ != transitions_.size())
     throw std::invalid_argument("split table: transitions are not states x (classes + 1)");
   if (page_of_.size() != 0x1100)
@@ -31,21 +31,24 @@ SplitTable::SplitTable(std::vector<uint16_t> page_of, std::vector<uint8_t> pages
 }
 
 void SplitTable::add_shortcuts() {
-  for (uint8_t byte = 0; byte < 128; ++byte) ascii_classes_[byte] = class_of(byte);
-  for (uint16_t state = 1; state < states_; ++state)
-    for (uint8_t byte = 0; byte < 128; ++byte)
-      if ((step(state, class_of(byte)) & uint16_t(~kAcceptBefore)) == state)
-        loops_[state][byte & 15] |= uint8_t(1u << (byte >> 4));
+  const auto add = [](uint8_t byte, uint8_t* set) { set[byte & 15] |= uint8_t(1u << (byte >> 4)); };
+  const auto has_run = [this](uint16_t state) { return state < std::min<size_t>(states_, kEndsAfterOne); };
+  for (uint8_t byte = 0; byte < 128; ++byte) {
+    ascii_classes_[byte] = class_of(byte);
+    add(byte, runs_[kEndsAfterOne].ends);
+    for (uint16_t state = kStart; has_run(state); ++state) {
+      const uint16_t entry = step(state, class_of(byte));
+      if (entry == kEnd) add(byte, runs_[state].ends);
+      if ((entry & uint16_t(~kAcceptBefore)) == state) add(byte, runs_[state].loop);
+    }
+  }
   for (uint8_t a = 0; a < 128; ++a) {
     const uint16_t first = step(kStart, class_of(a)) & uint16_t(~kAcceptBefore);
     for (uint8_t b = 0; b < 128; ++b) {
       const uint16_t entry = step(first, class_of(b));
       const uint16_t second = entry & uint16_t(~kAcceptBefore);
-      uint8_t& shortcut = after_two_[size_t(a) << 7 | b];
-      if (entry == kEnd)
-        shortcut = kEndsAfterOne;
-      else
-        shortcut = second < kEndsAfterOne ? uint8_t(second) : kNoShortcut;
+      after_two_[size_t(a) << 7 | b] =
+          entry == kEnd ? kEndsAfterOne : has_run(second) ? uint8_t(second) : uint8_t(kDead);
     }
   }
 }

@@ -9,13 +9,14 @@
 //
 // From the same table come the two that make ASCII text fast:
 //
-//   after_two[a][b]   the state after the ASCII bytes a and b, kEndsAfterOne when the
-//                     pretoken is `a` alone, or kNoShortcut
-//   loops[state]      the ASCII bytes that lead from `state` to itself, as the nibble table of one
+//   after_two[a][b]   the state after the ASCII bytes a and b; kEndsAfterOne when the pretoken is
+//                     `a` alone; kDead where neither is sure
+//   runs[state]       two sets of ASCII bytes: `loop`, those that lead from `state` to itself, and
+//                     `ends`, those before which the pretoken ends. A set is the nibble table of a
 //                     16-byte shuffle: bit (c >> 4) of byte (c & 15)
 //
-// so that " international" takes one look at `after_two`, one shuffle for the run of letters, and
-// one step of the DFA that confirms the end. Everything else takes the DFA character by character.
+// so that " international" takes one look at `after_two` and one shuffle for the run of letters,
+// and another, at the same time, tells whether what follows ends it.
 #pragma once
 
 #include <array>
@@ -30,8 +31,11 @@ class SplitTable {
   static constexpr uint16_t kAcceptBefore = 0x8000;
   static constexpr uint16_t kEnd = kAcceptBefore;  // accept, then dead: the pretoken ends here
   static constexpr uint16_t kStart = 1;
-  static constexpr uint8_t kNoShortcut = 0;  // the dead state is never reached by two characters
+  static constexpr uint16_t kDead = 0;
   static constexpr uint8_t kEndsAfterOne = 255;
+  struct alignas(32) Run {
+    uint8_t loop[16], ends[16];
+  };
 
   // page_of[0x1100], pages[p][256], transitions[states][classes + 1] as drawn.
   // Throws std::invalid_argument when an index in one table is out of range of the next.
@@ -47,7 +51,7 @@ class SplitTable {
   uint8_t class_of_ascii(uint8_t byte) const { return ascii_classes_[byte]; }
   uint8_t end_class() const { return uint8_t(columns_ - 1); }
   uint8_t after_two(uint8_t a, uint8_t b) const { return after_two_[size_t(a) << 7 | b]; }
-  const uint8_t* loop(uint16_t state) const { return loops_[state].data(); }
+  const Run& run(uint8_t state) const { return runs_[state]; }
 
  private:
   void add_shortcuts();
@@ -58,7 +62,7 @@ class SplitTable {
   size_t states_, columns_;
   std::array<uint8_t, 128> ascii_classes_{};
   std::array<uint8_t, 128 * 128> after_two_{};
-  std::vector<std::array<uint8_t, 16>> loops_;
+  std::array<Run, 256> runs_{};
 };
 
 }  // namespace tokenmill

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "merge.h"
+#include "merge_long.h"
+#include "merge_short.h"
 
 namespace tokenmill {
 
@@ -15,8 +16,7 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets)
   if (size() >= kNoToken) throw std::invalid_argument("more than 2^21 - 1 tokens");
   unsigned bits = 10;
   while ((size_t{1} << bits) < 2 * size()) ++bits;
-  pairs_.assign(size_t{1} << bits, kEmpty);
-  mask_ = pairs_.size() - 1;
+  pairs_.assign((size_t{1} << bits) + 2, kEmpty);
   shift_ = 64 - bits;
   parts_.assign(size(), {kNoToken, kNoToken});
   add_bytes();
@@ -48,28 +48,39 @@ void Vocabulary::add_merges() {
     if (length >= by_length.size()) by_length.resize(length + 1);
     by_length[length].push_back(id);
   }
-  PairMerger merger(*this);
+  LongMerger long_merger(*this);
+  std::vector<Piece> pieces;
+  std::vector<TokenId> tokens;
   for (const auto& ids : by_length) {
-    for (const TokenId id : ids) {
-      const std::string_view token = bytes_of(id);
-      const TokenSpan parts = merger.merge(token);
-      if (parts.count == 1) throw std::invalid_argument("two tokens have the same bytes");
-      if (parts.count == 2)
-        insert(parts.ids[0], parts.ids[1], id);
-      else if (!irregular_.emplace(token, id).second)
-        throw std::invalid_argument("two tokens have the same bytes");
+    if (ids.empty()) continue;
+    const size_t length = bytes_of(ids[0]).size();
+    tokens.resize(ids.size() * length);
+    pieces.clear();
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const auto* const begin = reinterpret_cast<const uint8_t*>(bytes_of(ids[i]).data());
+      TokenId* const room = &tokens[i * length];
+      const size_t count = length > kMaxShortPiece ? long_merger.merge(begin, length, room) : 0;
+      pieces.push_back({begin, uint32_t(length), uint32_t(count), room});
+    }
+    merge_short(*this, pieces.data(), pieces.size());
+    for (size_t i = 0; i < ids.size(); ++i) {
+      const TokenId* const parts = pieces[i].tokens;
+      const bool is_new = pieces[i].count == 2 ? merge(parts[0], parts[1]) == kNoToken
+                                               : irregular_.emplace(bytes_of(ids[i]), ids[i]).second;
+      if (!is_new) throw std::invalid_argument("two tokens have the same bytes");
+      if (pieces[i].count == 2) insert(parts[0], parts[1], ids[i]);
     }
   }
 }
 
 void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   parts_[result] = {left, right};
-  if (formed(left) > result || formed(right) > result) ranks_are_ordered_ = false;
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
   const uint64_t key = uint64_t(left) << kIdBits | right;
   size_t slot = slot_of(key);
-  while (pairs_[slot] != kEmpty) slot = (slot + 1) & mask_;
+  while (pairs_[slot] != kEmpty) ++slot;
+  if (slot + 2 >= pairs_.size()) pairs_.resize(slot + 3, kEmpty);
   pairs_[slot] = key << kIdBits | result;
 }
 

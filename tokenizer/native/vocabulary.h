@@ -4,7 +4,8 @@
 //   byte_pairs[65536]       first byte, second byte -> token or kNoToken; the first step of
 //                           every merge, a plain array that fits into L2
 //   pairs[2^k]              left id (21 bits) | right id (21 bits) | result (21 bits)
-//                           open addressing with linear probing, at most half full
+//                           open addressing with linear probing, at most half full; the
+//                           last run of entries goes on behind the end
 //
 // An id is also its rank: of two pairs the one with the smaller result merges first.
 //
@@ -47,26 +48,25 @@ class Vocabulary {
   TokenId merge_bytes(uint8_t left, uint8_t right) const {
     return byte_pairs_[size_t(left) << 8 | right];
   }
-  // The token that `left` and `right` merge into, or kNoToken.
+  // The token that `left` and `right` merge into, or kNoToken. Two slots are looked at without a
+  // branch: which of them it is, if any, can not be foreseen.
   TokenId merge(TokenId left, TokenId right) const {
     const uint64_t key = uint64_t(left) << kIdBits | right;
-    for (size_t slot = slot_of(key);; slot = (slot + 1) & mask_) {
-      const uint64_t entry = pairs_[slot];
-      if (entry >> kIdBits == key) return TokenId(entry & kNoToken);
-      if (entry == kEmpty) return kNoToken;
+    for (size_t slot = slot_of(key);; slot += 2) {
+      const uint64_t first = pairs_[slot], second = pairs_[slot + 1];
+      TokenId result = kNoToken;
+      result = second >> kIdBits == key ? TokenId(second & kNoToken) : result;
+      result = first >> kIdBits == key ? TokenId(first & kNoToken) : result;
+      if ((result != kNoToken) | (first == kEmpty) | (second == kEmpty)) return result;
     }
   }
-  // The two tokens that merge into a token last; twice the token itself for a single byte. Not for
-  // gaps and irregular tokens.
+  void prefetch_merge(TokenId left, TokenId right) const {
+    __builtin_prefetch(&pairs_[slot_of(uint64_t(left) << kIdBits | right)]);
+  }
+  // The two tokens that merge into a token last; twice the token itself for a single byte, kNoToken
+  // for gaps and irregular tokens.
   TokenId left_part(TokenId id) const { return parts_[id].left; }
   TokenId right_part(TokenId id) const { return parts_[id].right; }
-  // When a token comes to be: bytes are there from the start, then ranks in order.
-  uint32_t formed(TokenId id) const { return parts_[id].left == id ? 0 : id + 1; }
-  // Whether the token's own merges produce it.
-  bool is_regular(TokenId id) const { return parts_[id].left != kNoToken; }
-  // Whether every token has a higher rank than its parts, as training gives them. Ranks are then
-  // the order in which merges come to be, which LongestMatchEncoder relies on.
-  bool ranks_are_ordered() const { return ranks_are_ordered_; }
   // The irregular token that is exactly this pretoken, or kNoToken.
   TokenId irregular(std::string_view pretoken) const {
     if (irregular_.empty()) return kNoToken;
@@ -90,9 +90,7 @@ class Vocabulary {
   };
   std::vector<Parts> parts_;
   std::vector<uint64_t> pairs_;
-  size_t mask_ = 0;
   unsigned shift_ = 0;
-  bool ranks_are_ordered_ = true;
   std::unordered_map<std::string_view, TokenId> irregular_;
 };
 
