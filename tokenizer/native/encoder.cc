@@ -112,17 +112,19 @@ TokenId* Encoder::look_up_long(std::string_view pretoken, TokenBuffer& out) {
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {
-  {
-    const std::lock_guard<std::mutex> lock(pool.mutex_);
-    if (!pool.idle_.empty()) {
-      encoder_ = std::move(pool.idle_.back());
-      pool.idle_.pop_back();
-    }
-  }
-  if (!encoder_) encoder_ = std::make_unique<Encoder>(pool.model_);
+  const std::lock_guard<std::mutex> lock(pool.mutex_);
+  if (pool.idle_.empty()) return;
+  encoder_ = std::move(pool.idle_.back());
+  pool.idle_.pop_back();
+}
+
+Encoder& EncoderPool::Loan::operator*() {
+  if (!encoder_) encoder_ = std::make_unique<Encoder>(pool_.model_);
+  return *encoder_;
 }
 
 EncoderPool::Loan::~Loan() {
+  if (!encoder_) return;
   const std::lock_guard<std::mutex> lock(pool_.mutex_);
   pool_.idle_.push_back(std::move(encoder_));
 }
