@@ -6,7 +6,7 @@ namespace tokenmill {
 
 // Compiled twice where the compiler and the C library can choose at run time: the smallest of
 // eight numbers at once needs more than the baseline of x86-64 has.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && !defined(__clang__)
 #define TOKENMILL_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define TOKENMILL_CLONES
