@@ -34,7 +34,7 @@ uint8_t* pack(TokenSpan tokens, uint8_t* out) {
 // In 32nds of the budget: 12 for the sets, 3 for the slots, the rest for the ring. A mix of 30
 // languages, where nothing is spared, fills all three about equally.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t part = std::max<size_t>(budget_bytes, 1 << 20) / 32 & ~size_t{0xFFF};
+  const size_t part = std::max<size_t>(budget_bytes, 128 << 10) / 32 & ~size_t{0xFFF};
   set_count_ = 12 * part / sizeof(Set);
   slot_set_count_ = 3 * part / sizeof(SlotSet);
   ring_bytes_ = 17 * part;

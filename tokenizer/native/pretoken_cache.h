@@ -69,7 +69,7 @@ class PretokenCache {
     size_t count;  // 0: not found
   };
 
-  // Uses at most `budget_bytes`, at least 1 MiB.
+  // Uses at most `budget_bytes`, at least 128 KiB.
   explicit PretokenCache(size_t budget_bytes);
 
   static uint64_t hash_of(const ShortKey& key) {
