@@ -30,7 +30,7 @@ ARROW_INCLUDE = $(shell $(BIN)/python -c 'import pyarrow; print(pyarrow.get_incl
 # would hide the ends of its buffers. libstdc++ goes first, for the interceptor of __cxa_throw.
 PRELOAD = LD_PRELOAD='$(shell $(CXX) -print-file-name=libasan.so) \
 	$(shell $(CXX) -print-file-name=libstdc++.so)'
-UNDER_ASAN = env PYTHONPATH=$(SANITIZED)/lib ASAN_OPTIONS=detect_leaks=0 \
+UNDER_ASAN = env PYTHONPATH='$(CURDIR)/$(SANITIZED)/lib' ASAN_OPTIONS=detect_leaks=0 \
 	ARROW_DEFAULT_MEMORY_POOL=system $(PRELOAD)
 # Real documents are mostly tiktoken's time, and add no paths that generated ones do not take.
 NATIVE_TESTS := tests/test_tokenizer.py tests/test_vocabulary.py -k 'not all_shared_documents'
@@ -48,8 +48,8 @@ $(FUZZ)/tables.h: tests/fuzz/tables.py tests/split_patterns.py $(wildcard tokeni
 
 # -- sanitizers
 
-$(SANITIZED)/built: $(INSTALLED_FROM) $(wildcard tokenizer/*.py) tests/native.mk \
-		| $(VENV)/installed-test
+$(SANITIZED)/built: $(INSTALLED_FROM) tests/native.mk \
+		$(wildcard tokenizer/*.py transforms/*.py transforms/*/*.py pipeline/*.py) | $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	CFLAGS='$(SANITIZE)' LDFLAGS='-fsanitize=address,undefined' $(BIN)/python setup.py -q build \
 		--build-base $(SANITIZED) --build-lib $(SANITIZED)/lib
@@ -70,8 +70,8 @@ sanitize:
 	@echo "make sanitize: skipped: $(CXX) links no -fsanitize=address,undefined (gcc on Linux does)"
 else
 sanitize: $(SANITIZED)/built $(FUZZ)/replay-sanitized $(FUZZ)/threads
-	$(UNDER_ASAN) $(BIN)/python -P -c 'from tokenizer import _native as n; print(n.__file__)' \
-		| grep '^$(CURDIR)/$(SANITIZED)/'
+	cd $(SANITIZED) && $(UNDER_ASAN) $(abspath $(BIN))/python \
+		-c 'from tokenizer import _native; print(_native.__file__)' | grep $(SANITIZED)/lib
 	$(UNDER_ASAN) $(BIN)/pytest -p no:cacheprovider $(NATIVE_TESTS)
 	TOKENMILL_PLAIN=1 $(UNDER_ASAN) $(BIN)/pytest -p no:cacheprovider $(NATIVE_TESTS)
 	$(FUZZ)/replay-sanitized $(CORPUS)/*
