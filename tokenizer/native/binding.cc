@@ -172,9 +172,9 @@ class Engine {
     const tokenmill::Segmented documents{segments, kinds.data(), first.data(),
                                          size_t(first.size() - 1)};
     tokenmill::TokenBuffer tokens;
+    tokenmill::EncoderPool::Loan encoder(pool_);  // with the GIL held; see EncoderPool
     {
       const py::gil_scoped_release release;
-      tokenmill::EncoderPool::Loan encoder(pool_);
       tokenmill::encode_documents(documents, begin, end, *encoder, token_at, tokens);
     }
     return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets);
