@@ -72,7 +72,7 @@ class StagedFile:
             self._remote_path = attempt
 
     def finish(self) -> FileDigest:
-        """What has been written, which is all; on its way to the disk while it is read once more."""
+        """The digest of all that was written, which goes to the disk in the meantime."""
         if self._folder is None:
             self._synced = _DISKS.submit(_sync, self.local_path)
         return digest_of(self.local_path)
