@@ -78,7 +78,7 @@ class ReadSettings:
     id_field: str = "id"
     url_field: str = "url"
     max_record_bytes: int = 256 << 20
-    batch_bytes: int = 4 << 20
+    batch_bytes: int = 2 << 20
 
     def __post_init__(self) -> None:
         if self.input_format is not None and not isinstance(self.input_format, InputFormat):

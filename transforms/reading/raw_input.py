@@ -79,10 +79,11 @@ class RawInput:
         """The unread, buffered bytes, at most `limit` of them; does not move."""
         return memoryview(self._buffer)[self._cursor : self._cursor + limit]
 
-    def peek(self, count: int) -> bytes:
-        """The next `count` bytes, or what is left of the file; does not move."""
-        self.ensure(count)
-        return self._buffer[self._cursor : self._cursor + count]
+    def peek(self, count: int, ahead: int = 0) -> bytes:
+        """`count` bytes from `ahead` on, or what is left of the file; does not move."""
+        self.ensure(ahead + count)
+        start = self._cursor + ahead
+        return self._buffer[start : start + count]
 
     def advance(self, count: int) -> None:
         """Move over `count` buffered bytes."""

@@ -94,7 +94,7 @@ def _frame(
     """Decode the frame that `raw` stands at."""
     start = raw.position
     header_bytes, has_checksum = _read_header(raw)
-    decoder = context.decompressobj()
+    decoder = context.decompressobj(write_size=PIECE_BYTES)
     try:
         decoder.decompress(raw.window(header_bytes))
     except zstandard.ZstdError as error:
@@ -146,7 +146,7 @@ def _measure_blocks(raw: RawInput, start: int, blocks: int) -> tuple[int, bool]:
     """The size of the next blocks, at most so many, and whether the last of the frame is in."""
     size = 0
     for _ in range(blocks):
-        head = raw.peek(size + 3)[size:]
+        head = raw.peek(3, ahead=size)
         if len(head) < 3:
             raise _truncated(raw, start)
         block = int.from_bytes(head, "little")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.receipt import IndexEntry
-from transforms.writing.staged_file import StagedFile, digest_of
+from transforms.writing.staged_file import StagedFile
 
 DOCUMENTS_SCHEMA = pa.schema(
     [
@@ -66,7 +66,7 @@ class ParquetLog:
         """Closes the file and returns its entry; path is its name in the manifest."""
         self._flush(self._pending_rows)
         self._writer.close()
-        digest = digest_of(self.staged.local_path)
+        digest = self.staged.finish()
         return IndexEntry(path=path, rows=self.rows, bytes=digest.bytes, sha256=digest.sha256)
 
     def close(self) -> None:

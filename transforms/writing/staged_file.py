@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,9 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 TEMPORARY_SUFFIX = ".tmp"
+
+# Threads that wait for disks; they are made when the first is needed.
+_DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
 
 
 def is_local(path: str) -> bool:
@@ -58,6 +62,7 @@ class StagedFile:
         self.final_path = final_path
         attempt = f"{final_path}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
         self._folder: str | None = None
+        self._synced: Future[None] | None = None
         if is_local(final_path):
             os.makedirs(os.path.dirname(final_path), exist_ok=True)
             self.local_path = attempt
@@ -66,10 +71,19 @@ class StagedFile:
             self.local_path = os.path.join(self._folder, "staged")
             self._remote_path = attempt
 
+    def finish(self) -> FileDigest:
+        """The digest of all that was written, which goes to the disk in the meantime."""
+        if self._folder is None:
+            self._synced = _DISKS.submit(_sync, self.local_path)
+        return digest_of(self.local_path)
+
     def publish(self) -> None:
         """Makes the file appear under its final name, durably. Raises OSError where it can not."""
         if self._folder is None:
-            _sync(self.local_path)
+            if self._synced is None:
+                _sync(self.local_path)
+            else:
+                self._synced.result()
             os.replace(self.local_path, self.final_path)
             return
         with (

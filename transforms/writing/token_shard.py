@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.receipt import ShardEntry
-from transforms.writing.staged_file import StagedFile, digest_of
+from transforms.writing.staged_file import StagedFile
 
 
 def _header(dtype: np.dtype[Any], tokens: int) -> bytes:
@@ -49,7 +49,7 @@ class TokenShard:
         self._file.seek(0)
         self._write(header)
         self._file.close()
-        digest = digest_of(self.staged.local_path)
+        digest = self.staged.finish()
         return ShardEntry(
             path=path,
             dtype=self._dtype.str,
