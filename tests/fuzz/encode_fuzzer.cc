@@ -178,6 +178,15 @@ const tokenmill::SplitTable& table_of(const TableData& data) {
   return *table;
 }
 
+const std::vector<tokenmill::AddedTokens>& special_levels() {
+  static const std::vector<tokenmill::AddedTokens> levels = [] {
+    std::vector<tokenmill::AddedTokens::Token> tokens;
+    for (const std::string& text : kSpecialTexts) tokens.push_back({text, 0, true});
+    return std::vector<tokenmill::AddedTokens>{tokenmill::AddedTokens(tokens)};
+  }();
+  return levels;
+}
+
 [[noreturn]] void fail(const Case& one, size_t document, const char* what) {
   std::fprintf(stderr, "\n%s\ndocument %zu of %zu, split %s, flags %u:\n", what, document,
                one.documents.size(), one.table->name, one.flags);
@@ -222,11 +231,17 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
   std::vector<uint64_t> hashes(count);
   std::vector<uint32_t> special_texts(count);
   const auto valid = std::make_unique<bool[]>(count);
+  std::vector<int64_t> first(count + 1);
+  tokenmill::Segments segments;
+  const tokenmill::Documents documents{{data.get(), joined.size()}, offsets.data(), count};
+  tokenmill::scan_documents(documents, special_levels(),
+                            {hashes.data(), special_texts.data(), valid.get(), first.data()},
+                            segments);
   tokenmill::TokenBuffer tokens;
-  tokenmill::encode_documents({{data.get(), joined.size()}, offsets.data(), count}, kSpecialTexts,
-                              one.begin, one.end, encoder,
-                              {token_at.data(), hashes.data(), special_texts.data(), valid.get()},
-                              tokens);
+  tokenmill::encode_documents(
+      {{documents.data, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
+       first.data(), count},
+      one.begin, one.end, encoder, token_at.data(), tokens);
   size_t at = 0;
   for (size_t i = 0; i < count; ++i) {
     check(valid[i] == expected[i].valid, one, i, "another opinion of what is UTF-8");
@@ -262,11 +277,13 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Case one = read_case(data, size);
   std::vector<Expected> expected;
   for (const std::string& document : one.documents) expected.push_back(expect(one, document));
-  const tokenmill::Model model{{one.token_bytes, one.token_offsets},
-                               tokenmill::Seams(model.vocabulary),
-                               table_of(*one.table),
-                               kSpecialTexts,
-                               1};  // the smallest cache
+  const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets,
+                                         one.token_offsets.size() - 1, {});
+  const tokenmill::Model model{
+      vocabulary,
+      tokenmill::Seams(vocabulary),
+      {{table_of(*one.table), tokenmill::SplitStage::kIsolated, false, false}},
+      1};  // the smallest cache
   for (const char* const plain : {"0", "1"}) {
     setenv("TOKENMILL_PLAIN", plain, 1);
     tokenmill::Encoder encoder(model);

@@ -117,11 +117,16 @@ inline void merge(const Ids& ids, std::string_view pretoken, std::vector<uint32_
     out.push_back(id_of(pretoken.substr(begin[i], begin[i + 1] - begin[i])));
 }
 
-// How often any of `needles` occurs in `text`, overlaps counted.
+// How many of `needles` are in `text`, leftmost first, of several there the longest, not overlapping.
 inline size_t occurrences(std::string_view text, const std::vector<std::string>& needles) {
   size_t count = 0;
-  for (size_t at = 0; at < text.size(); ++at)
-    for (const std::string& needle : needles) count += text.substr(at, needle.size()) == needle;
+  for (size_t at = 0; at < text.size();) {
+    size_t longest = 0;
+    for (const std::string& needle : needles)
+      if (text.substr(at, needle.size()) == needle) longest = std::max(longest, needle.size());
+    count += longest > 0;
+    at += std::max<size_t>(longest, 1);
+  }
   return count;
 }
 
