@@ -54,6 +54,8 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench.whole_job
 	$(BIN)/python -m bench.engine
 
+include tests/native.mk
+
 # The environment goes too: without the built extension its editable installation is broken.
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info tokenizer/*.so

@@ -82,12 +82,12 @@ class Engine {
     if (info.ndim != 1 || info.itemsize != 1 || (info.size > 1 && info.strides[0] != 1))
       throw std::invalid_argument("expected contiguous bytes");
     tokenmill::TokenBuffer tokens;
+    tokenmill::EncoderPool::Loan encoder(pool_);  // with the GIL held; see EncoderPool
     {
       const py::gil_scoped_release release;
       const std::string_view text(static_cast<const char*>(info.ptr), size_t(info.size));
       if (!tokenmill::is_valid_utf8(text)) throw std::invalid_argument("the text is not UTF-8");
       if (text.size() >> 32) throw std::invalid_argument("a document of 4 GiB or more");
-      tokenmill::EncoderPool::Loan encoder(pool_);
       std::string padded(text);
       padded.append(tokenmill::kPaddingBytes, '\0');
       encoder->encode({padded.data(), text.size()}, tokens);
@@ -123,9 +123,9 @@ class Engine {
     const tokenmill::Findings found{token_offsets.mutable_data(), hashes.mutable_data(),
                                     specials.mutable_data(), valid.mutable_data()};
     tokenmill::TokenBuffer tokens;
+    tokenmill::EncoderPool::Loan encoder(pool_);
     {
       const py::gil_scoped_release release;
-      tokenmill::EncoderPool::Loan encoder(pool_);
       tokenmill::encode_documents(documents, model_.special_texts, begin, end, *encoder, found,
                                   tokens);
     }

@@ -21,7 +21,7 @@ Encoder::Encoder(const Model& model)
   // A word that is one token is never merged.
   for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
     const std::string_view token = model.vocabulary.bytes_of(id);
-    if (token.empty() || token.size() > PretokenCache::kMaxBytes) continue;
+    if (token.empty()) continue;
     const TokenId ids[5] = {id};
     cache_.insert(token, PretokenCache::hash_of(token), {ids, 1});
   }
@@ -125,22 +125,24 @@ void Encoder::remember_missing() {
     if (missing->is_known && missing->pretoken->is_short())
       cache_.make_hot(*missing->pretoken, missing->entry);
   for (const Missing* missing = missing_; missing < end; ++missing)
-    if (!missing->is_known && missing->pretoken->bytes <= PretokenCache::kMaxBytes)
+    if (!missing->is_known)
       cache_.insert(missing->pretoken->text(), missing->hash, missing->tokens);
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {
-  {
-    const std::lock_guard<std::mutex> lock(pool.mutex_);
-    if (!pool.idle_.empty()) {
-      encoder_ = std::move(pool.idle_.back());
-      pool.idle_.pop_back();
-    }
-  }
-  if (!encoder_) encoder_ = std::make_unique<Encoder>(pool.model_);
+  const std::lock_guard<std::mutex> lock(pool.mutex_);
+  if (pool.idle_.empty()) return;
+  encoder_ = std::move(pool.idle_.back());
+  pool.idle_.pop_back();
+}
+
+Encoder& EncoderPool::Loan::operator*() {
+  if (!encoder_) encoder_ = std::make_unique<Encoder>(pool_.model_);
+  return *encoder_;
 }
 
 EncoderPool::Loan::~Loan() {
+  if (!encoder_) return;
   const std::lock_guard<std::mutex> lock(pool_.mutex_);
   pool_.idle_.push_back(std::move(encoder_));
 }

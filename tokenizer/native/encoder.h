@@ -121,6 +121,9 @@ class Encoder {
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.
+//
+// binding.cc begins and ends each loan with the GIL held. A fork holds it too, so that a child never
+// waits for a mutex that was locked by a thread it does not have.
 class EncoderPool {
  public:
   explicit EncoderPool(const Model& model) : model_(model) {}
@@ -128,8 +131,8 @@ class EncoderPool {
    public:
     explicit Loan(EncoderPool& pool);
     ~Loan();
-    Encoder* operator->() { return encoder_.get(); }
-    Encoder& operator*() { return *encoder_; }
+    Encoder* operator->() { return &**this; }
+    Encoder& operator*();  // makes one where none was idle
 
    private:
     EncoderPool& pool_;

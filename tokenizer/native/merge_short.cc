@@ -6,7 +6,7 @@ namespace tokenmill {
 
 // Compiled twice where the compiler and the C library can choose at run time: the smallest of
 // eight numbers at once needs more than the baseline of x86-64 has.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__)
+#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && !defined(__clang__)
 #define TOKENMILL_CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define TOKENMILL_CLONES
@@ -27,9 +27,8 @@ static inline uint32_t smallest(const uint32_t (&order)[kMaxShortPiece + 8]) {
   const auto* const eights = reinterpret_cast<const Eight*>(order);
   Eight least = eights[0];
   for (size_t i = 1; i < kMaxShortPiece / 8; ++i) lower(least, eights[i]);
-  lower(least, __builtin_shuffle(least, Eight{4, 5, 6, 7, 0, 1, 2, 3}));
-  lower(least, __builtin_shuffle(least, Eight{2, 3, 0, 1, 2, 3, 0, 1}));
-  return std::min(least[0], least[1]);
+  lower(least, Eight{least[4], least[5], least[6], least[7]});
+  return std::min(std::min(least[0], least[1]), std::min(least[2], least[3]));
 }
 
 // A symbol keeps the place of its first byte. `order[i]` says what the symbol at i and the one

@@ -34,12 +34,14 @@ constexpr size_t kPadding = 16;  // bytes that can be read behind the last recor
 
 // Up to a quarter of the budget for the hot sets, an eighth for the index, the rest for the ring.
 PretokenCache::PretokenCache(size_t budget_bytes) {
-  const size_t budget = std::max<size_t>(budget_bytes, 1 << 20);
-  size_t hot_bytes = size_t{1} << 18;
+  const size_t budget = std::max<size_t>(budget_bytes, 128 << 10);
+  size_t hot_bytes = size_t{1} << 12;
   while (2 * hot_bytes <= budget / 4) hot_bytes *= 2;
   hot_mask_ = hot_bytes / sizeof(HotSet) - 1;
   buckets_ = budget / 8 / sizeof(Bucket);
   segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
+  // A segment holds several records of the longest pretoken, even one of a token a byte.
+  max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
   hot_.reset(allocate_table<HotSet>(hot_bytes));
   index_.reset(allocate_table<Bucket>(buckets_ * sizeof(Bucket)));
   ring_.reset(allocate_table<uint32_t>(kSegments * segment_words_ * sizeof(uint32_t) + kPadding));
@@ -98,6 +100,7 @@ TokenSpan PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
 }
 
 void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
+  if (pretoken.size() > max_bytes_) return;
   const uint32_t place = allocate(1 + tokens.count + (pretoken.size() + 3) / 4) + 1;
   uint32_t* const ids = ring_.get() + place;
   const Header header{uint16_t(pretoken.size()), uint16_t(tokens.count)};

@@ -31,7 +31,6 @@ namespace tokenmill {
 
 class PretokenCache {
  public:
-  static constexpr size_t kMaxBytes = 8192;  // of a pretoken in the cache
   static constexpr size_t kInlineIds = 3;
   class Entry {
    public:
@@ -59,7 +58,7 @@ class PretokenCache {
     uint32_t count_;           // 0: empty
   };
 
-  // Uses at most `budget_bytes`, at least 1 MiB.
+  // Uses at most `budget_bytes`, at least 128 KiB.
   explicit PretokenCache(size_t budget_bytes);
 
   void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
@@ -87,7 +86,7 @@ class PretokenCache {
   }
   // No tokens: not known.
   TokenSpan find(std::string_view pretoken, uint64_t hash) const;
-  // A pretoken of up to kMaxBytes that is not there yet.
+  // Of a pretoken that is not there yet; does nothing for one that is too long to keep.
   void insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
 
  private:
@@ -130,7 +129,7 @@ class PretokenCache {
   void forget(uint32_t begin, uint32_t end);
 
   size_t hot_mask_;  // the number of hot sets, a power of two, less one
-  size_t buckets_, segment_words_;
+  size_t buckets_, segment_words_, max_bytes_;
   size_t end_ = 0;        // of what is written of the ring, in words
   bool is_full_ = false;  // whether the ring has been written to its end once
   Memory<HotSet> hot_;

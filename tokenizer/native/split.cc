@@ -40,8 +40,12 @@ static RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
 }  // namespace plain
 
 #if defined(__x86_64__)
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2,bmi,bmi2")
+#endif
 namespace avx2 {
 
 // Both sets at once, one in each half of a register.
@@ -63,7 +67,11 @@ static inline RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
 #include "split_kernel.h"
 
 }  // namespace avx2
+#ifdef __clang__
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 #elif defined(__aarch64__)
 namespace neon {
 

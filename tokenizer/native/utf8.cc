@@ -53,8 +53,12 @@ bool is_valid_plain(std::string_view text) {
 }
 
 #if defined(__x86_64__)
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
+#else
 #pragma GCC push_options
 #pragma GCC target("avx2")
+#endif
 // 16 bytes at a time (Keiser and Lemire, "Validating UTF-8 in less than one instruction per byte",
 // 2021): three look-ups, by the nibbles of a byte and of the one before, name what is wrong with
 // the two; only "two continuations" is right where a character of three or four bytes asks for it.
@@ -112,7 +116,11 @@ bool is_valid_avx2(std::string_view text) {
   validator.add(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rest)));
   return validator.is_valid();
 }
+#ifdef __clang__
+#pragma clang attribute pop
+#else
 #pragma GCC pop_options
+#endif
 #endif
 
 }  // namespace

@@ -1,0 +1,278 @@
+// Encodes whatever the input bytes describe and compares with the oracle; any difference ends the
+// process. libFuzzer calls LLVMFuzzerTestOneInput; replay.cc does so for stored inputs.
+//
+//   byte 0     which split table
+//   byte 1     flags, see below
+//   byte 2     seed of the order of ids; of begin and end
+//   byte 3     m, how many merges the vocabulary has
+//   2 * m      left and right part of each: a byte (below 128, see part_of), or an earlier merge
+//   the rest   documents: UTF-8 or not, with these bytes as commands
+//                0xFF        the next document
+//                0xFE n k    the last n + 1 bytes of the document again, k + 1 times
+//                0xFD i      the bytes of merge i
+//                0xFC a b c  the character (a b c) modulo all there are
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "batch.h"
+#include "oracle.h"
+#include "tables.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+namespace {
+
+enum Flags : uint8_t {
+  kBegin = 1,
+  kEnd = 2,
+  kShuffledIds = 4,  // of merges, and of bytes as well: ranks are in no order
+  kGaps = 8,         // numbers that no token has
+  kLargeIds = 16 + 64,  // both bits, as it is slow: merges have ids that do not fit into 16 bits
+  kOffset = 32,      // the first document begins behind the beginning of the data
+};
+
+constexpr size_t kMaxBytes = 12000;  // of all documents: a pretoken may pass the cache's 8192
+constexpr size_t kMaxTokenBytes = 300;
+const std::vector<std::string> kSpecialTexts = {"<|a|>", "<|ab|>", "aa"};
+
+// The input, zeros when it has ended.
+class Input {
+ public:
+  Input(const uint8_t* data, size_t size) : at_(data), end_(data + size) {}
+  bool ended() const { return at_ == end_; }
+  uint8_t next() { return ended() ? uint8_t{0} : *at_++; }
+
+ private:
+  const uint8_t* at_;
+  const uint8_t* const end_;
+};
+
+struct Case {
+  const TableData* table;
+  uint8_t flags;
+  std::optional<uint32_t> begin, end;
+  std::string token_bytes;
+  std::vector<uint64_t> token_offsets;
+  oracle::Ids ids;
+  std::vector<std::string> documents;
+};
+
+// A byte that merges are made of: ASCII that matters to split patterns, or a piece of a character.
+std::string part_of(uint8_t number) {
+  static constexpr uint8_t kOther[] = {
+      0xC3, 0xA9, 0xC5, 0xBF, 0xCE, 0xB1, 0xE2, 0x80, 0x89, 0xE4, 0xB8, 0xAD, 0xF0, 0x9F, 0x98,
+  };
+  if (number > 0 && number <= sizeof kOther) return std::string(1, char(kOther[number - 1]));
+  return std::string(1, char(number));
+}
+
+std::vector<std::string> read_merges(Input& input) {
+  std::vector<std::string> merges;
+  const auto part = [&](uint8_t number) {
+    return number >= 128 && !merges.empty() ? merges[number % merges.size()]
+                                            : part_of(number & 127);
+  };
+  for (unsigned left = input.next(); left > 0; --left) {
+    const std::string first = part(input.next()), second = part(input.next());
+    const std::string token = first + second;
+    if (token.size() <= kMaxTokenBytes &&
+        std::find(merges.begin(), merges.end(), token) == merges.end())
+      merges.push_back(token);
+  }
+  return merges;
+}
+
+void make_vocabulary(const std::vector<std::string>& merges, uint32_t seed, Case& made) {
+  std::vector<std::string> tokens;
+  for (unsigned byte = 0; byte < 256; ++byte) tokens.emplace_back(1, char(byte));
+  if ((made.flags & kLargeIds) == kLargeIds) tokens.resize(70000);
+  tokens.insert(tokens.end(), merges.begin(), merges.end());
+  if (made.flags & kGaps)
+    for (size_t i = 3; i <= merges.size(); i += 3) tokens.insert(tokens.end() - ptrdiff_t(i), "");
+  if (made.flags & kShuffledIds)
+    for (size_t i = tokens.size() - 1; i > 0; --i) {
+      seed = seed * 1664525 + 1013904223;
+      std::swap(tokens[i], tokens[(seed >> 8) % (i + 1)]);
+    }
+  made.token_offsets.push_back(0);
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    if (!tokens[id].empty()) made.ids[tokens[id]] = uint32_t(id);
+    made.token_bytes += tokens[id];
+    made.token_offsets.push_back(made.token_bytes.size());
+  }
+}
+
+void append_character(uint32_t code_point, std::string& out) {
+  const auto tail = [&](unsigned shift) { out += char(0x80 | (code_point >> shift & 63)); };
+  if (code_point < 0x80) {
+    out += char(code_point);
+  } else if (code_point < 0x800) {
+    out += char(0xC0 | code_point >> 6), tail(0);
+  } else if (code_point < 0x10000) {
+    out += char(0xE0 | code_point >> 12), tail(6), tail(0);
+  } else {
+    out += char(0xF0 | code_point >> 18), tail(12), tail(6), tail(0);
+  }
+}
+
+std::vector<std::string> read_documents(Input& input, const std::vector<std::string>& merges,
+                                        size_t max_bytes) {
+  std::vector<std::string> documents(1);
+  size_t bytes = 0;
+  while (!input.ended() && bytes < max_bytes) {
+    std::string& document = documents.back();
+    const size_t before = document.size();
+    const uint8_t byte = input.next();
+    if (byte == 0xFF) {
+      documents.emplace_back();
+    } else if (byte == 0xFE) {
+      const std::string again = document.substr(before - std::min<size_t>(input.next() + 1u, before));
+      for (size_t times = input.next() + 1u; times > 0 && bytes + document.size() < max_bytes;
+           --times)
+        document += again;
+      bytes += document.size() - before;
+    } else if (byte == 0xFD) {
+      const size_t number = input.next();
+      if (!merges.empty()) document += merges[number % merges.size()];
+      bytes += document.size() - before;
+    } else if (byte == 0xFC) {
+      const uint32_t high = input.next(), middle = input.next();
+      append_character((high << 16 | middle << 8 | input.next()) % 0x110000, document);
+      bytes += 4;
+    } else {
+      document += char(byte);
+      ++bytes;
+    }
+  }
+  return documents;
+}
+
+Case read_case(const uint8_t* data, size_t size) {
+  Input input(data, size);
+  Case made{};
+  made.table = &kTables[input.next() % std::size(kTables)];
+  made.flags = input.next();
+  const uint8_t seed = input.next();
+  if (made.flags & kBegin) made.begin = seed;
+  if (made.flags & kEnd) made.end = seed * 1000u;
+  const std::vector<std::string> merges = read_merges(input);
+  make_vocabulary(merges, seed, made);
+  made.documents = read_documents(input, merges, kMaxBytes);
+  return made;
+}
+
+const tokenmill::SplitTable& table_of(const TableData& data) {
+  static std::vector<std::unique_ptr<tokenmill::SplitTable>> tables(std::size(kTables));
+  auto& table = tables[size_t(&data - kTables)];
+  if (!table)
+    table = std::make_unique<tokenmill::SplitTable>(
+        std::vector<uint16_t>(data.page_of, data.page_of + 0x1100),
+        std::vector<uint8_t>(data.pages, data.pages + data.pages_bytes),
+        std::vector<uint16_t>(data.transitions, data.transitions + data.states * data.columns),
+        data.states);
+  return *table;
+}
+
+[[noreturn]] void fail(const Case& one, size_t document, const char* what) {
+  std::fprintf(stderr, "\n%s\ndocument %zu of %zu, split %s, flags %u:\n", what, document,
+               one.documents.size(), one.table->name, one.flags);
+  for (const char byte : one.documents[document]) std::fprintf(stderr, " %02x", uint8_t(byte));
+  std::fprintf(stderr, "\n");
+  std::abort();
+}
+
+void check(bool holds, const Case& one, size_t document, const char* what) {
+  if (!holds) fail(one, document, what);
+}
+
+struct Expected {
+  bool valid;
+  size_t special_texts;
+  std::vector<uint32_t> ids;
+};
+
+Expected expect(const Case& one, const std::string& document) {
+  std::vector<oracle::Character> characters;
+  Expected expected{oracle::decode(document, characters), 0, {}};
+  if (!expected.valid) return expected;
+  expected.special_texts = oracle::occurrences(document, kSpecialTexts);
+  for (const std::string_view pretoken : oracle::split(*one.table, document))
+    oracle::merge(one.ids, pretoken, expected.ids);
+  return expected;
+}
+
+void check_batch(const Case& one, const std::vector<Expected>& expected,
+                 tokenmill::Encoder& encoder) {
+  const size_t count = one.documents.size();
+  std::vector<int64_t> offsets{(one.flags & kOffset) ? 3 : 0};
+  std::string joined(size_t(offsets[0]), '\x80');
+  for (const std::string& document : one.documents) {
+    joined += document;
+    offsets.push_back(int64_t(joined.size()));
+  }
+  // Nothing lies behind the data, so that AddressSanitizer sees what reads there.
+  const auto data = std::make_unique<char[]>(joined.size());
+  std::memcpy(data.get(), joined.data(), joined.size());
+  std::vector<int64_t> token_at(count + 1, -1);
+  std::vector<uint64_t> hashes(count);
+  std::vector<uint32_t> special_texts(count);
+  const auto valid = std::make_unique<bool[]>(count);
+  tokenmill::TokenBuffer tokens;
+  tokenmill::encode_documents({{data.get(), joined.size()}, offsets.data(), count}, kSpecialTexts,
+                              one.begin, one.end, encoder,
+                              {token_at.data(), hashes.data(), special_texts.data(), valid.get()},
+                              tokens);
+  size_t at = 0;
+  for (size_t i = 0; i < count; ++i) {
+    check(valid[i] == expected[i].valid, one, i, "another opinion of what is UTF-8");
+    check(special_texts[i] == expected[i].special_texts, one, i, "special texts are miscounted");
+    check(token_at[i] == int64_t(at), one, i, "its ids begin somewhere else");
+    std::vector<uint32_t> ids = expected[i].ids;
+    if (!ids.empty() && one.begin) ids.insert(ids.begin(), *one.begin);
+    if (!ids.empty() && one.end) ids.push_back(*one.end);
+    check(tokens.size() - at >= ids.size() &&
+              std::equal(ids.begin(), ids.end(), tokens.data() + at),
+          one, i, "other ids in a batch");
+    at += ids.size();
+  }
+  check(token_at[count] == int64_t(at) && tokens.size() == at, one, count - 1, "ids left over");
+}
+
+void check_alone(const Case& one, size_t document, const Expected& expected,
+                 tokenmill::Encoder& encoder) {
+  if (!expected.valid || one.documents[document].empty()) return;
+  const size_t bytes = one.documents[document].size();
+  const auto padded = std::make_unique<char[]>(bytes + tokenmill::kPaddingBytes);
+  std::memcpy(padded.get(), one.documents[document].data(), bytes);
+  tokenmill::TokenBuffer tokens;
+  encoder.encode({padded.get(), bytes}, tokens);
+  check(tokens.size() == expected.ids.size() &&
+            std::equal(expected.ids.begin(), expected.ids.end(), tokens.data()),
+        one, document, "other ids, encoded alone");
+}
+
+}  // namespace
+
+int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Case one = read_case(data, size);
+  std::vector<Expected> expected;
+  for (const std::string& document : one.documents) expected.push_back(expect(one, document));
+  const tokenmill::Model model{{one.token_bytes, one.token_offsets},
+                               tokenmill::Seams(model.vocabulary),
+                               {{table_of(*one.table), tokenmill::SplitStage::kIsolated, false, false}},
+                               kSpecialTexts,
+                               1};  // the smallest cache
+  for (const char* const plain : {"0", "1"}) {
+    setenv("TOKENMILL_PLAIN", plain, 1);
+    tokenmill::Encoder encoder(model);
+    check_batch(one, expected, encoder);  // cold
+    for (size_t i = 0; i < expected.size(); ++i) check_alone(one, i, expected[i], encoder);
+    check_batch(one, expected, encoder);  // from the cache
+  }
+  return 0;
+}

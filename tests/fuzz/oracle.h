@@ -1,0 +1,128 @@
+// What the engine has to give, written to be read: nothing here is fast, and nothing of the engine
+// is used. The split is the walk that tokenizer/split_table.py specifies, the merge the definition
+// in tokenizer/reference.py.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+// A compiled split pattern as tables.py writes it.
+struct TableData {
+  const char* name;
+  const uint16_t* page_of;
+  const uint8_t* pages;
+  size_t pages_bytes;
+  const uint16_t* transitions;
+  size_t states, columns;
+};
+
+namespace oracle {
+
+using Ids = std::map<std::string, uint32_t, std::less<>>;
+
+struct Character {
+  uint32_t code_point;
+  size_t at;  // its first byte
+};
+
+// The characters of `text`; false where it is not UTF-8.
+inline bool decode(std::string_view text, std::vector<Character>& out) {
+  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  for (size_t at = 0; at < text.size();) {
+    const auto lead = uint8_t(text[at]);
+    const size_t bytes = lead < 0x80    ? 1
+                         : lead >> 5 == 6   ? 2
+                         : lead >> 4 == 14  ? 3
+                         : lead >> 3 == 30 ? 4
+                                            : 0;
+    if (bytes == 0 || at + bytes > text.size()) return false;
+    uint32_t code_point = bytes == 1 ? lead : lead & (0x7Fu >> bytes);
+    for (size_t i = 1; i < bytes; ++i) {
+      const auto tail = uint8_t(text[at + i]);
+      if (tail >> 6 != 2) return false;
+      code_point = code_point << 6 | (tail & 63u);
+    }
+    if (code_point < kSmallest[bytes] || code_point > 0x10FFFF || code_point >> 11 == 27)
+      return false;  // overlong, too large, or a surrogate
+    out.push_back({code_point, at});
+    at += bytes;
+  }
+  return true;
+}
+
+// The pretokens of valid UTF-8; characters in a row that the table does not match are one.
+inline std::vector<std::string_view> split(const TableData& table, std::string_view text) {
+  std::vector<Character> characters;
+  decode(text, characters);
+  const auto byte_of = [&](size_t character) {
+    return character < characters.size() ? characters[character].at : text.size();
+  };
+  std::vector<std::string_view> pretokens;
+  size_t gap = 0;
+  for (size_t start = 0; start < characters.size();) {
+    size_t stop = 0, state = 1;
+    for (size_t position = start; state != 0; ++position) {
+      size_t column = table.columns - 1;
+      if (position < characters.size()) {
+        const uint32_t code_point = characters[position].code_point;
+        column = table.pages[table.page_of[code_point >> 8] * size_t{256} + (code_point & 255)];
+      }
+      const uint16_t entry = table.transitions[state * table.columns + column];
+      if (entry & 0x8000) stop = position;
+      state = entry & 0x7FFF;
+    }
+    if (stop == 0) {
+      ++start;
+      continue;
+    }
+    if (gap < start) pretokens.push_back(text.substr(byte_of(gap), byte_of(start) - byte_of(gap)));
+    pretokens.push_back(text.substr(byte_of(start), byte_of(stop) - byte_of(start)));
+    start = gap = stop;
+  }
+  if (gap < characters.size()) pretokens.push_back(text.substr(byte_of(gap)));
+  return pretokens;
+}
+
+// Appends the ids of a pretoken: its own, if it is a token; else what is left when of all adjacent
+// parts whose bytes together are a token those of the lowest id, leftmost first, have been joined.
+inline void merge(const Ids& ids, std::string_view pretoken, std::vector<uint32_t>& out) {
+  constexpr uint32_t kNone = ~uint32_t{0};
+  const auto id_of = [&](std::string_view bytes) {
+    const auto found = ids.find(bytes);
+    return found == ids.end() ? kNone : found->second;
+  };
+  if (id_of(pretoken) != kNone) return out.push_back(id_of(pretoken));
+  std::vector<size_t> begin;  // of each part, and the end
+  std::vector<uint32_t> joined;  // part i and the next one
+  const auto join = [&](size_t i) {
+    return i + 2 < begin.size() ? id_of(pretoken.substr(begin[i], begin[i + 2] - begin[i])) : kNone;
+  };
+  for (size_t i = 0; i <= pretoken.size(); ++i) begin.push_back(i);
+  for (size_t i = 0; i < pretoken.size(); ++i) joined.push_back(join(i));
+  for (;;) {
+    const auto lowest = std::min_element(joined.begin(), joined.end());
+    if (*lowest == kNone) break;
+    const auto at = size_t(lowest - joined.begin());
+    begin.erase(begin.begin() + ptrdiff_t(at) + 1);
+    joined.erase(lowest);
+    joined[at] = join(at);
+    if (at > 0) joined[at - 1] = join(at - 1);
+  }
+  for (size_t i = 0; i + 1 < begin.size(); ++i)
+    out.push_back(id_of(pretoken.substr(begin[i], begin[i + 1] - begin[i])));
+}
+
+// How often any of `needles` occurs in `text`, overlaps counted.
+inline size_t occurrences(std::string_view text, const std::vector<std::string>& needles) {
+  size_t count = 0;
+  for (size_t at = 0; at < text.size(); ++at)
+    for (const std::string& needle : needles) count += text.substr(at, needle.size()) == needle;
+  return count;
+}
+
+}  // namespace oracle
