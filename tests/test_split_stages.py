@@ -178,6 +178,7 @@ def test_a_pattern_of_all_text_is_the_table_it_is_for_tiktoken(
         (sequence(split(r"\d{1,3}"), split(r"\d{1,2}|\D+")), 2),
         # `a+` of the second stage would go on beyond what the first took back.
         (sequence(split("a(?:aab)?|b"), split("[ab]+")), 2),
+        (sequence(split("a(?:bb)?|[^a]"), split(r"(?:.|\n)+")), 2),
     ],
 )
 def test_stages_are_one_table_where_that_is_proved(section: Section, stages: int) -> None:
