@@ -91,8 +91,7 @@ void scan_documents(const Documents& documents, const std::vector<AddedTokens>& 
 }
 
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
-                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at,
-                      TokenBuffer& tokens) {
+                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at) {
   const int64_t* const offsets = documents.segments.offsets;
   const size_t count = documents.count;
   const int64_t bytes = offsets[documents.segments.count] - offsets[0];
@@ -102,8 +101,9 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
           documents.first, documents.first + count,
           [&](int64_t segment) { return offsets[segment] < offsets[0] + bytes / 2; }) -
       documents.first);
-  TokenBuffer second;
-  tokens.reserve(size_t(bytes) / 4 + 1024);
+  TokenBuffer &tokens = encoder.first(), &second = encoder.second();
+  tokens.clear();
+  second.clear();
   Lane a, b;
   Feed a_feed(documents, 0, half, begin, end, token_at, tokens);
   std::vector<int64_t> second_at(count - half + 1);
@@ -114,10 +114,8 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
     if (a.at == a.end && b.at == b.end) break;
     encoder.encode_blocks(a, tokens, b, second);
   }
-  const size_t first_ids = tokens.size();
-  for (size_t i = half; i <= count; ++i) token_at[i] = second_at[i - half] + int64_t(first_ids);
-  if (second.size())
-    tokens.set_end(std::copy_n(second.data(), second.size(), tokens.reserve(second.size())));
+  for (size_t i = half; i <= count; ++i)
+    token_at[i] = second_at[i - half] + int64_t(tokens.size());
 }
 
 }  // namespace tokenmill

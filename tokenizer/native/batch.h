@@ -2,7 +2,7 @@
 // half of its bytes and the second half.
 //
 //   documents   0 1 2 3 | 4 5 6 7        lane a: 0 1 2 3     lane b: 4 5 6 7
-//   ids         [ lane a's ids ] [ lane b's ids ]             joined at the end, in order
+//   ids         [ lane a's ids ] [ lane b's ids ]             in buffers that an encoder keeps
 //
 // Between the two the caller may normalize the segments that are text.
 #pragma once
@@ -46,10 +46,9 @@ struct Segmented {
   size_t count;
 };
 
-// Encodes all documents; `begin` and `end` are put around each that has ids. token_at[count + 1]:
-// where the ids of each begin.
+// Encodes all documents; `begin` and `end` are put around each that has ids. The ids are
+// encoder.first() and behind them encoder.second(). token_at[count + 1]: where those of each begin.
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
-                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at,
-                      TokenBuffer& tokens);
+                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at);
 
 }  // namespace tokenmill

@@ -24,34 +24,26 @@ std::vector<T> to_vector(const Array<T>& array) {
   return {array.data(), array.data() + array.size()};
 }
 
-// A numpy array that owns `data`, which malloc allocated.
-template <class T>
-py::array adopt(T* data, size_t count) {
-  if (!data) return py::array_t<T>(0);
-  return py::array_t<T>(py::ssize_t(count), data, py::capsule(data, [](void* p) { std::free(p); }));
-}
-
 template <class T>
 py::array to_array(const std::vector<T>& values) {
   return py::array_t<T>(py::ssize_t(values.size()), values.data());
 }
 
-py::array to_numpy(tokenmill::TokenBuffer& tokens, unsigned bytes_per_token) {
-  const size_t count = tokens.size();
-  TokenId* const data = tokens.release();
-  if (bytes_per_token == 4) return adopt(data, count);
-  auto* const narrow = reinterpret_cast<uint16_t*>(data);  // each id is read before it is written
-  py::array array = adopt(narrow, count);
+// The ids of both lanes, one behind the other.
+template <class T>
+py::array join(const tokenmill::TokenBuffer& first, const tokenmill::TokenBuffer& second) {
+  py::array_t<T> array(py::ssize_t(first.size() + second.size()));
+  T* at = array.mutable_data();
   TokenId all = 0;
-  for (size_t i = 0; i < count; ++i) {
-    TokenId id;
-    std::memcpy(&id, data + i, sizeof id);
-    const auto small = uint16_t(id);
-    std::memcpy(narrow + i, &small, sizeof small);
-    all |= id;
-  }
-  if (all > 65535) throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
-  return array;
+  const py::gil_scoped_release release;
+  for (const tokenmill::TokenBuffer* tokens : {&first, &second})
+    for (size_t i = 0; i < tokens->size(); ++i, ++at) {
+      *at = T(tokens->data()[i]);
+      all |= tokens->data()[i];
+    }
+  if (sizeof(T) == 2 && all > 65535)
+    throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
+  return std::move(array);
 }
 
 // A view of texts, checked: each is data[offsets[i]:offsets[i + 1]].
@@ -171,13 +163,15 @@ class Engine {
     int64_t* const token_at = token_offsets.mutable_data();
     const tokenmill::Segmented documents{segments, kinds.data(), first.data(),
                                          size_t(first.size() - 1)};
-    tokenmill::TokenBuffer tokens;
     tokenmill::EncoderPool::Loan encoder(pool_);  // with the GIL held; see EncoderPool
     {
       const py::gil_scoped_release release;
-      tokenmill::encode_documents(documents, begin, end, *encoder, token_at, tokens);
+      tokenmill::encode_documents(documents, begin, end, *encoder, token_at);
     }
-    return py::make_tuple(to_numpy(tokens, bytes_per_token), token_offsets);
+    const py::array tokens = bytes_per_token == 2
+                                 ? join<uint16_t>(encoder->first(), encoder->second())
+                                 : join<TokenId>(encoder->first(), encoder->second());
+    return py::make_tuple(tokens, token_offsets);
   }
 
   // Each pretoken of a document: where it begins and ends, and its ids. For inspection, not speed.

@@ -18,13 +18,22 @@ Encoder::Encoder(const Model& model)
       split_lanes_(choose_split(model.split)),
       merger_(model.vocabulary, model.seams),
       cache_(model.cache_bytes) {
-  // A word that is one token is never merged.
-  for (TokenId id = 0; id < model.vocabulary.size(); ++id) {
+  // A word that is one token needs no merging. The smaller ids are the more frequent ones and go
+  // last, in front of others in their sets.
+  for (TokenId id = TokenId(model.vocabulary.size()); id-- > 0;) {
     const std::string_view token = model.vocabulary.bytes_of(id);
     if (token.empty()) continue;
     TokenId ids[8] = {id};
-    const size_t count = model.vocabulary.publish(ids, 1);
-    if (count) cache_.insert(token, PretokenCache::hash_of(token), {ids, count});
+    const TokenSpan tokens{ids, model.vocabulary.publish(ids, 1)};
+    if (tokens.count == 0) continue;
+    if (token.size() > ShortKey::kMaxBytes || tokens.count > PretokenCache::kInlineIds) {
+      cache_.insert(token, PretokenCache::hash_of(token), tokens);
+      continue;
+    }
+    uint8_t padded[16] = {};
+    std::memcpy(padded, token.data(), token.size());
+    const ShortKey key = ShortKey::of(padded, token.size());
+    cache_.make_hot({key, nullptr, uint32_t(token.size()), key.short_hash()}, {key, tokens});
   }
 }
 

@@ -50,15 +50,17 @@ class TokenBuffer {
   }
   const TokenId* data() const { return data_; }
   size_t size() const { return size_; }
-  // Gives the memory away; the caller frees it with std::free.
-  TokenId* release() {
-    TokenId* data = data_;
+  // Keeps the memory, unless it is so much that a single batch must have been huge.
+  void clear() {
+    size_ = 0;
+    if (capacity_ <= kKeptIds) return;
+    std::free(data_);
     data_ = nullptr;
-    size_ = capacity_ = 0;
-    return data;
+    capacity_ = 0;
   }
 
  private:
+  static constexpr size_t kKeptIds = size_t{8} << 20;
   void grow(size_t needed);
   TokenId* data_ = nullptr;
   size_t size_ = 0, capacity_ = 0;
@@ -86,6 +88,10 @@ class Encoder {
   using Inspected = std::tuple<size_t, size_t, std::vector<TokenId>>;
   std::vector<Inspected> inspect(std::string_view document);
 
+  // Where the ids of a batch go, lane by lane: memory that is warm.
+  TokenBuffer& first() { return first_; }
+  TokenBuffer& second() { return second_; }
+
   // Cuts blocks off both lanes and appends the ids of each to its own buffer; see SplitLanes.
   void encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out);
 
@@ -112,6 +118,7 @@ class Encoder {
   const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
+  TokenBuffer first_, second_;
   Found a_found_, b_found_;
   Missing missing_[2 * kBlockPretokens + 1];
   size_t missing_count_ = 0;
