@@ -43,10 +43,11 @@ static const uint8_t* walk_or_gap(const SplitTable& table, const uint8_t* at, co
   return end_of_gap(table, at, end);
 }
 
-// Goes on from `at`, reached in `state`, by whole runs, as long as only a sure end counts: where a
-// match ends before a character and no other can go on. Whatever is not sure is walked from `begin`.
+// Goes on from `at`, reached in `state`, by whole runs. Where a match ends on the way to `at` is not
+// known: if it ends nowhere behind, all is walked again from `begin`.
 static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin, const uint8_t* at,
                                   const uint8_t* end, uint16_t state) {
+  const uint8_t* last = nullptr;
   while (at < end) {
     unsigned bytes = 1;
     uint8_t character_class;
@@ -55,6 +56,7 @@ static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin,
       at += run.length;
       if (at >= end) break;
       if (run.ends) return at;
+      if (run.length && table.loop_accepts(uint8_t(state))) last = at - 1;
       if (run.length == 16) continue;
     }
     if (*at < 0x80) {
@@ -65,8 +67,9 @@ static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin,
       bytes = decoded.bytes;
     }
     const uint16_t entry = table.step(state, character_class);
-    if (entry == SplitTable::kEnd) return at;
+    if (entry & SplitTable::kAcceptBefore) last = at;
     state = entry & uint16_t(~SplitTable::kAcceptBefore);
+    if (state == SplitTable::kDead && last) return last;
     if (state == SplitTable::kDead || state >= SplitTable::kEndsAfterOne) break;
     at += bytes;
   }

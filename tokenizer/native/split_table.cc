@@ -33,6 +33,7 @@ SplitTable::SplitTable(std::vector<uint16_t> page_of, std::vector<uint8_t> pages
 void SplitTable::add_shortcuts() {
   const auto add = [](uint8_t byte, uint8_t* set) { set[byte & 15] |= uint8_t(1u << (byte >> 4)); };
   const auto has_run = [this](uint16_t state) { return state < std::min<size_t>(states_, kEndsAfterOne); };
+  loop_accepts_.fill(true);
   for (uint8_t byte = 0; byte < 128; ++byte) {
     ascii_classes_[byte] = class_of(byte);
     add(byte, runs_[kEndsAfterOne].ends);
@@ -40,6 +41,7 @@ void SplitTable::add_shortcuts() {
       const uint16_t entry = step(state, class_of(byte));
       if (entry == kEnd) add(byte, runs_[state].ends);
       if ((entry & uint16_t(~kAcceptBefore)) == state) add(byte, runs_[state].loop);
+      if (entry == state) loop_accepts_[state] = false;
     }
   }
   for (uint8_t a = 0; a < 128; ++a) {

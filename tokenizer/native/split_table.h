@@ -52,6 +52,8 @@ class SplitTable {
   uint8_t end_class() const { return uint8_t(columns_ - 1); }
   uint8_t after_two(uint8_t a, uint8_t b) const { return after_two_[size_t(a) << 7 | b]; }
   const Run& run(uint8_t state) const { return runs_[state]; }
+  // Whether a match ends before each byte of the state's loop.
+  bool loop_accepts(uint8_t state) const { return loop_accepts_[state]; }
 
  private:
   void add_shortcuts();
@@ -63,6 +65,7 @@ class SplitTable {
   std::array<uint8_t, 128> ascii_classes_{};
   std::array<uint8_t, 128 * 128> after_two_{};
   std::array<Run, 256> runs_{};
+  std::array<bool, 256> loop_accepts_{};
 };
 
 }  // namespace tokenmill
