@@ -93,8 +93,7 @@ class _JsonLines:
         size, self._whole_bytes = self._whole_bytes, 0
         if not size:
             return
-        joined = b"".join(self._pending)
-        block, rest = joined[:size], joined[size:]
+        block, rest = _cut(self._pending, size)
         self._pending, self._pending_bytes = [rest], len(rest)
         offset, self._offset = self._offset, self._offset + size
         if self._behind_gap:
@@ -129,3 +128,13 @@ class _JsonLines:
         builder.reject(builder.count(), self._offset, fault.reason, fault.detail, excerpt)
         self._records += 1
         yield from builder.rest()
+
+
+def _cut(pieces: list[bytes], size: int) -> tuple[bytes, bytes]:
+    """The first `size` bytes of the pieces, and the rest; nearly all are copied just once."""
+    *front, last = pieces
+    inside = size - sum(map(len, front))
+    if inside < 0:
+        joined = b"".join(pieces)
+        return joined[:size], joined[size:]
+    return b"".join([*front, memoryview(last)[:inside]]), last[inside:]
