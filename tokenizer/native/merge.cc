@@ -6,11 +6,13 @@ namespace tokenmill {
 
 namespace {
 constexpr size_t kReadable = 4;  // see TokenSpan
-}
+constexpr size_t kKeptIds = 1 << 20;  // more room is given back by the next call
+}  // namespace
 
 void Merger::merge(const std::string_view* pretokens, size_t count, TokenSpan* tokens) {
   size_t bytes = 0;
   for (size_t i = 0; i < count; ++i) bytes += pretokens[i].size();
+  if (tokens_.size() > std::max(bytes, kKeptIds)) tokens_ = {};
   if (tokens_.size() < bytes + kReadable) tokens_.resize(bytes + kReadable);
   pieces_.clear();
   TokenId* room = tokens_.data();

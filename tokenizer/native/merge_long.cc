@@ -7,6 +7,7 @@ namespace tokenmill {
 namespace {
 
 constexpr size_t kChildren = 16;
+constexpr size_t kKeptBytes = 1 << 20;  // the tree of a longer piece is not kept
 
 TokenId smallest(const TokenId* children) {
   TokenId least = children[0];
@@ -29,6 +30,7 @@ size_t LongMerger::merge(const uint8_t* bytes, size_t count, TokenId* tokens) {
   }
   size_t written = 0;
   for (size_t at = 0; at < count; at = next(at)) tokens[written++] = ids_[at];
+  if (count > kKeptBytes) levels_ = {};
   return written;
 }
 

@@ -58,7 +58,7 @@ class PretokenCache {
     uint32_t count_;           // 0: empty
   };
 
-  // Uses at most `budget_bytes`, at least 128 KiB.
+  // Uses at most `budget_bytes`, at least 128 KiB and at most 8 GiB.
   explicit PretokenCache(size_t budget_bytes);
 
   void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
