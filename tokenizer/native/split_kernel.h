@@ -1,6 +1,17 @@
 // The body of the split, compiled once for each instruction set: the including file defines
 // `follow_run(run, at)`, which gives the RunEnd of at[0..15], in the same namespace first.
 
+// The class of the character at `at`, and how many bytes it has.
+template <bool kOnBytes = false>
+TOKENMILL_INLINE uint8_t class_at(const SplitTable& table, const uint8_t* at, unsigned& bytes) {
+  bytes = 1;
+  if (*at < 0x80) return table.class_of_ascii(*at);
+  if (kOnBytes) return table.class_of(*at);
+  const Decoded decoded = decode_multibyte(at);
+  bytes = decoded.bytes;
+  return table.class_of(decoded.code_point);
+}
+
 // The end of the pretoken that starts at `begin`, when `at` has been reached in `state`; nullptr
 // when no match ends at or behind `at`.
 template <bool kOnBytes = false>
@@ -8,20 +19,9 @@ static const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uin
                            uint16_t state) {
   const uint8_t* last = nullptr;
   for (;;) {
-    uint8_t character_class;
-    unsigned bytes = 1;
-    if (at == end) {
-      character_class = table.end_class();
-    } else if (*at < 0x80) {
-      character_class = table.class_of_ascii(*at);
-    } else if (kOnBytes) {
-      character_class = table.class_of(*at);
-    } else {
-      const Decoded decoded = decode_multibyte(at);
-      character_class = table.class_of(decoded.code_point);
-      bytes = decoded.bytes;
-    }
-    const uint16_t entry = table.step(state, character_class);
+    unsigned bytes = 0;
+    const uint16_t entry = table.step(
+        state, at == end ? table.end_class() : class_at<kOnBytes>(table, at, bytes));
     if (entry & SplitTable::kAcceptBefore) last = at;
     state = entry & uint16_t(~SplitTable::kAcceptBefore);
     if (state == 0) return last;
@@ -49,8 +49,6 @@ static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin,
                                   const uint8_t* end, uint16_t state) {
   const uint8_t* last = nullptr;
   while (at < end) {
-    unsigned bytes = 1;
-    uint8_t character_class;
     if (*at < 0x80) {
       const RunEnd run = follow_run(table.run(uint8_t(state)), at);
       at += run.length;
@@ -59,14 +57,8 @@ static const uint8_t* follow_runs(const SplitTable& table, const uint8_t* begin,
       if (run.length && table.loop_accepts(uint8_t(state))) last = at - 1;
       if (run.length == 16) continue;
     }
-    if (*at < 0x80) {
-      character_class = table.class_of_ascii(*at);
-    } else {
-      const Decoded decoded = decode_multibyte(at);
-      character_class = table.class_of(decoded.code_point);
-      bytes = decoded.bytes;
-    }
-    const uint16_t entry = table.step(state, character_class);
+    unsigned bytes;
+    const uint16_t entry = table.step(state, class_at(table, at, bytes));
     if (entry & SplitTable::kAcceptBefore) last = at;
     state = entry & uint16_t(~SplitTable::kAcceptBefore);
     if (state == SplitTable::kDead && last) return last;
