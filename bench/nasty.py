@@ -33,6 +33,7 @@ from bench.report import REPOSITORY, RESULTS, print_table, write_results
 from bench.vocabulary import write_tiktoken
 
 _OURS = "tokenmill"
+_CONTESTANTS = (_OURS, "gigatoken", "tiktoken")
 _ORDINARY = "ordinary"
 _BASE64 = string.ascii_letters + string.digits + "+/"
 _TOO_SLOW = 5  # times ordinary text
@@ -106,7 +107,7 @@ def main() -> int:
 
 
 def _contest(vocabulary: Path, text: Path, options: argparse.Namespace) -> dict[str, Any]:
-    reports = {name: _fresh(name, vocabulary, text, options.limit) for name in ENCODERS}
+    reports = {name: _fresh(name, vocabulary, text, options.limit) for name in _CONTESTANTS}
     prints = {name: report["ids"] for name, report in reports.items() if "ids" in report}
     reference = prints.get("tiktoken", prints.get(_OURS))
     return {
@@ -161,7 +162,7 @@ def _core() -> int:
 def _table(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     ordinary: dict[tuple[str, str], float] = {}
     headings = ["vocabulary", "document"]
-    headings += [f"{name}, ns a byte (to ordinary)" for name in ENCODERS]
+    headings += [f"{name}, ns a byte (to ordinary)" for name in _CONTESTANTS]
     rows = []
     for result in results:
         cells = []
