@@ -10,7 +10,7 @@ from pathlib import Path
 from tokenizer.errors import ConfigurationError
 
 _REPOSITORY = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_FILES = ("tokenizer.json", "tekken.json")
+TOKENIZER_FILES = ("tokenizer.json", "tekken.json")
 
 
 def is_repository(source: str) -> bool:
@@ -30,7 +30,7 @@ def fetch_tokenizer(repository: str, revision: str | None) -> tuple[Path, str]:
         raise ConfigurationError(
             f"{repository}: fetching from the hub needs its client: pip install 'tokenmill[hub]'"
         ) from error
-    for name in _FILES:
+    for name in TOKENIZER_FILES:
         try:
             path = Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
         except EntryNotFoundError:
@@ -38,7 +38,7 @@ def fetch_tokenizer(repository: str, revision: str | None) -> tuple[Path, str]:
         except (HfHubHTTPError, OSError, ValueError) as error:
             raise ConfigurationError(f"{repository}: not fetched from the hub: {error}") from error
         return path, _commit_of(path, repository)
-    raise ConfigurationError(f"{repository}: the hub has no {' or '.join(_FILES)} there")
+    raise ConfigurationError(f"{repository}: the hub has no {' or '.join(TOKENIZER_FILES)} there")
 
 
 def _commit_of(path: Path, repository: str) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import zstandard
 
 from tokenizer.errors import ConfigurationError, VocabularyError
-from tokenizer.hub import fetch_tokenizer, is_repository
+from tokenizer.hub import TOKENIZER_FILES, fetch_tokenizer, is_repository
 from tokenizer.tekken_json import read_tekken
 from tokenizer.tiktoken_file import parse_tiktoken
 from tokenizer.tokenizer_json import end_of_text_of, read_tokenizer_json
@@ -164,7 +164,7 @@ def _of_tiktoken(
 
 
 def _load_folder(folder: Path, name: str) -> Vocabulary:
-    for file in ("tokenizer.json", "tekken.json"):
+    for file in TOKENIZER_FILES:
         if (folder / file).is_file():
             return _load_json(folder / file, name)
     raise ConfigurationError(f"{folder}: expected a tokenizer.json or a tekken.json in it")
@@ -179,7 +179,7 @@ def _load_json(path: Path, name: str) -> Vocabulary:
 
 def _is_usual(path: Path) -> bool:
     """Whether a file's name says nothing, as all of its kind are called so."""
-    return path.name in ("tokenizer.json", "tekken.json")
+    return path.name in TOKENIZER_FILES
 
 
 def _read(path: Path) -> bytes:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenizer.byte_alphabet import BYTE_ALPHABET
 from tokenizer.split_composition import compose
 from tokenizer.split_pattern import Character, Choice, Node, Repeat, parse_split_pattern
 from tokenizer.split_pattern import Sequence as Items
@@ -147,13 +148,7 @@ def _optional(item: Node) -> Node:
 
 
 def _table_of_bytes(table: SplitTable) -> SplitTable:
-    """The table with each byte in the class of the character that ByteLevel puts in its place.
-
-    Bytes that are printable in Latin-1 stand for themselves, the others for U+0100 and on.
-    """
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    alphabet = [byte if byte in printable else next(others) for byte in range(256)]
-    pages = table.classes_of("".join(map(chr, alphabet))).reshape(1, 256)
+    """The table with each byte in the class of the character that ByteLevel puts in its place."""
+    pages = table.classes_of(BYTE_ALPHABET).reshape(1, 256)
     page_of = np.zeros_like(table.page_of)
     return SplitTable(table.pattern, page_of, pages, table.transitions, table.covers_all_text)

@@ -13,11 +13,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tokenizer.errors import VocabularyError
 from tokenizer.tokenizer_json import end_of_text_of
-from tokenizer.vocabulary import AddedToken, Vocabulary
+from tokenizer.vocabulary import AddedToken, Vocabulary, offsets_of
 
 # The names of files that do not list them (version 3 and before); the rest are <SPECIAL_n>.
 _SPECIAL_TOKENS = (
@@ -59,9 +57,7 @@ def _read(root: Mapping[str, Any], name: str, sha256: str) -> Vocabulary:
     return Vocabulary(
         name=name,
         token_bytes=b"".join(tokens),
-        token_offsets=np.concatenate(([0], np.cumsum([len(one) for one in tokens]))).astype(
-            np.uint64
-        ),
+        token_offsets=offsets_of(tokens),
         sha256=sha256,
         split_pattern=config["pattern"],
         added_tokens=added,

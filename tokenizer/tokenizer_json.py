@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tokenizer.byte_alphabet import BYTE_ALPHABET
 from tokenizer.errors import VocabularyError
 from tokenizer.normalizers import parse_normalizer
 from tokenizer.split_stages import parse_pre_tokenizer
-from tokenizer.vocabulary import AddedToken, Vocabulary
+from tokenizer.vocabulary import AddedToken, Vocabulary, offsets_of
 
 # What published vocabularies call the token that ends a document.
 END_OF_TEXT = (
@@ -95,9 +96,7 @@ def _read(root: Mapping[str, Any], name: str, sha256: str) -> Vocabulary:
     return Vocabulary(
         name=name,
         token_bytes=b"".join(token_bytes),
-        token_offsets=np.concatenate(([0], np.cumsum([len(one) for one in token_bytes]))).astype(
-            np.uint64
-        ),
+        token_offsets=offsets_of(token_bytes),
         sha256=sha256,
         split_pattern=None,
         added_tokens=added,
@@ -142,13 +141,10 @@ def _by_id(vocab: Mapping[str, int]) -> list[str]:
 
 
 class _ByteAlphabet(dict[int, int]):
-    """GPT-2's alphabet: the character of each byte to the byte; all others to U+FFFF."""
+    """The character of each byte to the byte; all others to U+FFFF."""
 
     def __init__(self) -> None:
-        printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-        others = [byte for byte in range(256) if byte not in printable]
-        super().__init__({byte: byte for byte in printable})
-        self.update((256 + i, byte) for i, byte in enumerate(others))
+        super().__init__({ord(one): byte for byte, one in enumerate(BYTE_ALPHABET)})
 
     def __missing__(self, _: int) -> int:
         return 0xFFFF

@@ -1,6 +1,6 @@
 """`Vocabulary`: everything that decides which ids a text becomes, as data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -78,3 +78,9 @@ class Vocabulary:
         """Bytes of each token, int64[n]; 0 for a gap."""
         offsets = self.token_offsets.astype(np.int64)
         return offsets[1:] - offsets[:-1]
+
+
+def offsets_of(tokens: Sequence[bytes]) -> npt.NDArray[np.uint64]:
+    """uint64[n + 1]: where each of n tokens begins when they stand one after the other."""
+    lengths = [len(token) for token in tokens]
+    return np.concatenate(([0], np.cumsum(lengths))).astype(np.uint64)

@@ -16,10 +16,10 @@ namespace {
 // The documents [first, last) on their way through one lane.
 class Feed {
  public:
-  // token_at[last - first + 1]: where in `out` the ids of each begin.
+  // token_at[i]: where in `out` the ids of document i begin.
   Feed(const Segmented& documents, size_t first, size_t last, std::optional<TokenId> begin,
        std::optional<TokenId> end, int64_t* token_at, TokenBuffer& out)
-      : documents_(documents), first_(first), next_(first), last_(last),
+      : documents_(documents), next_(first), last_(last),
         segment_(documents.first[first]), begin_(begin), end_(end), token_at_(token_at), out_(out) {
   }
 
@@ -30,8 +30,8 @@ class Feed {
       while (segment_ == documents_.first[next_]) {  // the document before is complete
         if (open_ && end_) out_.push_back(*end_);
         open_ = false;
-        token_at_[next_ - first_] = int64_t(out_.size());
         if (next_ == last_) return;
+        token_at_[next_] = int64_t(out_.size());
         ++next_;
       }
       const std::string_view text = documents_.segments[size_t(segment_)];
@@ -62,7 +62,7 @@ class Feed {
   }
 
   const Segmented& documents_;
-  size_t first_, next_, last_;  // next_: the document that begins where its first segment is reached
+  size_t next_, last_;  // next_: the document that begins where its first segment is reached
   int64_t segment_;
   const std::optional<TokenId> begin_, end_;
   int64_t* const token_at_;
@@ -106,16 +106,15 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
   second.clear();
   Lane a, b;
   Feed a_feed(documents, 0, half, begin, end, token_at, tokens);
-  std::vector<int64_t> second_at(count - half + 1);
-  Feed b_feed(documents, half, count, begin, end, second_at.data(), second);
+  Feed b_feed(documents, half, count, begin, end, token_at, second);
   for (;;) {
     a_feed.refill(a);
     b_feed.refill(b);
     if (a.at == a.end && b.at == b.end) break;
     encoder.encode_blocks(a, tokens, b, second);
   }
-  for (size_t i = half; i <= count; ++i)
-    token_at[i] = second_at[i - half] + int64_t(tokens.size());
+  for (size_t i = half; i < count; ++i) token_at[i] += int64_t(tokens.size());
+  token_at[count] = int64_t(tokens.size() + second.size());
 }
 
 }  // namespace tokenmill

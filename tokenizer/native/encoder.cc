@@ -30,9 +30,7 @@ Encoder::Encoder(const Model& model)
       cache_.insert(token, PretokenCache::hash_of(token), tokens);
       continue;
     }
-    uint8_t padded[16] = {};
-    std::memcpy(padded, token.data(), token.size());
-    const ShortKey key = ShortKey::of(padded, token.size());
+    const ShortKey key = ShortKey::of(token);
     cache_.make_hot({key, nullptr, uint32_t(token.size()), key.short_hash()}, {key, tokens});
   }
 }

@@ -30,8 +30,8 @@ class Merger {
   Merger(const Vocabulary& vocabulary, const Seams& seams)
       : vocabulary_(vocabulary), seams_(seams), long_(vocabulary) {}
 
-  // The published ids of each non-empty pretoken, in `tokens`. What they point to is valid until the next
-  // call.
+  // The published ids of each non-empty pretoken, in `tokens`. What they point to is valid until the
+  // next call.
   void merge(const std::string_view* pretokens, size_t count, TokenSpan* tokens);
 
  private:
@@ -43,7 +43,7 @@ class Merger {
   const Seams& seams_;
   LongMerger long_;
   std::vector<TokenId> tokens_;
-  std::vector<Piece> pieces_;  // the short ones
+  std::vector<Piece> pieces_;
 };
 
 }  // namespace tokenmill

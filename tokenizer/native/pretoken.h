@@ -36,6 +36,12 @@ struct ShortKey {
     std::memcpy(words, bytes, sizeof words);
     return {words[0] & kMasks.low[i], (words[1] & kMasks.high[i]) | kMasks.length[i]};
   }
+  // The same where no more than the text can be read.
+  static ShortKey of(std::string_view text) {
+    uint8_t padded[kMaxBytes + 1] = {};
+    std::memcpy(padded, text.data(), std::min(text.size(), sizeof padded));
+    return of(padded, text.size());
+  }
   uint64_t hash() const {
     const auto product = static_cast<unsigned __int128>(low ^ 0x9E3779B97F4A7C15u) *
                          (high ^ 0xD6E8FEB86659FD93u);

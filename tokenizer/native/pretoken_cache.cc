@@ -50,11 +50,7 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
-  if (pretoken.size() <= ShortKey::kMaxBytes) {
-    uint8_t padded[16] = {};
-    std::memcpy(padded, pretoken.data(), pretoken.size());
-    return ShortKey::of(padded, pretoken.size()).hash();
-  }
+  if (pretoken.size() <= ShortKey::kMaxBytes) return ShortKey::of(pretoken).hash();
   const char* at = pretoken.data();
   size_t left = pretoken.size();
   uint64_t hash = left * 0x9E3779B97F4A7C15u;
