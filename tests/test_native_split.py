@@ -1,6 +1,8 @@
 """The native split against its specification, `SplitTable.spans`, on every instruction set."""
 
+import os
 import random
+from collections.abc import Sequence
 from functools import cache
 from itertools import product
 
@@ -12,10 +14,11 @@ from pre_tokenizers import BEHAVIORS, SEVERAL_STAGES, plan_of
 from split_patterns import EVERY_PATTERN, table_of
 
 from tokenizer import _native
-from tokenizer.split_plan import CompiledStage
+from tokenizer.split_plan import CompiledStage, windows_of_plan
 from tokenizer.split_plan import split as split_by_plan
 from tokenizer.split_stages import Behavior
 from tokenizer.split_table import SplitTable, compile_split_pattern
+from tokenizer.split_windows import windows_of
 
 BYTES = bytes(range(256))
 OFFSETS = np.arange(257, dtype=np.uint64)
@@ -30,11 +33,20 @@ def table(pattern: str) -> SplitTable:
     return compile_split_pattern(pattern)
 
 
-@cache
 def engine(pattern: str) -> _native.Engine:
-    made = table(pattern)
+    return _engine(pattern, os.environ["TOKENMILL_PLAIN"])
+
+
+@cache
+def _engine(pattern: str, _plain: str) -> _native.Engine:
+    return engine_of([CompiledStage(table(pattern))])
+
+
+def engine_of(plan: Sequence[CompiledStage]) -> _native.Engine:
+    """An engine whose tokens are bytes; it decides on its instructions when it is made."""
+    stages = [stage.native() for stage in plan]
     vocabulary = _native.Vocabulary(BYTES, OFFSETS)
-    return _native.Engine(vocabulary, [CompiledStage(made).native()], 1 << 16)
+    return _native.Engine(vocabulary, stages, windows_of_plan(plan), 1 << 16)
 
 
 @pytest.fixture(params=["", "1"], ids=["fast", "plain"], autouse=True)
@@ -61,12 +73,44 @@ def test_every_short_text_is_cut_into_matches_and_gaps(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [*GAPPY, *(table_of(name).pattern for name in EVERY_PATTERN)])
 def test_text_of_any_length_is_cut_into_matches_and_gaps(pattern: str) -> None:
-    """Longer than a block of 256 pretokens, and than the 16 bytes that a run is looked at in."""
+    """Longer than a block of 256 pretokens, and than the 64 places that are judged at once."""
     draw = random.Random(pattern)
-    letters = [*"aabbbcAZ 1.\n\r'", "é", "中", "😀", "\u0301", "\u3040", "\x00", "\u200b"]
-    for size in (15, 16, 17, 255, 256, 257, 700, 3000):
-        text = "".join(draw.choice(letters) * draw.choice((1, 1, 2, 17)) for _ in range(size))
-        assert_cut_as_specified(pattern, text)
+    ascii_letters = [*"aabbbcAZ 1.\n\r'"]
+    letters = [*ascii_letters, "é", "中", "😀", "\u0301", "\u3040", "\x00", "\u200b"]
+    for size in (15, 16, 17, 63, 64, 65, 66, 255, 256, 257, 700, 3000):
+        for alphabet in (letters, ascii_letters):
+            text = "".join(draw.choice(alphabet) * draw.choice((1, 1, 2, 17)) for _ in range(size))
+            assert_cut_as_specified(pattern, text)
+
+
+def test_the_end_of_text_is_found_at_every_distance_from_the_places_judged_at_once() -> None:
+    for pattern in EVERY_PATTERN.values():
+        for size in range(1, 135):
+            for text in ("a" * size, "a b" * (size // 3) + " " * (size % 3), "\n" * size):
+                assert_cut_as_specified(pattern, text)
+
+
+def test_windows_of_another_pattern_cut_elsewhere() -> None:
+    """The native split does look at the windows: those of a wrong table show."""
+    windows = windows_of(table("a"))
+    vocabulary = _native.Vocabulary(BYTES, OFFSETS)
+    engine_ = _native.Engine(
+        vocabulary, [CompiledStage(table("[a-z]+")).native()], windows, 1 << 16
+    )
+    assert native_pieces(engine_, "aaaa")[:2] == [b"a", b"a"]
+
+
+def test_windows_that_do_not_fit_are_refused() -> None:
+    stage = CompiledStage(table("b+")).native()
+    group_of, verdicts = windows_of(table("b+"))
+    for stages, windows in (
+        ([stage], (group_of[1:], verdicts)),
+        ([stage], (group_of, verdicts[1:])),
+        ([stage], (group_of + 8, verdicts)),
+        ([stage, stage], (group_of, verdicts)),
+    ):
+        with pytest.raises(ValueError, match="windows"):
+            _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, windows, 1 << 16)
 
 
 @settings(derandomize=True, deadline=None, max_examples=400)
@@ -88,8 +132,7 @@ def test_text_that_nothing_matches_is_one_pretoken() -> None:
 
 @cache
 def staged(name: str) -> _native.Engine:
-    stages = [stage.native() for stage in plan_of(SEVERAL_STAGES[name])]
-    return _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, 1 << 16)
+    return engine_of(plan_of(SEVERAL_STAGES[name]))
 
 
 @pytest.mark.parametrize("name", SEVERAL_STAGES)
@@ -110,17 +153,15 @@ def test_every_behavior_cuts_every_short_text_as_specified(behavior: str, invert
             CompiledStage(table(pattern), Behavior(behavior), invert),
             CompiledStage(table("b")),
         )
-        native = _native.Engine(
-            _native.Vocabulary(BYTES, OFFSETS), [stage.native() for stage in stages], 1 << 16
-        )
+        native = engine_of(stages)
         for size in range(1, 6):
             for letters in product("abé ", repeat=size):
                 text = "".join(letters)
                 assert native_pieces(native, text) == split_by_plan(stages, text), ascii(text)
 
 
-def test_documents_side_by_side_are_cut_by_stages_as_each_alone() -> None:
-    """Two lanes with many documents each, some of which the stages remove altogether."""
+def test_documents_of_a_batch_are_cut_by_stages_as_each_alone() -> None:
+    """Many documents, some of which the stages remove altogether."""
     engine_ = staged("three_removed")
     texts = [
         "b" * n + "xy" * (n % 3) + " a," * (n % 5) + "x" * (n % 300 // 290) for n in range(700)
@@ -141,4 +182,4 @@ def test_stages_that_do_not_fit_are_refused() -> None:
     stage = CompiledStage(table("b+")).native()
     for stages in ([], [stage] * 17, [(*stage[:3], 5, False, False)]):
         with pytest.raises(ValueError, match="stage"):
-            _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, 1 << 16)
+            _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, None, 1 << 16)

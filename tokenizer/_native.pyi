@@ -90,11 +90,13 @@ class Engine:
                 bool,
             ]
         ],
+        windows: tuple[numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8]] | None,
         cache_bytes: int,
     ) -> None:
         """stages: 1 to 16 cuts one after the other, each page_of, pages, transitions as in
         SplitTable, the index of the behavior in `Behavior`, invert, on_bytes; as in
-        split_stages.py. A single one that isolates is the fast case. cache_bytes: budget of the
+        split_stages.py. windows: what split_windows.py proves of a single stage that isolates
+        matches in code points, and makes the cut fast; None for others. cache_bytes: budget of the
         pretoken cache of each thread that encodes at the same time as others.
 
         Raises ValueError when the tables contradict each other.
@@ -120,6 +122,3 @@ class Engine:
     def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:
         """First byte, byte behind the last, and ids of each pretoken, uncached; what stages remove
         is in none. Raises ValueError when it is not UTF-8."""
-
-def instruction_set() -> str:
-    """What the split runs on here: "avx2", "neon" or "plain"."""

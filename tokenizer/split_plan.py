@@ -24,6 +24,7 @@ from tokenizer.split_pattern import Character, Choice, Node, Repeat, parse_split
 from tokenizer.split_pattern import Sequence as Items
 from tokenizer.split_stages import Behavior, SplitStage
 from tokenizer.split_table import SplitTable, compile_split_tree
+from tokenizer.split_windows import windows_of
 from tokenizer.unicode_properties import EVERYTHING
 
 _BEHAVIORS = list(Behavior)
@@ -79,6 +80,15 @@ def split(plan: Iterable[CompiledStage], text: str) -> list[bytes]:
     for stage in plan:
         pieces = [part for piece in pieces for part in stage.cut(piece)]
     return pieces
+
+
+def windows_of_plan(
+    plan: Sequence[CompiledStage],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+    """`windows_of` its only table; None for a plan that the native engine takes by stages."""
+    first = plan[0]
+    is_one_table = len(plan) == 1 and first.behavior is Behavior.ISOLATED and not first.on_bytes
+    return windows_of(first.table) if is_one_table else None
 
 
 def plan_split(stages: Sequence[SplitStage]) -> tuple[CompiledStage, ...]:

@@ -22,7 +22,7 @@ from tokenizer.merge_ranks import native_vocabulary
 from tokenizer.normalizers import NORMALIZATION_VERSION, Replace, Step, apply_steps, prefix_steps
 from tokenizer.sources import load_vocabulary
 from tokenizer.split_dialect import Dialect
-from tokenizer.split_plan import CompiledStage, plan_split
+from tokenizer.split_plan import CompiledStage, plan_split, windows_of_plan
 from tokenizer.split_stages import SplitStage, literal
 from tokenizer.split_table import compile_split_pattern
 from tokenizer.unicode_properties import UNICODE_VERSION
@@ -74,8 +74,13 @@ class Tokenizer:
 
         Raises PatternError or VocabularyError where the vocabulary can not work.
         """
-        plan = [stage.native() for stage in _split_plan(vocabulary)]
-        self._engine = _native.Engine(native_vocabulary(vocabulary), plan, cache_bytes)
+        plan = _split_plan(vocabulary)
+        self._engine = _native.Engine(
+            native_vocabulary(vocabulary),
+            [stage.native() for stage in plan],
+            windows_of_plan(plan),
+            cache_bytes,
+        )
         self._added, self._added_late = added_tokens_of(
             vocabulary.added_tokens, vocabulary.normalizer
         )

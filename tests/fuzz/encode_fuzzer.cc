@@ -21,6 +21,7 @@
 
 #include "batch.h"
 #include "oracle.h"
+#include "split_of.h"
 #include "tables.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
@@ -166,18 +167,6 @@ Case read_case(const uint8_t* data, size_t size) {
   return made;
 }
 
-const tokenmill::SplitTable& table_of(const TableData& data) {
-  static std::vector<std::unique_ptr<tokenmill::SplitTable>> tables(std::size(kTables));
-  auto& table = tables[size_t(&data - kTables)];
-  if (!table)
-    table = std::make_unique<tokenmill::SplitTable>(
-        std::vector<uint16_t>(data.page_of, data.page_of + 0x1100),
-        std::vector<uint8_t>(data.pages, data.pages + data.pages_bytes),
-        std::vector<uint16_t>(data.transitions, data.transitions + data.states * data.columns),
-        data.states);
-  return *table;
-}
-
 const std::vector<tokenmill::AddedTokens>& special_levels() {
   static const std::vector<tokenmill::AddedTokens> levels = [] {
     std::vector<tokenmill::AddedTokens::Token> tokens;
@@ -241,9 +230,8 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
       {{documents.data, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
        first.data(), count},
       one.begin, one.end, encoder, token_at.data());
-  std::vector<uint32_t> tokens;
-  for (const tokenmill::TokenBuffer* lane : {&encoder.first(), &encoder.second()})
-    tokens.insert(tokens.end(), lane->data(), lane->data() + lane->size());
+  const tokenmill::TokenBuffer& buffer = encoder.tokens();
+  const std::vector<uint32_t> tokens(buffer.data(), buffer.data() + buffer.size());
   size_t at = 0;
   for (size_t i = 0; i < count; ++i) {
     check(valid[i] == expected[i].valid, one, i, "another opinion of what is UTF-8");
@@ -281,13 +269,10 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const std::string& document : one.documents) expected.push_back(expect(one, document));
   const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets,
                                          one.token_offsets.size() - 1, {});
-  const tokenmill::Model model{
-      vocabulary,
-      tokenmill::Seams(vocabulary),
-      {{table_of(*one.table), tokenmill::SplitStage::kIsolated, false, false}},
-      1};  // the smallest cache
   for (const char* const plain : {"0", "1"}) {
     setenv("TOKENMILL_PLAIN", plain, 1);
+    const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary),
+                                 split_of(*one.table), 1};  // the smallest cache
     tokenmill::Encoder encoder(model);
     check_batch(one, expected, encoder);  // cold
     for (size_t i = 0; i < expected.size(); ++i) check_alone(one, i, expected[i], encoder);

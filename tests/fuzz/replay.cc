@@ -4,12 +4,13 @@
 #include <cstdio>
 #include <vector>
 
-#include "split.h"
+#include "split_of.h"
+#include "tables.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 int main(int count, char** names) {
-  const char* const split = tokenmill::split_name(tokenmill::choose_split());
+  const char* const split = split_of(kTables[0]).instruction_set();
   for (int i = 1; i < count; ++i) {
     std::FILE* const file = std::fopen(names[i], "rb");
     if (!file) return std::perror(names[i]), 2;

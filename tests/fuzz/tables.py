@@ -6,11 +6,12 @@ import numpy as np
 from split_patterns import WHOLE_TEXT
 
 from tokenizer.split_table import SplitTable, compile_split_pattern
+from tokenizer.split_windows import windows_of
 
 _SMALL = {
     "whole": r"[\s\S]+",
     "character": r"[\s\S]",
-    # More states than the shortcuts of the native table have numbers for.
+    # More states than published patterns have.
     "300_letters": r"\p{L}{1,300}|\P{L}{1,3}",
     # The walk goes to the end of the run of letters, and comes back for all but the last "b".
     "far_back": r"[a-y]*z|[\s\S]",
@@ -27,6 +28,9 @@ def main() -> None:
         _print_array(f"const uint16_t kPageOf{number}[]", table.page_of)
         _print_array(f"const uint8_t kPages{number}[]", table.pages)
         _print_array(f"const uint16_t kTransitions{number}[]", table.transitions)
+        group_of, verdicts = windows_of(table)
+        _print_array(f"const uint8_t kGroupOf{number}[]", group_of)
+        _print_array(f"const uint8_t kVerdicts{number}[]", verdicts)
     print("const TableData kTables[] = {")
     for number, (name, table) in enumerate(tables.items()):
         print(f"    {_row(number, name, table)},")
@@ -37,7 +41,7 @@ def _row(number: int, name: str, table: SplitTable) -> str:
     states, columns = table.transitions.shape
     return (
         f'{{"{name}", kPageOf{number}, kPages{number}, {table.pages.size}, '
-        f"kTransitions{number}, {states}, {columns}}}"
+        f"kTransitions{number}, {states}, {columns}, kGroupOf{number}, kVerdicts{number}}}"
     )
 
 

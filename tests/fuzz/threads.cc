@@ -8,6 +8,7 @@
 
 #include "encoder.h"
 #include "oracle.h"
+#include "split_of.h"
 #include "tables.h"
 
 namespace {
@@ -58,13 +59,7 @@ int main() {
     offsets.push_back(bytes.size());
   }
   const tokenmill::Vocabulary vocabulary(bytes, offsets, offsets.size() - 1, {});
-  const tokenmill::SplitTable table(
-      {data.page_of, data.page_of + 0x1100}, {data.pages, data.pages + data.pages_bytes},
-      {data.transitions, data.transitions + data.states * data.columns}, data.states);
-  const tokenmill::Model model{vocabulary,
-                               tokenmill::Seams(vocabulary),
-                               {{table, tokenmill::SplitStage::kIsolated, false, false}},
-                               1};
+  const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary), split_of(data), 1};
   tokenmill::EncoderPool pool(model);
   std::vector<std::string> documents;
   std::vector<std::vector<uint32_t>> expected(kThreads);

@@ -1,10 +1,5 @@
-// A batch of documents: first scanned and cut at added tokens, then encoded in two lanes, the first
-// half of its bytes and the second half.
-//
-//   documents   0 1 2 3 | 4 5 6 7        lane a: 0 1 2 3     lane b: 4 5 6 7
-//   ids         [ lane a's ids ] [ lane b's ids ]             in buffers that an encoder keeps
-//
-// Between the two the caller may normalize the segments that are text.
+// A batch of documents: first scanned and cut at added tokens, then encoded. Between the two the
+// caller may normalize the segments that are text.
 #pragma once
 
 #include <cstddef>
@@ -46,8 +41,8 @@ struct Segmented {
   size_t count;
 };
 
-// Encodes all documents; `begin` and `end` are put around each that has ids. The ids are
-// encoder.first() and behind them encoder.second(). token_at[count + 1]: where those of each begin.
+// Encodes all documents into encoder.tokens(); `begin` and `end` are put around each that has ids.
+// token_at[count + 1]: where those of each begin.
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
                       std::optional<TokenId> end, Encoder& encoder, int64_t* token_at);
 

@@ -29,18 +29,16 @@ py::array to_array(const std::vector<T>& values) {
   return py::array_t<T>(py::ssize_t(values.size()), values.data());
 }
 
-// The ids of both lanes, one behind the other.
 template <class T>
-py::array join(const tokenmill::TokenBuffer& first, const tokenmill::TokenBuffer& second) {
-  py::array_t<T> array(py::ssize_t(first.size() + second.size()));
-  T* at = array.mutable_data();
+py::array copy(const tokenmill::TokenBuffer& tokens) {
+  py::array_t<T> array(py::ssize_t(tokens.size()));
+  T* const at = array.mutable_data();
   TokenId all = 0;
   const py::gil_scoped_release release;
-  for (const tokenmill::TokenBuffer* tokens : {&first, &second})
-    for (size_t i = 0; i < tokens->size(); ++i, ++at) {
-      *at = T(tokens->data()[i]);
-      all |= tokens->data()[i];
-    }
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    at[i] = T(tokens.data()[i]);
+    all |= tokens.data()[i];
+  }
   if (sizeof(T) == 2 && all > 65535)
     throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
   return std::move(array);
@@ -120,7 +118,11 @@ py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
 // A stage as _native.pyi has it.
 using StageTuple = std::tuple<Array<uint16_t>, Array<uint8_t>, Array<uint16_t>, uint8_t, bool, bool>;
 
-std::vector<tokenmill::SplitStage> to_stages(const std::vector<StageTuple>& tuples) {
+// The windows of the only stage: group_of, verdicts.
+using WindowsTuple = std::tuple<Array<uint8_t>, Array<uint8_t>>;
+
+tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
+                          const std::optional<WindowsTuple>& windows) {
   if (tuples.empty() || tuples.size() > tokenmill::kMaxStages)
     throw std::invalid_argument("expected 1 to " + std::to_string(tokenmill::kMaxStages) +
                                 " split stages, found " + std::to_string(tuples.size()));
@@ -132,17 +134,21 @@ std::vector<tokenmill::SplitStage> to_stages(const std::vector<StageTuple>& tupl
     stages.push_back({{to_vector(page_of), to_vector(pages), to_vector(transitions), states},
                       tokenmill::SplitStage::Behavior(behavior), invert, on_bytes});
   }
-  return stages;
+  if (!windows) return {std::move(stages), std::nullopt};
+  if (stages.size() != 1)
+    throw std::invalid_argument("split windows are for a single split stage");
+  const auto& [group_of, verdicts] = *windows;
+  return {std::move(stages), tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts))};
 }
 
 class Engine {
  public:
   Engine(std::shared_ptr<Vocabulary> vocabulary, const std::vector<StageTuple>& stages,
-         size_t cache_bytes)
+         const std::optional<WindowsTuple>& windows, size_t cache_bytes)
       : vocabulary_(std::move(vocabulary)),
         model_{*vocabulary_,
                tokenmill::Seams(*vocabulary_),
-               to_stages(stages),
+               to_split(stages, windows),
                cache_bytes},
         pool_(model_) {}
 
@@ -168,10 +174,8 @@ class Engine {
       const py::gil_scoped_release release;
       tokenmill::encode_documents(documents, begin, end, *encoder, token_at);
     }
-    const py::array tokens = bytes_per_token == 2
-                                 ? join<uint16_t>(encoder->first(), encoder->second())
-                                 : join<TokenId>(encoder->first(), encoder->second());
-    return py::make_tuple(tokens, token_offsets);
+    const auto copied = bytes_per_token == 2 ? copy<uint16_t> : copy<TokenId>;
+    return py::make_tuple(copied(encoder->tokens()), token_offsets);
   }
 
   // Each pretoken of a document: where it begins and ends, and its ids. For inspection, not speed.
@@ -201,8 +205,9 @@ PYBIND11_MODULE(_native, module) {
            "published_at"_a = Array<uint32_t>(0))
       .def("parts", &parts);
   py::class_<Engine>(module, "Engine")
-      .def(py::init<std::shared_ptr<Vocabulary>, const std::vector<StageTuple>&, size_t>(),
-           "vocabulary"_a, "stages"_a, "cache_bytes"_a)
+      .def(py::init<std::shared_ptr<Vocabulary>, const std::vector<StageTuple>&,
+                    const std::optional<WindowsTuple>&, size_t>(),
+           "vocabulary"_a, "stages"_a, "windows"_a, "cache_bytes"_a)
       .def("encode_documents", &Engine::encode_documents, "data"_a, "offsets"_a, "kinds"_a,
            "first"_a, "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
       .def("pretokens", &Engine::pretokens, "utf8"_a);
@@ -225,6 +230,4 @@ PYBIND11_MODULE(_native, module) {
             return found;
           },
           "data"_a, "offsets"_a);
-  module.def("instruction_set",
-             [] { return tokenmill::split_name(tokenmill::choose_split()); });
 }

@@ -15,7 +15,6 @@ void TokenBuffer::grow(size_t needed) {
 
 Encoder::Encoder(const Model& model)
     : model_(model),
-      split_lanes_(choose_split(model.split)),
       merger_(model.vocabulary, model.seams),
       cache_(model.cache_bytes) {
   // A word that is one token needs no merging. The smaller ids are the more frequent ones and go
@@ -35,51 +34,39 @@ Encoder::Encoder(const Model& model)
   }
 }
 
-void Encoder::encode(std::string_view document, TokenBuffer& out) {
-  Lane lane, idle;
-  lane.at = reinterpret_cast<const uint8_t*>(document.data());
-  lane.end = lane.at + document.size();
-  while (lane.at < lane.end) encode_blocks(lane, out, idle, out);
+void Encoder::encode(std::string_view text, TokenBuffer& out) {
+  for (Rest rest(text); rest.at < rest.end;) {
+    model_.split.cut(rest, cache_, block_);
+    find_hot();
+    find_missing();
+    write(out);
+    remember_missing();
+  }
 }
 
-void Encoder::encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out) {
-  split_lanes_(model_.split, cache_, a, b);
-  missing_count_ = 0;
-  find(a.block, a_found_);
-  find(b.block, b_found_);
-  find_missing();
-  write(a.block, a_found_, a_out);
-  write(b.block, b_found_, b_out);
-  remember_missing();
-}
-
-std::vector<Encoder::Inspected> Encoder::inspect(std::string_view document) {
-  const auto lanes = std::make_unique<Lane[]>(2);
-  Lane& lane = lanes[0];
-  lane.at = reinterpret_cast<const uint8_t*>(document.data());
-  lane.end = lane.at + document.size();
+std::vector<Encoder::Inspected> Encoder::inspect(std::string_view text) {
   std::vector<Inspected> pretokens;
-  while (lane.at < lane.end) {
-    split_lanes_(model_.split, cache_, lane, lanes[1]);
-    for (size_t i = 0; i < lane.block.count; ++i) {
-      const std::string_view text = lane.block.pretokens[i].text();
+  for (Rest rest(text); rest.at < rest.end;) {
+    model_.split.cut(rest, cache_, block_);
+    for (size_t i = 0; i < block_.count; ++i) {
+      const std::string_view pretoken = block_.pretokens[i].text();
       TokenSpan tokens;
-      merger_.merge(&text, 1, &tokens);
-      const auto begin = size_t(text.data() - document.data());
-      pretokens.push_back({begin, begin + text.size(), {tokens.ids, tokens.ids + tokens.count}});
+      merger_.merge(&pretoken, 1, &tokens);
+      const auto begin = size_t(pretoken.data() - text.data());
+      pretokens.push_back({begin, begin + pretoken.size(), {tokens.ids, tokens.ids + tokens.count}});
     }
   }
   return pretokens;
 }
 
-void Encoder::find(const Block& block, Found& found) {
-  Missing* missing = missing_ + missing_count_;
-  for (size_t i = 0; i < block.count; ++i) {
-    const Pretoken& pretoken = block.pretokens[i];
-    found[i] = cache_.hot(pretoken);
+void Encoder::find_hot() {
+  Missing* missing = missing_;
+  for (size_t i = 0; i < block_.count; ++i) {
+    const Pretoken& pretoken = block_.pretokens[i];
+    found_[i] = cache_.hot(pretoken);
     missing->pretoken = &pretoken;
-    missing->found = &found[i];
-    missing += !(found[i]->key == pretoken.key);
+    missing->found = &found_[i];
+    missing += !(found_[i]->key == pretoken.key);
   }
   missing_count_ = size_t(missing - missing_);
 }
@@ -107,12 +94,12 @@ void Encoder::find_missing() {
   }
 }
 
-void Encoder::write(const Block& block, const Found& found, TokenBuffer& out) {
+void Encoder::write(TokenBuffer& out) const {
   // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
   constexpr size_t kRoom = (kBlockPretokens + 1) * PretokenCache::kInlineIds;
   TokenId* at = out.reserve(kRoom);
-  for (size_t i = 0; i < block.count; ++i) {
-    const PretokenCache::Entry& entry = *found[i];
+  for (size_t i = 0; i < block_.count; ++i) {
+    const PretokenCache::Entry& entry = *found_[i];
     if (entry.is_inline()) {
       entry.copy_inline(at);
       at += entry.count();

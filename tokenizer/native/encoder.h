@@ -1,11 +1,10 @@
 // Text to token ids: the split, the cache and the merges put together.
 //
-//   two documents ─► split into blocks of pretokens             split.h
-//   each block    ─► key and hash of each, prefetch hot set
-//                 ─► hot? else prefetch bucket, then record     pretoken_cache.h
-//                 ─► known? else merge all that are unknown     merge.h
-//                 ─► ids, in order
-//                 ─► remember what was merged, make hot what was only known
+//   text       ─► blocks of pretokens: key and hash of each, prefetch hot set    split.h
+//   each block ─► hot? else prefetch bucket, then record                         pretoken_cache.h
+//              ─► known? else merge all that are unknown                         merge.h
+//              ─► ids, in order
+//              ─► remember what was merged, make hot what was only known
 //
 // Each step is a loop over the block, so that the cache misses of many pretokens are under way at
 // the same time.
@@ -26,7 +25,6 @@
 #include "merge.h"
 #include "pretoken_cache.h"
 #include "split.h"
-#include "split_table.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
@@ -70,8 +68,8 @@ class TokenBuffer {
 struct Model {
   const Vocabulary& vocabulary;
   Seams seams;
-  std::vector<SplitStage> split;  // 1 to kMaxStages
-  size_t cache_bytes;             // of each encoder
+  Split split;
+  size_t cache_bytes;  // of each encoder
 };
 
 // One thread's working memory.
@@ -79,30 +77,22 @@ class Encoder {
  public:
   explicit Encoder(const Model& model);
 
-  // Appends the ids of one document: valid UTF-8 of less than 4 GiB with kPaddingBytes readable
-  // bytes behind it.
-  void encode(std::string_view document, TokenBuffer& out);
+  // Appends the ids of a text; see Rest for what is asked of it.
+  void encode(std::string_view text, TokenBuffer& out);
 
-  // Where each pretoken of a document begins and ends, and its ids; as for `encode`, for people to
-  // look at.
+  // Where each pretoken of a text begins and ends, and its ids; for people to look at.
   using Inspected = std::tuple<size_t, size_t, std::vector<TokenId>>;
-  std::vector<Inspected> inspect(std::string_view document);
+  std::vector<Inspected> inspect(std::string_view text);
 
-  // Where the ids of a batch go, lane by lane: memory that is warm.
-  TokenBuffer& first() { return first_; }
-  TokenBuffer& second() { return second_; }
-
-  // Cuts blocks off both lanes and appends the ids of each to its own buffer; see SplitLanes.
-  void encode_blocks(Lane& a, TokenBuffer& a_out, Lane& b, TokenBuffer& b_out);
+  // Where the ids of a batch go: memory that is warm.
+  TokenBuffer& tokens() { return tokens_; }
 
  private:
-  // What is known of each pretoken of a block.
-  using Found = const PretokenCache::Entry* [kBlockPretokens];
-  void find(const Block& block, Found& found);
-  // Completes what `find` left open, in all blocks since the last call.
+  // Each is a loop over the block, or over the missing ones.
+  void find_hot();
   void find_missing();
+  void write(TokenBuffer& out) const;
   void remember_missing();
-  void write(const Block& block, const Found& found, TokenBuffer& out);
 
   // A pretoken that is not hot, and its tokens as a hot entry would have them.
   struct Missing {
@@ -115,15 +105,15 @@ class Encoder {
   };
 
   const Model& model_;
-  const SplitLanes split_lanes_;
   Merger merger_;
   PretokenCache cache_;
-  TokenBuffer first_, second_;
-  Found a_found_, b_found_;
-  Missing missing_[2 * kBlockPretokens + 1];
+  TokenBuffer tokens_;
+  Block block_;
+  const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
+  Missing missing_[kBlockPretokens + 1];
   size_t missing_count_ = 0;
-  std::string_view unknown_[2 * kBlockPretokens];
-  TokenSpan merged_[2 * kBlockPretokens];
+  std::string_view unknown_[kBlockPretokens];
+  TokenSpan merged_[kBlockPretokens];
 };
 
 // Encoders to borrow: as many as there ever are threads at once, so each thread finds a warm one.

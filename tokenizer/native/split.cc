@@ -1,111 +1,58 @@
 #include "split.h"
 
-#include "cpu.h"
 #include "utf8.h"
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-#elif defined(__aarch64__)
-#include <arm_neon.h>
-#endif
 
 namespace tokenmill {
 
-// The hot loop is one piece of code for each number of lanes; left to itself the compiler calls.
-#define TOKENMILL_INLINE static inline __attribute__((always_inline))
-
 namespace {
 
-// How many of the 16 bytes at a place are in a loop, and whether the next one ends the pretoken.
-struct RunEnd {
-  size_t length;
-  bool ends;  // false when the length is 16
-};
-
-}  // namespace
-
-namespace plain {
-
-static RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
-  const auto has = [](const uint8_t* set, uint8_t byte) {
-    return byte < 0x80 && (set[byte & 15] >> (byte >> 4) & 1);
-  };
-  size_t length = 0;
-  while (length < 16 && has(run.loop, at[length])) ++length;
-  return {length, length < 16 && has(run.ends, at[length])};
+// The class of the character at `at`, and how many bytes it has.
+template <bool kOnBytes>
+uint8_t class_at(const SplitTable& table, const uint8_t* at, unsigned& bytes) {
+  bytes = 1;
+  if (*at < 0x80) return table.class_of_ascii(*at);
+  if (kOnBytes) return table.class_of(*at);
+  const Decoded decoded = decode_multibyte(at);
+  bytes = decoded.bytes;
+  return table.class_of(decoded.code_point);
 }
 
-#include "split_kernel.h"
-
-}  // namespace plain
-
-#if defined(__x86_64__)
-#ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,bmi,bmi2"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx2,bmi,bmi2")
-#endif
-namespace avx2 {
-
-// Both sets at once, one in each half of a register.
-static inline RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
-  const __m256i bytes =
-      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
-  const __m256i bit_of = _mm256_set1_epi64x(int64_t(0x8040201008040201));
-  const __m256i high = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
-  // A shuffle gives 0 where the index has its top bit set, so bytes above 127 are in no set.
-  const __m256i rows =
-      _mm256_shuffle_epi8(_mm256_load_si256(reinterpret_cast<const __m256i*>(&run)), bytes);
-  const __m256i bits = _mm256_and_si256(rows, _mm256_shuffle_epi8(bit_of, high));
-  const auto outside =
-      unsigned(_mm256_movemask_epi8(_mm256_cmpeq_epi8(bits, _mm256_setzero_si256())));
-  const auto length = size_t(__builtin_ctz(outside | 0x10000u));
-  return {length, !((outside >> 16 | 0x10000u) >> length & 1)};
+// The end of the match that starts at `at`; nullptr when there is none.
+template <bool kOnBytes = false>
+const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+  const uint8_t* last = nullptr;
+  uint16_t state = SplitTable::kStart;
+  for (;;) {
+    unsigned bytes = 0;
+    const uint16_t entry = table.step(
+        state, at == end ? table.end_class() : class_at<kOnBytes>(table, at, bytes));
+    // In a run the processor goes on by guess, and does not wait for one state after the other.
+    if (__builtin_expect(entry != state, false)) {
+      if (entry & SplitTable::kAcceptBefore) last = at;
+      state = entry & uint16_t(~SplitTable::kAcceptBefore);
+      if (state == SplitTable::kDead) return last;
+    }
+    at += bytes;
+  }
 }
 
-#include "split_kernel.h"
-
-}  // namespace avx2
-#ifdef __clang__
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#elif defined(__aarch64__)
-namespace neon {
-
-static inline RunEnd follow_run(const SplitTable::Run& run, const uint8_t* at) {
-  const uint8x16_t bytes = vld1q_u8(at);
-  const uint8x16_t bit_of = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201u));
-  const uint8x16_t bits = vqtbl1q_u8(bit_of, vshrq_n_u8(bytes, 4));
-  // Four bits a byte; a shuffle gives 0 for an index above 15, so bytes above 127 are in no set.
-  const auto inside = [&](const uint8_t* set) {
-    const uint8x16_t index = vandq_u8(bytes, vdupq_n_u8(0x8F));
-    const uint8x16_t found = vtstq_u8(vqtbl1q_u8(vld1q_u8(set), index), bits);
-    return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(found), 4)), 0);
-  };
-  const uint64_t outside = ~inside(run.loop);
-  if (!outside) return {16, false};
-  const auto length = size_t(__builtin_ctzll(outside)) / 4;
-  return {length, bool(inside(run.ends) >> 4 * length & 1)};
+// The end of the gap at `at`, where no match begins: where the next one does, or the end of text.
+template <bool kOnBytes = false>
+const uint8_t* end_of_gap(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+  do at += kOnBytes || *at < 0x80 ? 1 : decode_multibyte(at).bytes;
+  while (at < end && !walk<kOnBytes>(table, at, end));
+  return at;
 }
 
-#include "split_kernel.h"
-
-}  // namespace neon
-#endif
-
-SplitLanes choose_split() {
-#if defined(__x86_64__)
-  if (has_fast_instructions()) return avx2::split_lanes;
-#elif defined(__aarch64__)
-  if (has_fast_instructions()) return neon::split_lanes;
-#endif
-  return plain::split_lanes;
+// Makes the text from `at` to `stop` the next pretoken of the block.
+inline void put(const PretokenCache& cache, const uint8_t* at, const uint8_t* stop,
+                Pretoken& pretoken) {
+  const auto bytes = uint32_t(stop - at);
+  const ShortKey key = ShortKey::of(at, bytes);
+  const uint32_t hash = key.short_hash();
+  cache.prefetch_hot(hash);
+  pretoken = {key, at, bytes, hash};
 }
-
-namespace {
 
 // A match of a stage, or what lies between two.
 struct Segment {
@@ -115,9 +62,9 @@ struct Segment {
 
 template <bool kOnBytes>
 Segment segment(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
-  if (const uint8_t* const stop = plain::walk<kOnBytes>(table, at, end, SplitTable::kStart))
+  if (const uint8_t* const stop = walk<kOnBytes>(table, at, end))
     return {stop, true};
-  return {plain::end_of_gap<kOnBytes>(table, at, end), false};
+  return {end_of_gap<kOnBytes>(table, at, end), false};
 }
 
 // The piece that begins at `at`, where another has ended: its segments joined as the behavior says.
@@ -141,47 +88,95 @@ Segment piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
   return whole;
 }
 
+}  // namespace
+
+void Split::cut(Rest& rest, const PretokenCache& cache, Block& block) const {
+  block.count = 0;
+  if (windows_)
+    cut_by_windows(rest, cache, block);
+  else
+    cut_by_stages(rest, cache, block);
+}
+
+// A place is a cut when its verdict says so, and which of two verdicts counts depends on whether
+// the place ahead is a cut:
+//
+//   cut[i] = cut[i - 1] ? single[i] : cut[i]
+//
+// As in a carry-lookahead adder, what k places amount to doubles k at each step.
+static uint64_t resolve(uint64_t cut, uint64_t single) {
+  uint64_t differ = cut ^ single;
+  for (unsigned k = 1; differ && k < 64; k *= 2) {
+    cut ^= differ & cut << k;
+    differ &= differ << k;
+  }
+  return cut;
+}
+
+void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const {
+  const uint8_t *at = rest.at, *const end = rest.end;
+  size_t count = 0;
+  const auto put_until = [&](const uint8_t* stop) {
+    put(cache, at, stop, block.pretokens[count++]);
+    at = stop;
+  };
+  const uint8_t* first = at + 1;  // of 64 places
+  Verdicts verdicts{};
+  uint64_t begin = 0;  // the place behind the one where the pretoken begins that goes on
+  bool judged = false;
+  while (count <= kBlockPretokens - 65 && at < end) {
+    if (!judged) {
+      verdicts = windows_->judge(first, end);
+      begin = at + 1 == first;
+      judged = true;
+    }
+    const uint64_t from = begin ? -begin : ~uint64_t{0};
+    const uint64_t single = verdicts.single & from;
+    const uint64_t cuts = resolve((verdicts.cut & from & ~begin) | (single & begin), single);
+    const uint64_t doubt = verdicts.walk & from & (cuts | cuts << 1 | begin);
+    for (uint64_t sure = cuts & ~doubt & (doubt - 1); sure; sure &= sure - 1)
+      put_until(first + __builtin_ctzll(sure));
+    if (!doubt) {
+      first += 64;
+      judged = false;
+      continue;
+    }
+    do {
+      const uint8_t* const stop = walk(stages_[0].table, at, end);
+      put_until(stop ? stop : end_of_gap(stages_[0].table, at, end));
+    } while (at < end && count < kBlockPretokens && (at[0] | at[1]) >= 0x80);
+    const auto place = size_t(at + 1 - first);
+    judged = place < 64;
+    if (judged)
+      begin = uint64_t{1} << place;
+    else
+      first = at + 1;
+  }
+  rest.at = at;
+  block.count = count;
+}
+
 // Pieces nest: the one a stage is cutting ends where or before that of the stage ahead of it does.
 // So at any place the deepest stage whose piece goes on is the one to cut next, and each stage
 // behind it then begins with a new piece.
-void split_stages(const std::vector<SplitStage>& stages, const PretokenCache& cache, Lane& a,
-                  Lane& b) {
-  a.block.count = b.block.count = 0;
-  Lane& lane = a.at < a.end ? a : b;
-  const size_t last = stages.size() - 1;
-  while (lane.block.count < kBlockPretokens && lane.at < lane.end) {
-    lane.piece_end[0] = lane.end;
+void Split::cut_by_stages(Rest& rest, const PretokenCache& cache, Block& block) const {
+  const size_t last = stages_.size() - 1;
+  while (block.count < kBlockPretokens && rest.at < rest.end) {
+    rest.piece_end[0] = rest.end;
     size_t i = last;
-    while (!lane.piece_end[i] || lane.piece_end[i] <= lane.at) --i;
+    while (!rest.piece_end[i] || rest.piece_end[i] <= rest.at) --i;
     for (;; ++i) {
-      const Segment found = piece(stages[i], lane.at, lane.piece_end[i]);
-      const bool removed = found.is_match && stages[i].behavior == SplitStage::kRemoved;
+      const Segment found = piece(stages_[i], rest.at, rest.piece_end[i]);
+      const bool removed = found.is_match && stages_[i].behavior == SplitStage::kRemoved;
       if (i < last && !removed) {
-        lane.piece_end[i + 1] = found.end;
+        rest.piece_end[i + 1] = found.end;
         continue;
       }
-      if (!removed) plain::put(cache, lane.at, found.end, lane, lane.block.count++);
-      lane.at = found.end;
+      if (!removed) put(cache, rest.at, found.end, block.pretokens[block.count++]);
+      rest.at = found.end;
       break;
     }
   }
-}
-
-}  // namespace
-
-SplitLanes choose_split(const std::vector<SplitStage>& stages) {
-  const SplitStage& first = stages[0];
-  const bool plain_cut = first.behavior == SplitStage::kIsolated && !first.on_bytes;
-  return stages.size() == 1 && plain_cut ? choose_split() : split_stages;
-}
-
-const char* split_name(SplitLanes split) {
-#if defined(__x86_64__)
-  if (split == avx2::split_lanes) return "avx2";
-#elif defined(__aarch64__)
-  if (split == neon::split_lanes) return "neon";
-#endif
-  return split == plain::split_lanes ? "plain" : "stages";
 }
 
 }  // namespace tokenmill

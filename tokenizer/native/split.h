@@ -1,22 +1,22 @@
-// Cuts text into blocks of pretokens by SplitTables, two documents at a time.
-//
-// Where a pretoken ends is known some 25 cycles after where it begins, and the next one waits for
-// that: one document keeps the processor half idle. Two lanes, a pretoken of each in turn, fill it.
+// Cuts text into blocks of pretokens.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "pretoken.h"
 #include "pretoken_cache.h"
 #include "split_table.h"
+#include "split_windows.h"
 
 namespace tokenmill {
 
-constexpr size_t kBlockPretokens = 128;
-constexpr size_t kPaddingBytes = 32;  // readable bytes needed behind a document
+constexpr size_t kBlockPretokens = 256;
+constexpr size_t kPaddingBytes = SplitWindows::kReadsBehind;  // readable bytes behind a document
 constexpr size_t kMaxStages = 16;
 
 // One of the cuts that a pre-tokenizer makes one after the other, each in the pieces of the one
@@ -30,35 +30,42 @@ struct SplitStage {
 };
 
 struct Block {
-  size_t count;
+  size_t count = 0;
   Pretoken pretokens[kBlockPretokens];
 };
 
-// A document being cut: what is left of it, and the pretokens last cut off.
-struct Lane {
-  const uint8_t* at = nullptr;
-  const uint8_t* end = nullptr;
-  // Where the piece ends that a stage is cutting; null in a document not yet begun.
+// A text being cut: what is left of it.
+struct Rest {
+  // Valid UTF-8 of less than 4 GiB, with kPaddingBytes readable bytes behind it.
+  explicit Rest(std::string_view text)
+      : at(reinterpret_cast<const uint8_t*>(text.data())), end(at + text.size()) {}
+
+  const uint8_t* at;
+  const uint8_t* const end;
+  // Where the piece ends that a stage is cutting; null before the first.
   std::array<const uint8_t*, kMaxStages> piece_end{};
-  Block block;
 };
 
-// Cuts pretokens off both lanes in turn, or off the one that has text, into their blocks (what they
-// held is forgotten). Stops when a block is full or a lane that had text has none left. The cache
-// fetches what it may have on each, so that it is at hand when all are looked up: making the key
-// here fills the time in which the end of the next pretoken is awaited.
-//
-// At least one lane has text: valid UTF-8 of less than 4 GiB with kPaddingBytes readable bytes
-// behind `end`. Characters at which no match begins are a pretoken together, as far as they touch.
-using SplitLanes = void (*)(const std::vector<SplitStage>& stages, const PretokenCache& cache,
-                            Lane& a, Lane& b);
+class Split {
+ public:
+  // 1 to kMaxStages; windows: of the only stage, when it isolates matches in code points.
+  Split(std::vector<SplitStage> stages, std::optional<SplitWindows> windows)
+      : stages_(std::move(stages)), windows_(std::move(windows)) {}
 
-// The fastest split by a single stage that isolates, for this processor. With TOKENMILL_PLAIN=1 in
-// the environment: the one without special instructions, for tests.
-SplitLanes choose_split();
-// That one, or for other stages one that takes them in turn, a lane at a time; what they remove is
-// in no block, and a block may have no pretokens.
-SplitLanes choose_split(const std::vector<SplitStage>& stages);
-const char* split_name(SplitLanes split);
+  // Cuts pretokens off until the block is full or nothing is left; what was in the block is
+  // forgotten. What stages remove is in no block, so one may stay empty; characters at which no match
+  // begins are a pretoken together, as far as they touch. The cache fetches what it may have on each,
+  // so that it is at hand when all are looked up.
+  void cut(Rest& rest, const PretokenCache& cache, Block& block) const;
+
+  const char* instruction_set() const { return windows_ ? windows_->instruction_set() : "stages"; }
+
+ private:
+  void cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const;
+  void cut_by_stages(Rest& rest, const PretokenCache& cache, Block& block) const;
+
+  const std::vector<SplitStage> stages_;
+  const std::optional<SplitWindows> windows_;
+};
 
 }  // namespace tokenmill

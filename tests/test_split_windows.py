@@ -1,0 +1,67 @@
+"""Verdicts on windows against the walk that they spare, `SplitTable.spans`."""
+
+import random
+from itertools import product
+
+import numpy as np
+import pytest
+from split_patterns import EVERY_PATTERN, WHOLE_TEXT, table_of
+
+from tokenizer.split_table import SplitTable, compile_split_pattern
+from tokenizer.split_windows import CUT, GROUPS, SINGLE, WALK, windows_of
+
+ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
+
+
+def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
+    """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
+    group_of, verdicts = windows_of(table)
+    groups = group_of[np.frombuffer(text.encode(), np.uint8)].tolist()
+    true_ends = {start: stop for start, stop, _ in table.spans(text)}
+    found, walks, start = [], 0, 0
+    while start < len(text):
+        stop = None
+        for place in range(start + 1, len(text) - 1):
+            a, b, c = groups[place - 1 : place + 2]
+            verdict = verdicts[a << 6 | b << 3 | c]
+            at_first = place == start + 1
+            if verdict & WALK and (at_first or verdict & CUT):
+                break
+            if verdict & (SINGLE if at_first else CUT):
+                stop = place
+                break
+        walks += stop is None
+        start = stop or true_ends[start]
+        found.append(start)
+    return found, walks
+
+
+@pytest.mark.parametrize("name", [*EVERY_PATTERN, *ODD])
+def test_windows_cut_text_as_the_walk_does(name: str) -> None:
+    table = compile_split_pattern(EVERY_PATTERN.get(name, name))
+    draw = random.Random(name)
+    texts = [
+        "".join(letters) for size in range(3, 6) for letters in product("ab'1 \n", repeat=size)
+    ]
+    for letters in ("abzA", "aZ ", " \n\t", "a'st ", "Ab1. \n", "".join(map(chr, range(128)))):
+        texts += ["".join(draw.choices(letters, k=draw.randint(5, 60))) for _ in range(150)]
+    for text in texts:
+        found, _ = ends(table, text)
+        assert found == [stop for _, stop, _ in table.spans(text)], ascii(text)
+
+
+@pytest.mark.parametrize("name", WHOLE_TEXT)
+def test_plain_english_takes_few_walks(name: str) -> None:
+    """It is what windows are for; a change that made them decide nothing would go unseen."""
+    text = 'The quick brown fox, who had seen "it all", jumps over the lazy dogs. ' * 3
+    found, walks = ends(table_of(name), text)
+    assert walks <= len(found) / 10
+
+
+def test_groups_are_of_like_bytes() -> None:
+    group_of, verdicts = windows_of(table_of("cl100k"))
+    assert group_of.max() < GROUPS
+    assert verdicts.max() <= CUT | SINGLE | WALK
+    groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
+    for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
+        assert frozenset(map(ord, alike)) in groups

@@ -1,0 +1,166 @@
+#include "split_windows.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "cpu.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+namespace tokenmill {
+
+SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
+                           const std::vector<uint8_t>& verdicts) {
+  if (group_of.size() != 128 || verdicts.size() != 512 ||
+      *std::max_element(group_of.begin(), group_of.end()) > 7)
+    throw std::invalid_argument("split windows: not 128 groups below 8 and 512 verdicts");
+  for (size_t byte = 0; byte < 128; ++byte) {
+    group_of_[byte] = group_of[byte];
+    for (unsigned k = 0; k < 3; ++k)
+      group_bits_[k][byte & 15] |= uint8_t((group_of[byte] >> k & 1) << (byte >> 4));
+  }
+  for (size_t window = 0; window < 512; ++window) {
+    const auto bit = uint8_t(1u << (window & 7));
+    if (verdicts[window] & kCut) cut_[window >> 3] |= bit;
+    if (verdicts[window] & kSingle) single_[window >> 3] |= bit;
+    if (verdicts[window] & kWalk) walk_[window >> 3] |= bit;
+  }
+}
+
+struct SplitWindows::Plain {
+  static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+    Verdicts found{0, 0, 0};
+    for (size_t i = 0; i < 64; ++i, ++at) {
+      const uint64_t foreign = (at[-1] | at[0] | at[1]) >> 7;
+      const auto group = [&](uint8_t byte) { return windows.group_of_[byte & 127]; };
+      const size_t pair = size_t(group(at[-1]) << 3 | group(at[0]));
+      const auto verdict = [&](const uint8_t* of) {
+        return ((uint64_t{1} & of[pair] >> group(at[1])) | foreign) << i;
+      };
+      found.cut |= verdict(windows.cut_);
+      found.single |= verdict(windows.single_);
+      found.walk |= verdict(windows.walk_);
+    }
+    return found;
+  }
+};
+
+// The others hold what the look-ups of some places need. Their functions have attributes that a
+// lambda could not have.
+
+#if defined(__x86_64__)
+
+#define TOKENMILL_AVX2 __attribute__((target("avx2")))
+
+struct SplitWindows::Avx2 {  // 32 places
+  __m256i index[4];          // into each quarter of a table, or above 127
+  __m256i bit;
+  uint32_t foreign;
+
+  TOKENMILL_AVX2 static __m256i load(const uint8_t* at) {
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at));
+  }
+  TOKENMILL_AVX2 static __m256i table(const uint8_t* at) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(at)));
+  }
+  TOKENMILL_AVX2 static __m256i bit_of(__m256i number) {
+    return _mm256_shuffle_epi8(_mm256_set1_epi64x(int64_t(0x8040201008040201)), number);
+  }
+  // A shuffle gives 0 for what is above 127; such places are foreign.
+  TOKENMILL_AVX2 static __m256i group(const SplitWindows& windows, __m256i bytes) {
+    const __m256i row = bit_of(_mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(7)));
+    __m256i groups = _mm256_setzero_si256();
+    for (unsigned k = 0; k < 3; ++k) {
+      const __m256i rows = _mm256_shuffle_epi8(table(windows.group_bits_[k]), bytes);
+      const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(rows, row), row);
+      groups = _mm256_or_si256(groups, _mm256_and_si256(is_set, _mm256_set1_epi8(char(1 << k))));
+    }
+    return groups;
+  }
+  TOKENMILL_AVX2 Avx2(const SplitWindows& windows, const uint8_t* at) {
+    const __m256i a = load(at - 1), b = load(at), c = load(at + 1);
+    foreign = uint32_t(_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(a, b), c)));
+    bit = bit_of(group(windows, c));
+    const __m256i pair =
+        _mm256_or_si256(_mm256_slli_epi16(group(windows, a), 3), group(windows, b));
+    for (int k = 0; k < 4; ++k)
+      index[k] = _mm256_adds_epu8(_mm256_xor_si256(pair, _mm256_set1_epi8(char(k << 4))),
+                                  _mm256_set1_epi8(0x70));
+  }
+  TOKENMILL_AVX2 uint64_t look_up(const uint8_t* verdicts) const {
+    __m256i bits = _mm256_setzero_si256();
+    for (int k = 0; k < 4; ++k)
+      bits = _mm256_or_si256(bits, _mm256_shuffle_epi8(table(verdicts + 16 * k), index[k]));
+    const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
+    return uint32_t(_mm256_movemask_epi8(is_set)) | foreign;
+  }
+  TOKENMILL_AVX2 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+    const Avx2 low(windows, at), high(windows, at + 32);
+    return {low.look_up(windows.cut_) | high.look_up(windows.cut_) << 32,
+            low.look_up(windows.single_) | high.look_up(windows.single_) << 32,
+            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32};
+  }
+};
+
+#elif defined(__aarch64__)
+
+struct SplitWindows::Neon {  // 16 places
+  uint8x16_t pair, bit, foreign;
+
+  static uint8x16x4_t table(const uint8_t* at) { return vld1q_u8_x4(at); }
+  // A look-up gives 0 for what is above 63.
+  static uint8x16_t group(const SplitWindows& windows, uint8x16_t bytes) {
+    return vorrq_u8(vqtbl4q_u8(table(windows.group_of_), bytes),
+                    vqtbl4q_u8(table(windows.group_of_ + 64), vsubq_u8(bytes, vdupq_n_u8(64))));
+  }
+  Neon(const SplitWindows& windows, const uint8_t* at) {
+    const uint8x16_t a = vld1q_u8(at - 1), b = vld1q_u8(at), c = vld1q_u8(at + 1);
+    foreign = vcgeq_u8(vorrq_u8(vorrq_u8(a, b), c), vdupq_n_u8(0x80));
+    bit = vshlq_u8(vdupq_n_u8(1), vreinterpretq_s8_u8(group(windows, c)));
+    pair = vorrq_u8(vshlq_n_u8(group(windows, a), 3), group(windows, b));
+  }
+  uint64_t look_up(const uint8_t* verdicts) const {
+    const uint8x16_t is_set = vtstq_u8(vqtbl4q_u8(table(verdicts), pair), bit);
+    const uint8x16_t places = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+    const uint8x16_t bits = vandq_u8(vorrq_u8(is_set, foreign), places);
+    return uint64_t(vaddv_u8(vget_low_u8(bits))) | uint64_t(vaddv_u8(vget_high_u8(bits))) << 8;
+  }
+  static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+    Verdicts found{0, 0, 0};
+    for (unsigned i = 0; i < 64; i += 16) {
+      const Neon some(windows, at + i);
+      found.cut |= some.look_up(windows.cut_) << i;
+      found.single |= some.look_up(windows.single_) << i;
+      found.walk |= some.look_up(windows.walk_) << i;
+    }
+    return found;
+  }
+};
+
+#endif
+
+SplitWindows::Judge SplitWindows::choose() {
+  if (!has_fast_instructions()) return Plain::judge;
+#if defined(__x86_64__)
+  return Avx2::judge;
+#elif defined(__aarch64__)
+  return Neon::judge;
+#else
+  return Plain::judge;
+#endif
+}
+
+const char* SplitWindows::instruction_set() const {
+#if defined(__x86_64__)
+  if (judge_ == Avx2::judge) return "avx2";
+#elif defined(__aarch64__)
+  if (judge_ == Neon::judge) return "neon";
+#endif
+  return "plain";
+}
+
+}  // namespace tokenmill

@@ -1,0 +1,60 @@
+// Where pretokens of ASCII text end, as far as windows of three bytes tell; which windows do is
+// proved by tokenizer/split_windows.py.
+//
+//   group_of[byte]      3 bits; a, b, c are those of the bytes ahead of a place, at it and behind
+//   cut[a << 3 | b]     bit c: a verdict on the window; so are `single` and `walk`
+//
+// Many windows are looked up at once, and a verdict on 64 places is one word.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace tokenmill {
+
+// On 64 places in a row, a bit each.
+struct Verdicts {
+  uint64_t cut;     // a pretoken ends here, if it has more than the byte ahead
+  uint64_t single;  // it ends here, if it began with the byte ahead
+  uint64_t walk;    // not even these are sure
+};
+
+class SplitWindows {
+ public:
+  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4 };
+  static constexpr size_t kReadsBehind = 65;  // bytes that can be read from `end` on
+
+  // group_of[128], below 8; verdicts[512]. Throws std::invalid_argument for others.
+  SplitWindows(const std::vector<uint8_t>& group_of, const std::vector<uint8_t>& verdicts);
+
+  // The verdicts on places from `at` on, before or at `end`; there is text ahead of it. A window
+  // that is not ASCII, or reaches to the end, says walk.
+  Verdicts judge(const uint8_t* at, const uint8_t* end) const {
+    Verdicts verdicts = judge_(*this, at);
+    if (end - at <= 64) {
+      const uint64_t unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
+      verdicts.cut |= unknown;
+      verdicts.single |= unknown;
+      verdicts.walk |= unknown;
+    }
+    return verdicts;
+  }
+  // "avx2", "neon" or "plain".
+  const char* instruction_set() const;
+
+ private:
+  using Judge = Verdicts (*)(const SplitWindows&, const uint8_t* at);
+  static Judge choose();
+  struct Plain;
+  struct Avx2;
+  struct Neon;
+
+  alignas(16) uint8_t group_of_[128];
+  alignas(16) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
+  // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
+  alignas(16) uint8_t group_bits_[3][16] = {};
+  const Judge judge_ = choose();
+};
+
+}  // namespace tokenmill

@@ -1,0 +1,182 @@
+"""Where pretokens of ASCII text end, as far as three bytes tell.
+
+A walk through a split table takes a look-up a character, each waiting for the one before. Most
+cuts need none of it: whatever came before, `d| m` is cut before the space and `mi|l` is not. So
+each *window* of three ASCII bytes, the last of which is looked ahead at, gets a verdict on the
+place behind its first byte, and the native engine finds verdicts for 64 places at once:
+
+    text       I   c a n ' t   w a l k       c:  cut      (CUT)
+    inside       c .... w ..c  . . . .       w:  walk     (CUT and WALK)
+    at first   c   . . . . .   . . . .       .:  no cut
+
+There are two verdicts, as the beginning of a pretoken is where most of the doubt is:
+
+*   *At first*: the first byte of the window begins a pretoken. SINGLE says that this byte is the
+    pretoken, WALK that it takes a walk to find the end, nothing that it ends further on.
+*   *Inside*: a pretoken began further ahead, and no window since then asked for a walk. CUT says
+    that it ends here, CUT and WALK that it takes a walk to know, nothing that it does not.
+
+They are proved, not learned. From each three bytes a pretoken may begin with, all walks are
+followed through the table at once, and each place is judged by what is sure to happen from the
+state there. A window is decided inside when all beginnings agree on it. A beginning that can come
+to a window in several ways, and to one that is decided otherwise, takes the walk.
+
+Bytes are taken together in groups, so that a window is a number of nine bits. Those with the most
+similar columns in the table share one; a group of unlike classes costs walks, never correctness.
+"""
+
+from functools import reduce
+from itertools import combinations, product
+from operator import or_
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenizer.split_table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_states
+
+GROUPS = 8
+_ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two
+CUT, SINGLE, WALK = 1, 2, 4
+
+# What happens at a place, in a state: the pretoken ends there, or does not, or it depends.
+_GOES_ON, _ENDS, _DEPENDS = range(3)
+_Place = tuple[int, int, int]
+
+
+def windows_of(table: SplitTable) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The group of each ASCII byte, uint8[128], and the verdicts on windows, uint8[512].
+
+    The window of groups a, b, c is number a << 6 | b << 3 | c.
+    """
+    classes = table.classes_of("".join(map(chr, range(128))))
+    groups = _groups(table.transitions, np.bincount(classes))
+    group_of_class = {one: number for number, group in enumerate(groups) for one in group}
+    group_of = np.array([group_of_class[one] for one in classes.tolist()], dtype=np.uint8)
+    return group_of, _verdicts(_Paths(table.transitions, groups))
+
+
+def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> list[list[int]]:
+    """At most GROUPS groups of the classes that have ASCII bytes: the closest two become one.
+
+    How far two classes are apart is how much of random text of up to two bytes leads to a state
+    where they lead on to different ones.
+    """
+    classes = bytes_of.nonzero()[0]
+    share = bytes_of[classes] / bytes_of.sum()
+    following = transitions[:, classes] & ~np.uint16(ACCEPT_BEFORE)
+    weight = np.zeros(len(transitions))
+    weight[START] = 1
+    for _ in range(2):
+        np.add.at(weight, following, np.outer(weight, share))
+    columns = transitions[:, classes].T
+    distance = (columns[:, None] != columns[None]) @ weight
+    groups = [[one] for one in range(len(classes))]
+    while len(groups) > 1:
+        apart, one, other = min(
+            (distance[np.ix_(one, other)].max(), one, other)
+            for one, other in combinations(groups, 2)
+        )
+        if apart > _ALIKE and len(groups) <= GROUPS:
+            break
+        one += other
+        groups.remove(other)
+    return [classes[group].tolist() for group in groups]
+
+
+def _judged(transitions: NDArray[np.uint16], groups: list[list[int]]) -> NDArray[np.uint8]:
+    """uint8[states, GROUPS, GROUPS]: what happens before a byte, and one more behind it."""
+    sure = sure_states(transitions)
+    following = transitions & ~np.uint16(ACCEPT_BEFORE)
+    accepts = transitions >= ACCEPT_BEFORE
+    behind = following[following]  # [states, classes, classes]
+    # A match that ends here counts unless a longer one is sure to come.
+    longer = accepts[following] | sure[behind]
+    judged = np.where(longer, _GOES_ON, np.where(behind == DEAD, _ENDS, _DEPENDS))
+    judged[~accepts & (following != DEAD)] = _GOES_ON
+    judged[~accepts & (following == DEAD)] = _DEPENDS
+    judged[accepts & (following == DEAD)] = _ENDS
+    by_group = np.full((len(transitions), GROUPS, GROUPS), _DEPENDS, dtype=np.uint8)
+    for (a, first), (b, second) in product(enumerate(groups), repeat=2):
+        block = judged[:, first][:, :, second].reshape(len(transitions), -1)
+        agree = (block == block[:, :1]).all(axis=1)
+        by_group[agree, a, b] = block[agree, 0]
+    return by_group
+
+
+class _Paths:
+    """All that can happen in ASCII text, a group of bytes at a time.
+
+    A place is (state, a, b): the state behind a byte of group a, and a byte of group b follows.
+    """
+
+    def __init__(self, transitions: NDArray[np.uint16], groups: list[list[int]]) -> None:
+        self.groups = range(len(groups))
+        self.judged = _judged(transitions, groups).tolist()
+        following = transitions & ~np.uint16(ACCEPT_BEFORE)
+        self.following = [[set(row[group].tolist()) for group in groups] for row in following]
+
+    def begin(self, a: int, b: int, c: int) -> tuple[int, set[_Place]]:
+        """What happens behind the first byte of a pretoken, and the places it goes on to."""
+        states = self.following[START][a]
+        judgements = {self.judged[state][b][c] for state in states}
+        if judgements != {_GOES_ON}:
+            return judgements.pop() if len(judgements) == 1 else _DEPENDS, set()
+        return _GOES_ON, {(then, b, c) for state in states for then in self.following[state][b]}
+
+    def ahead(self, places: set[_Place]) -> dict[_Place, int]:
+        """What can happen from each of the places on, and from those they lead to.
+
+        Bit 512 k + window is set where k can happen in that window.
+        """
+        happens: dict[_Place, int] = {}
+        leads_to: dict[_Place, set[_Place]] = {}
+        pending = list(places)
+        for place in pending:
+            state, a, b = place
+            happens[place], leads_to[place] = 0, set()
+            for c in self.groups:
+                judgement = self.judged[state][b][c]
+                happens[place] |= 1 << 512 * judgement + (a << 6 | b << 3 | c)
+                if judgement == _GOES_ON:
+                    leads_to[place] |= {(then, b, c) for then in self.following[state][b]}
+            new = leads_to[place] - places
+            places |= new
+            pending += new
+        while True:
+            changed = False
+            for place in reversed(pending):
+                all_of_it = reduce(or_, (happens[one] for one in leads_to[place]), happens[place])
+                changed |= all_of_it != happens[place]
+                happens[place] = all_of_it
+            if not changed:
+                return happens
+
+
+def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
+    begun = {
+        a << 6 | b << 3 | c: paths.begin(a, b, c) for a, b, c in product(paths.groups, repeat=3)
+    }
+    ahead = paths.ahead({place for _, places in begun.values() for place in places})
+    every = (1 << 512) - 1
+    can: dict[int, list[int]] = {}  # for each beginning: the windows where it can go on, end, ...
+    reached = 0
+    agreed = [0, 0, 0]
+    for window, (_, places) in begun.items():
+        all_of_it = reduce(or_, (ahead[place] for place in places), 0)
+        goes_on, ends, depends = can[window] = [all_of_it >> 512 * k & every for k in range(3)]
+        mixed = goes_on & (ends | depends) | ends & depends
+        agreed = [sets | more & ~mixed for sets, more in zip(agreed, can[window], strict=True)]
+        reached |= goes_on | ends | depends
+    goes_on = agreed[_GOES_ON] & ~agreed[_ENDS] & ~agreed[_DEPENDS]
+    ends = agreed[_ENDS] & ~agreed[_GOES_ON] & ~agreed[_DEPENDS]
+    verdicts = np.zeros(512, dtype=np.uint8)
+    for window, (first, _) in begun.items():
+        goes_here, ends_here, depends_here = can[window]
+        at_odds = goes_on & (ends_here | depends_here) | ends & (goes_here | depends_here)
+        if not goes_on >> window & 1:
+            verdicts[window] |= CUT
+        if first == _ENDS:
+            verdicts[window] |= SINGLE
+        if first == _DEPENDS or at_odds or (reached & ~goes_on & ~ends) >> window & 1:
+            verdicts[window] |= WALK
+    return verdicts
