@@ -27,6 +27,7 @@ from transforms.documents import (
 )
 from transforms.reading.batching import encoded, readable, text_array
 from transforms.reading.formats import ReadSettings
+from transforms.reading.json_objects import ObjectDecoder
 from transforms.reading.json_verdict import LineFault, judge_line
 
 _Positions = npt.NDArray[np.int64]
@@ -73,6 +74,7 @@ class LineParser:
 
     def __init__(self, settings: ReadSettings) -> None:
         self._settings = settings
+        self._objects = ObjectDecoder(settings)
         self._paths = [
             path.split(".") for path in (settings.text_field, settings.id_field, settings.url_field)
         ]
@@ -132,6 +134,11 @@ class LineParser:
         """Parse the runnable lines [first, last)."""
         lines = documents.lines
         window = memoryview(documents.block)[lines.begin[first] : lines.end[last - 1]]
+        size = int(lines.end[first] - lines.begin[first])
+        columns = self._objects.decode(window, last - first, size)
+        if columns is not None:
+            documents.parts.append(_Part(np.arange(first, last), *columns))
+            return
         table = self._ask_arrow(window, last - first)
         if table is not None:
             self._take_rows(documents, table, first, last)
