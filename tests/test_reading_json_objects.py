@@ -68,6 +68,7 @@ def test_it_takes_plain_lines_and_declines_what_it_does_not_know() -> None:
         assert (decode(line) is not None) == (b'"\\ud800' not in line)
     assert decode(b'{"text": "a", "new": 1}') is None
     assert decode(b'{"text": 5}') is None
+    assert decode(b'{"text": "%s"}' % ("\u00e4" * 9999).encode()) is None
     assert decode(b'{"text": "a"}', ReadSettings(text_field="a.b")) is None
     assert decode(b'{"text": "a"}', ReadSettings(id_field="text")) is None
 

@@ -1,12 +1,12 @@
 """A block of whole lines -> its documents and rejects, by Arrow wherever that is exact.
 
-    block ─► lines (numpy) ─► runs of lines that look like objects ─► Arrow ─► columns
+    block ─► lines (numpy) ─► runs of lines that look like objects ─► msgspec or Arrow ─► columns
                     └ the others, and lines that Arrow refuses or finds no text in ─► judge_line
 
 A line's verdict depends on that line alone: it is a document if Arrow takes
 it by itself, otherwise what `judge_line` says. Arrow is asked about many lines
 at once only because that gives the same; when it objects to a run, the run is
-halved until the culprit stands alone.
+halved until the culprit stands alone. `json_objects` is asked before, and gives the same or nothing.
 """
 
 from itertools import pairwise
