@@ -6,7 +6,7 @@
 A line's verdict depends on that line alone: it is a document if Arrow takes
 it by itself, otherwise what `judge_line` says. Arrow is asked about many lines
 at once only because that gives the same; when it objects to a run, the run is
-halved until the culprit stands alone. `json_objects` is asked before, and gives the same or nothing.
+halved until the culprit stands alone. `json_objects` is asked first: it gives the same, or nothing.
 """
 
 from itertools import pairwise
