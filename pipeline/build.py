@@ -12,8 +12,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from importlib import metadata
 from typing import Any, TextIO
 
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline import books, exit_codes, workers
 from pipeline.config import BuildConfig
 from pipeline.failures import known_error
@@ -21,9 +19,10 @@ from pipeline.output import MANIFEST, delete_files, files_of, list_files, read_r
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import BuildProgress
 from tokenizer.errors import MismatchError, TokenmillError
+from transforms.filesystem import exists, is_local
 from transforms.receipt import Receipt, receipt_path
 from transforms.settings import WorkUnit
-from transforms.writing.staged_file import is_local, write_whole
+from transforms.writing.staged_file import write_whole
 
 _TICK_SECONDS = 0.5
 
@@ -165,7 +164,7 @@ def _write_run(
 
 def _remove_manifest(output: str) -> None:
     """A manifest stands for a complete build: it goes before anything changes."""
-    if FileSystems.exists(f"{output.rstrip('/')}/{MANIFEST}"):
+    if exists(f"{output.rstrip('/')}/{MANIFEST}"):
         delete_files(output, [MANIFEST])
 
 

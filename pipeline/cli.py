@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code; sys.argv where no arguments are given."""
-    from tokenizer.errors import ConfigurationError, TokenmillError
-
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     if rest and not (options.command == "build" and _names_runner(rest)):
@@ -30,6 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"unknown option {rest[0]}"
             + (": Beam's own flags need --runner" if options.command == "build" else "")
         )
+    if options.command == "build" and not rest:
+        from pipeline.fork_server import warm_up
+
+        warm_up()  # before all other imports: they take their time beside each other
+    from tokenizer.errors import ConfigurationError, TokenmillError
+
     logging.basicConfig(
         level=logging.INFO if options.verbose else logging.ERROR,
         format="%(levelname)s %(name)s: %(message)s",
@@ -56,10 +60,6 @@ def _names_runner(flags: Sequence[str]) -> bool:
 
 
 def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.fork_server import warm_up
-
-    if not beam_flags:
-        warm_up()
     from pipeline.build import build
     from pipeline.config import BuildConfig
     from transforms.reading import InputFormat, ReadSettings

@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
 from tokenizer.errors import MismatchError
+from transforms import filesystem
+from transforms.filesystem import exists, find_files, is_local, open_raw
 from transforms.receipt import Receipt, ShardEntry
 from transforms.settings import FORMAT
-from transforms.writing.staged_file import is_local, read_whole
+from transforms.writing.staged_file import read_whole
 
 MANIFEST = "manifest.json"
 FOLDERS = ("tokens", "documents", "rejects", "receipts")
@@ -40,7 +40,7 @@ _ROWS = 1 << 16
 def read_manifest(directory: str) -> dict[str, Any]:
     """The manifest of a complete build. Raises MismatchError when there is none of our format."""
     path = f"{directory.rstrip('/')}/{MANIFEST}"
-    if not FileSystems.exists(path):
+    if not exists(path):
         raise MismatchError(
             f"{path} does not exist: this is no build, or not a complete one; "
             "run `tokenmill build` again to complete it"
@@ -96,8 +96,7 @@ def list_files(directory: str) -> dict[str, int]:
                     path = os.path.join(place, name)
                     found[path.replace(os.sep, "/")] = os.path.getsize(path)
         else:
-            match = FileSystems.match([f"{base}{folder}/**"])[0]
-            found.update((file.path, file.size_in_bytes) for file in match.metadata_list)
+            found.update(find_files(f"{base}{folder}/**"))
     return {path.removeprefix(base): size for path, size in found.items()}
 
 
@@ -123,8 +122,7 @@ def files_of(receipt: Receipt) -> dict[str, int]:
 
 def delete_files(directory: str, paths: Iterable[str]) -> None:
     """Deletes files of a build, named relative to its folder."""
-    if found := [f"{directory.rstrip('/')}/{path}" for path in paths]:
-        FileSystems.delete(found)
+    filesystem.delete_files(f"{directory.rstrip('/')}/{path}" for path in paths)
 
 
 @contextmanager
@@ -134,7 +132,7 @@ def local_copy(directory: str, path: str) -> Iterator[str]:
     Raises MismatchError when it does not exist.
     """
     source = f"{directory.rstrip('/')}/{path}"
-    if not FileSystems.exists(source):
+    if not exists(source):
         raise MismatchError(f"{path}: the file is missing")
     if is_local(source):
         yield source
@@ -142,7 +140,7 @@ def local_copy(directory: str, path: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
         copy = Path(folder, "copy")
         with (
-            FileSystems.open(source, compression_type=CompressionTypes.UNCOMPRESSED) as remote,
+            open_raw(source) as remote,
             copy.open("wb") as file,
         ):
             shutil.copyfileobj(remote, file, 1 << 20)

@@ -6,16 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError, FileMetadata
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline.config import BuildConfig
 from pipeline.output import files_of, list_files, read_receipts
 from tokenizer import ConfigurationError
+from transforms.filesystem import FoundFile, find_files, is_local
 from transforms.reading import detect_format
 from transforms.receipt import Receipt
 from transforms.settings import WorkUnit, fingerprint_of
-from transforms.writing.staged_file import is_local
 
 _WILDCARDS = "*?["
 
@@ -112,29 +109,29 @@ def _as_given(root: str, patterns: Sequence[str]) -> str:
     return os.path.relpath(root).replace(os.sep, "/")
 
 
-def _list_inputs(patterns: Sequence[str]) -> list[FileMetadata]:
-    found: dict[str, FileMetadata] = {}
-    try:
-        matches = FileSystems.match(list(patterns))
-    except (BeamIOError, ValueError) as error:
-        raise ConfigurationError(f"can not list the inputs: {error}") from error
-    for pattern, match in zip(patterns, matches, strict=True):
-        files = [file for file in match.metadata_list if not os.path.isdir(file.path)]
+def _list_inputs(patterns: Sequence[str]) -> list[FoundFile]:
+    found: dict[str, FoundFile] = {}
+    for pattern in patterns:
+        try:
+            matched = find_files(pattern)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"can not list the inputs: {error}") from error
+        files = [file for file in matched if not os.path.isdir(file.path)]
         if not files:
-            hint = f"it is a folder: try {pattern}/*" if match.metadata_list else "check the path"
+            hint = f"it is a folder: try {pattern}/*" if matched else "check the path"
             raise ConfigurationError(f"--input {pattern} matches no file: {hint}")
         found.update((_absolute(file.path), file) for file in files)
     return list(found.values())
 
 
-def _name_units(files: Iterable[FileMetadata], root: str) -> tuple[WorkUnit, ...]:
+def _name_units(files: Iterable[FoundFile], root: str) -> tuple[WorkUnit, ...]:
     prefix = _absolute(root).rstrip("/") + "/"
     units = []
     for file in files:
         path = _absolute(file.path)
         if not path.startswith(prefix):
             raise ConfigurationError(f"--input-root {root}: {file.path} does not lie in it")
-        units.append(WorkUnit(path.removeprefix(prefix), path, file.size_in_bytes))
+        units.append(WorkUnit(path.removeprefix(prefix), path, file.size_bytes))
     return tuple(sorted(units, key=lambda unit: unit.name))
 
 

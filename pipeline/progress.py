@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from apache_beam.io.filesystems import FileSystems
-
+from transforms.filesystem import exists
 from transforms.receipt import Receipt, receipt_path
 from transforms.settings import WorkUnit
 from transforms.writing.staged_file import read_whole
@@ -64,7 +63,7 @@ class BuildProgress:
         now = time.monotonic()
         if now < self._next_look:
             return
-        for name in [name for name, path in self._missing.items() if FileSystems.exists(path)]:
+        for name in [name for name, path in self._missing.items() if exists(path)]:
             path = self._missing.pop(name)
             receipt = Receipt.from_json(read_whole(path), path)
             self._done_bytes += self._sizes[name]

@@ -16,9 +16,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import Any
 
-from apache_beam.io.filesystem import BeamIOError
-from apache_beam.io.filesystems import FileSystems
-
 from pipeline import books
 from pipeline.config import available_cores
 from pipeline.findings import Findings, expect
@@ -27,9 +24,10 @@ from pipeline.retokenize import retokenize_unit
 from pipeline.unit_check import check_unit
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.errors import BooksError, MismatchError
+from transforms.filesystem import exists, find_files, is_local
 from transforms.receipt import Receipt, receipt_path
 from transforms.settings import canonical_json, fingerprint_of
-from transforms.writing.staged_file import TEMPORARY_SUFFIX, is_local, read_whole
+from transforms.writing.staged_file import TEMPORARY_SUFFIX, read_whole
 
 _SHOWN = 50
 _LOG_SECONDS = 30.0
@@ -75,10 +73,9 @@ def _last_input_root(directory: str) -> str:
     """Where the newest run read its inputs. Raises ConfigurationError when no run says so."""
     folder = f"{directory.rstrip('/')}/runs"
     try:
-        found = FileSystems.match([f"{folder}/*.json"])[0].metadata_list
-        newest = max(file.path for file in found)
+        newest = max(file.path for file in find_files(f"{folder}/*.json"))
         return str(json.loads(read_whole(newest))["input_root"])
-    except (BeamIOError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise ConfigurationError(
             f"{folder} does not tell where the inputs are: say it with --input-root"
         ) from error
@@ -101,7 +98,7 @@ def _read_receipts(
 
 
 def _read_receipt(full_path: str, path: str) -> Receipt:
-    if not FileSystems.exists(full_path):
+    if not exists(full_path):
         raise MismatchError(f"{path}: the file is missing")
     content = read_whole(full_path)
     receipt = Receipt.from_json(content, path)

@@ -1,15 +1,17 @@
 """Local runs: one worker process a core, each running Beam's in-process runner on its share.
 
-    parent ──► fork server (imports Beam once) ─┬─► worker 0: Create(share 0) ─ TokenizeShards
-       │                                        └─► worker 1: Create(share 1) ─ TokenizeShards
+    parent ──► fork server (imports Beam once) ─┬─► worker 0: claimed units ─ TokenizeShards
+       │                                        └─► worker 1: claimed units ─ TokenizeShards
        ├ waits on the workers' sentinels: a death is seen at once
        └ reads progress from the receipts
+
+A worker's share is what it claims, the largest unit first, by counting up a number that all of them
+see: so they end together, however fast each of them is.
 
 Why not one FnApiRunner with many workers: its threads share one GIL, which WARC parsing holds,
 and its worker processes hang the job for ever when one is killed (docs/decisions.md).
 """
 
-import heapq
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -18,8 +20,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pipeline.failures import known_error, summary
 from pipeline.fork_server import warm_up, worker_context
@@ -34,15 +36,35 @@ _POLL_SECONDS = 0.25
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
 
-def share_out(units: Sequence[WorkUnit], workers: int) -> list[list[WorkUnit]]:
-    """Splits the units into at most so many shares of about equal bytes, largest first."""
-    shares: list[list[WorkUnit]] = [[] for _ in range(min(workers, len(units)))]
-    load = [(0, index) for index in range(len(shares))]
-    for unit in sorted(units, key=lambda unit: (-unit.size_bytes, unit.name)):
-        taken, index = heapq.heappop(load)
-        shares[index].append(unit)
-        heapq.heappush(load, (taken + unit.size_bytes + 1, index))
-    return shares
+class UnitClaims:
+    """Units that several processes divide among themselves, the largest first, each unit once.
+
+    context: the multiprocessing context of the processes that it is handed to when they start.
+    """
+
+    def __init__(self, units: Sequence[WorkUnit], context: Any) -> None:
+        self._units = sorted(units, key=lambda unit: (-unit.size_bytes, unit.name))
+        # A process killed while it holds the lock stops the others: the parent ends them anyway.
+        self._claimed = context.Value("q", 0)
+
+    def __iter__(self) -> Iterator[WorkUnit]:
+        """The units that this process claims, each when it is asked for."""
+        while True:
+            with self._claimed.get_lock():
+                index = self._claimed.value
+                self._claimed.value += 1
+            if index >= len(self._units):
+                return
+            yield self._units[index]
+
+
+# Of this worker: a lock can be inherited but not pickled, and Beam pickles what it runs.
+_claims: UnitClaims | None = None
+
+
+def _claim(_: object) -> Iterator[WorkUnit]:
+    assert _claims is not None
+    yield from _claims
 
 
 def run_workers(
@@ -62,11 +84,12 @@ def run_workers(
     context = worker_context()
     running: dict[int, tuple[BaseProcess, Connection]] = {}
     try:
-        for index, share in enumerate(share_out(units, workers)):
+        claims = UnitClaims(units, context)
+        for index in range(min(workers, len(units))):
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(
                 target=_work,
-                args=(share, output, settings, verbose, sender),
+                args=(claims, output, settings, verbose, sender),
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
@@ -118,19 +141,21 @@ def _cause(exitcode: int | None) -> str:
 
 
 def _work(
-    units: Sequence[WorkUnit],
+    claims: UnitClaims,
     output: str,
     settings: TokenizeSettings,
     verbose: bool,
     sender: "Connection",
 ) -> None:
-    """The worker's main: a Beam pipeline over its share; sends None, or what went wrong."""
+    """The worker's main: a Beam pipeline over what it claims; sends None, or what went wrong."""
+    global _claims
+    _claims = claims
     # An interrupt goes to the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR)
     try:
-        _run_pipeline(units, output, settings)
+        _run_pipeline(output, settings)
     except BaseException:  # noqa: BLE001 (this process ends here; the parent is told)
         sender.send(traceback.format_exc()[-_REPORT_CHARACTERS:])
         sender.close()
@@ -139,7 +164,7 @@ def _work(
     sender.close()
 
 
-def _run_pipeline(units: Sequence[WorkUnit], output: str, settings: TokenizeSettings) -> None:
+def _run_pipeline(output: str, settings: TokenizeSettings) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -149,7 +174,8 @@ def _run_pipeline(units: Sequence[WorkUnit], output: str, settings: TokenizeSett
     with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
         _ = (
             pipeline
-            | "Units" >> beam.Create(list(units), reshuffle=False)
+            | beam.Impulse()
+            | "Units" >> beam.FlatMap(_claim).with_output_types(WorkUnit)
             | "Tokenize" >> TokenizeShards(output, settings)
         )
 

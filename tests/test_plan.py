@@ -1,5 +1,6 @@
 """Naming units, the common root, and shares for workers."""
 
+import multiprocessing
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from pipeline.books import fault_share
 from pipeline.config import BuildConfig
 from pipeline.failures import known_error, summary
 from pipeline.plan import common_root, make_plan
-from pipeline.workers import share_out
+from pipeline.workers import UnitClaims
 from tokenizer import ConfigurationError
 from tokenizer.errors import BooksError
 from transforms.settings import WorkUnit
@@ -48,13 +49,15 @@ def test_units_are_named_by_their_path_below_the_root_once_each(tmp_path: Path) 
     assert plan.pending == plan.units
 
 
-def test_shares_are_about_equal_and_hold_every_unit_once() -> None:
-    units = [WorkUnit(f"u{i}", f"/u{i}", size) for i, size in enumerate([90, 1, 30, 30, 29, 0])]
-    shares = share_out(units, 2)
-    assert sorted(unit.name for share in shares for unit in share) == [f"u{i}" for i in range(6)]
-    assert sorted(sum(unit.size_bytes for unit in share) for share in shares) == [89, 91]
-    assert len(share_out(units, 100)) == 6
-    assert share_out([], 4) == []
+def test_every_unit_is_claimed_once_and_the_largest_first() -> None:
+    sizes = [90, 1, 30, 30, 29, 0]
+    units = [WorkUnit(f"u{i}", f"/u{i}", size) for i, size in enumerate(sizes)]
+    claims = UnitClaims(units, multiprocessing.get_context())
+    one, other = iter(claims), iter(claims)
+    assert [next(claimer).name for claimer in (one, other, other)] == ["u0", "u2", "u3"]
+    assert [unit.name for unit in one] == ["u4", "u1", "u5"]
+    assert list(other) == []
+    assert list(UnitClaims([], multiprocessing.get_context())) == []
 
 
 def test_records_that_are_no_documents_by_kind_do_not_count_as_faults() -> None:

@@ -173,3 +173,15 @@ def test_time_is_linear_in_the_number_of_tiny_members(codec: str) -> None:
         assert sum(map(len, read(data, "f")[0])) == count * len(lines(5, 1))
         seconds.append(time.perf_counter() - start)
     assert seconds[1] < 10 * seconds[0]
+
+
+def test_a_small_zstd_frame_is_one_piece_and_one_that_lies_about_its_size_is_damage() -> None:
+    content = lines(5000, 1)
+    frame = _zstd(content)
+    assert read(frame + frame, "f") == ([content, content], [])
+    sized = zstandard.frame_header_size(frame)
+    at = frame.index(len(content).to_bytes(4, "little"), 0, sized)
+    lying = frame[:at] + (len(content) + 1).to_bytes(4, "little") + frame[at + 4 :]
+    pieces, (damage,) = read(lying + frame, "f")
+    assert b"".join(pieces).endswith(content)
+    assert damage.compressed_offset <= len(lying)

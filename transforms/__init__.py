@@ -1,13 +1,18 @@
 """Beam transforms: `TokenizeShards` for files, `ApplyMergeRules` for pipelines of your own."""
 
-from transforms.apply_merge_rules import (
-    ApplyMergeRules,
-    Document,
-    RejectedDocument,
-    TokenizedDocument,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from transforms.settings import TokenizeSettings, WorkUnit
-from transforms.tokenize_shards import TokenizeShards
+
+if TYPE_CHECKING:
+    from transforms.apply_merge_rules import (
+        ApplyMergeRules,
+        Document,
+        RejectedDocument,
+        TokenizedDocument,
+    )
+    from transforms.tokenize_shards import TokenizeShards
 
 __all__ = [
     "ApplyMergeRules",
@@ -18,3 +23,11 @@ __all__ = [
     "TokenizedDocument",
     "WorkUnit",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The transforms themselves, which import Beam, when they are first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "tokenize_shards" if name == "TokenizeShards" else "apply_merge_rules"
+    return getattr(importlib.import_module(f"transforms.{module}"), name)

@@ -4,7 +4,7 @@ A record is a line that is not blank. Damage costs the line it falls into: what
 stands before and behind the gap is kept where it is a whole object by itself.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from transforms.documents import Reason, RecordBatch
 from transforms.reading.batching import BatchBuilder
@@ -54,6 +54,8 @@ class _JsonLines:
                 return
             yield from self._end_oversized(1)
             piece = piece[newline:]
+        if len(piece) >= 2 * self._settings.batch_bytes:
+            piece = yield from self._feed_large(piece)
         newline = piece.rfind(b"\n") + 1
         if newline:
             self._whole_bytes = self._pending_bytes + newline
@@ -63,6 +65,25 @@ class _JsonLines:
             yield from self._parse_whole()
         if not self._whole_bytes and self._pending_bytes > self._settings.max_record_bytes:
             self._begin_oversized()
+
+    def _feed_large(self, piece: bytes) -> Generator[RecordBatch, None, bytes]:
+        """Parse the lines where they are, a batch at a time; returns what is left to feed."""
+        begin = 0
+        if self._pending_bytes:  # of a line that ends in this piece, or of lines before it
+            begin = piece.find(b"\n") + 1
+            if not begin:
+                return piece
+            self._pending.append(piece[:begin])
+            self._whole_bytes = self._pending_bytes = self._pending_bytes + begin
+            yield from self._parse_whole()
+        lines = memoryview(piece)
+        while len(piece) - begin >= self._settings.batch_bytes:
+            end = piece.rfind(b"\n", begin, begin + self._settings.batch_bytes) + 1
+            if not end:
+                break
+            yield from self._parse(lines[begin:end])
+            begin = end
+        return piece[begin:]
 
     def damage(self, damage: Damage) -> Iterator[RecordBatch]:
         """Account for a break in the stream as one record."""
@@ -95,10 +116,15 @@ class _JsonLines:
             return
         block, rest = _cut(self._pending, size)
         self._pending, self._pending_bytes = [rest], len(rest)
-        offset, self._offset = self._offset, self._offset + size
+        yield from self._parse(block)
+
+    def _parse(self, block: bytes | memoryview) -> Iterator[RecordBatch]:
+        """Parse whole lines, which come next in the stream."""
+        offset, self._offset = self._offset, self._offset + len(block)
         if self._behind_gap:
             # The gap may have taken the beginning of this line: then its end belongs to the gap.
             self._behind_gap = False
+            block = bytes(block)
             first = block.partition(b"\n")[0]
             if not is_object(first):
                 block = block[len(first) + 1 :]

@@ -5,10 +5,8 @@ from collections.abc import Generator, Iterator
 from types import TracebackType
 from typing import BinaryIO
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from transforms.documents import RecordBatch
+from transforms.filesystem import open_raw
 from transforms.reading.byte_stream import decompress
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
 from transforms.reading.json_lines import read_json_lines
@@ -83,11 +81,7 @@ class Reader:
         return read_web_archive(pieces, self._settings, self.input_format)
 
     def _open(self) -> BinaryIO:
-        # Beam's own decompression accepts truncated files; the bytes are decoded here.
-        handle: BinaryIO = FileSystems.open(
-            self.path, compression_type=CompressionTypes.UNCOMPRESSED
-        )
-        return handle
+        return open_raw(self.path)
 
     def _note(self, raw: RawInput) -> None:
         self.input_bytes = raw.size

@@ -7,6 +7,10 @@ The decoder is fed whole blocks, found by their three-byte headers. A block
 gives at most 128 KiB, so memory is bounded whatever the ratio (the decoder of
 the zstandard package has no limit of its own), the end of a frame is known
 without asking the decoder, and a cut is told from damage.
+
+A frame that says it is small is decoded in one call, a fifth faster: the
+decoder then writes where the content stays. What that call refuses is decoded
+again by blocks, to give what there is and to say what is wrong.
 """
 
 from collections.abc import Iterator
@@ -26,6 +30,7 @@ _MAX_BLOCK_BYTES = 128 << 10
 _MAX_WINDOW_BYTES = 1 << 31  # what `zstd --long=31` writes
 _BLOCKS_PER_CALL = PIECE_BYTES // _MAX_BLOCK_BYTES
 _CHECKSUM_BYTES = 4
+_WHOLE_BYTES = 16 << 20  # of a frame that is decoded in one call
 _RLE, _RESERVED = 1, 3
 
 
@@ -43,6 +48,10 @@ class Zstd:
         magic = raw.peek(4)
         if len(magic) == 4 and is_skippable(magic):
             _skip_frame(raw)
+            return
+        whole = _whole_frame(raw, self._context)
+        if whole is not None:
+            yield whole
             return
         start = raw.position
         delivered = 0
@@ -86,6 +95,34 @@ def _skip_frame(raw: RawInput) -> None:
         raise MemberTruncated(
             raw.position, f"the file ends inside the skippable zstd frame that begins at {start}"
         )
+
+
+def _whole_frame(raw: RawInput, context: zstandard.ZstdDecompressor) -> bytes | None:
+    """The content of the frame that `raw` stands at, and move behind it.
+
+    None, and no move, when the frame does not say that it is small, or is not sound.
+    """
+    start = raw.position
+    try:
+        header_bytes, has_checksum = _read_header(raw)
+        content_bytes = zstandard.frame_content_size(raw.peek(header_bytes))
+        if not 0 < content_bytes <= _WHOLE_BYTES:
+            return None
+        raw.advance(header_bytes)
+        # Twice as many blocks as needed are not written by any encoder.
+        blocks_bytes, has_last = _measure_blocks(
+            raw, start, 2 * content_bytes // _MAX_BLOCK_BYTES + 16
+        )
+        raw.rewind(start)
+        size = header_bytes + blocks_bytes + _CHECKSUM_BYTES * has_checksum
+        if not has_last or not raw.ensure(size):
+            return None
+        content = context.decompress(raw.window(size))
+    except (MemberDamaged, zstandard.ZstdError):
+        raw.rewind(start)
+        return None
+    raw.advance(size)
+    return content
 
 
 def _frame(

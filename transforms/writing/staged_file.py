@@ -17,18 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from transforms.filesystem import create_raw, is_local, open_raw, replace_file
 
 TEMPORARY_SUFFIX = ".tmp"
 
 # Threads that wait for disks; they are made when the first is needed.
 _DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
-
-
-def is_local(path: str) -> bool:
-    """True when plain file calls reach it."""
-    return FileSystems.get_scheme(path) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,18 +78,11 @@ class StagedFile:
                 _sync(self.local_path)
             else:
                 self._synced.result()
-            os.replace(self.local_path, self.final_path)
+            replace_file(self.local_path, self.final_path)
             return
-        with (
-            open(self.local_path, "rb") as source,
-            FileSystems.create(
-                self._remote_path, compression_type=CompressionTypes.UNCOMPRESSED
-            ) as sink,
-        ):
+        with open(self.local_path, "rb") as source, create_raw(self._remote_path) as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
-        if FileSystems.exists(self.final_path):
-            FileSystems.delete([self.final_path])
-        FileSystems.rename([self._remote_path], [self.final_path])
+        replace_file(self._remote_path, self.final_path)
 
     def __enter__(self) -> "StagedFile":
         return self
@@ -121,9 +108,8 @@ def write_whole(final_path: str, content: bytes) -> None:
 
 def read_whole(path: str) -> bytes:
     """The content of a small file. Raises OSError (BeamIOError) when it is not there."""
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        content: bytes = file.read()
-        return content
+    with open_raw(path) as file:
+        return file.read()
 
 
 def _sync(path: str) -> None:
