@@ -62,8 +62,7 @@ class QuickCheck:
 
     def __init__(
         self,
-        page_of: numpy.typing.NDArray[numpy.uint16],
-        pages: numpy.typing.NDArray[numpy.uint8],
+        class_of: numpy.typing.NDArray[numpy.uint8],
         follows: numpy.typing.NDArray[numpy.uint8],
         classes: int,
         starters: int,

@@ -172,14 +172,10 @@ def prefix_steps(pre_tokenizer: PreTokenizer) -> tuple[Step, ...]:
 @functools.cache
 def _quick_check(form: str) -> _native.QuickCheck:
     table = json.loads(_DATA.read_text(encoding="ascii"))["forms"][form]
-    classes = np.repeat(np.array(table["values"], np.uint8), table["lengths"]).reshape(-1, 256)
-    numbers: dict[bytes, int] = {}
-    page_of = [numbers.setdefault(row.tobytes(), len(numbers)) for row in classes]
     count = len(table["follows"])
     rows = np.frombuffer(bytes.fromhex("".join(table["follows"])), np.uint8)
     return _native.QuickCheck(
-        np.array(page_of, np.uint16),
-        np.frombuffer(b"".join(numbers), np.uint8),
+        np.repeat(np.array(table["values"], np.uint8), table["lengths"]),
         np.unpackbits(rows.reshape(count, -1), axis=1)[:, :count].copy().reshape(-1),
         count,
         table["starters"],

@@ -208,12 +208,11 @@ PYBIND11_MODULE(_native, module) {
       .def("pretokens", &Engine::pretokens, "utf8"_a);
   using tokenmill::QuickCheck;
   py::class_<QuickCheck>(module, "QuickCheck")
-      .def(py::init([](const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
-                       const Array<uint8_t>& follows, size_t classes, size_t starters) {
-             return QuickCheck(to_vector(page_of), to_vector(pages), to_vector(follows), classes,
-                               starters);
+      .def(py::init([](const Array<uint8_t>& class_of, const Array<uint8_t>& follows,
+                       size_t classes, size_t starters) {
+             return QuickCheck(to_vector(class_of), to_vector(follows), classes, starters);
            }),
-           "page_of"_a, "pages"_a, "follows"_a, "classes"_a, "starters"_a)
+           "class_of"_a, "follows"_a, "classes"_a, "starters"_a)
       .def(
           "spans",
           [](const QuickCheck& self, const py::buffer& data, const Array<int64_t>& offsets) {

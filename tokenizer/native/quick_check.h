@@ -1,9 +1,9 @@
 // What in a text may not be in a Unicode normalization form yet, as spans that are to be normalized
 // each on its own:
 //
-//   ... x o ◌̂ ◌̣ y ...    code point ──► page_of[cp >> 8] ──► pages[page][cp & 255] = class
-//         └─┬─┘           class < starters: text may be cut in front of the character
-//          span           follows[class before][class]: else, it is as normalization leaves it
+//   ... x o ◌̂ ◌̣ y ...    class_of[code point] < starters: text may be cut in front of it
+//         └─┬─┘           follows[class before][class]: else, it is as normalization leaves it
+//          span
 //
 // tools/make_normalization_data.py makes the tables, of the rules of UAX #15, and has the proof. A
 // character may follow where it does not change, does not join the one before it, and is in
@@ -22,14 +22,13 @@ namespace tokenmill {
 
 class QuickCheck {
  public:
-  // page_of[0x1100], pages[p][256], follows[classes][classes]. ASCII are starters.
-  QuickCheck(std::vector<uint16_t> page_of, std::vector<uint8_t> pages,
-             std::vector<uint8_t> follows, size_t classes, size_t starters)
-      : page_of_(std::move(page_of)), pages_(std::move(pages)), follows_(std::move(follows)),
-        classes_(classes), starters_(starters) {
-    bool fits = page_of_.size() == 0x1100 && follows_.size() == classes * classes;
-    for (const uint16_t page : page_of_) fits = fits && (size_t(page) + 1) * 256 <= pages_.size();
-    for (const uint8_t one : pages_) fits = fits && one < classes;
+  // class_of[0x110000], follows[classes][classes]. ASCII are starters.
+  QuickCheck(std::vector<uint8_t> class_of, std::vector<uint8_t> follows, size_t classes,
+             size_t starters)
+      : class_of_(std::move(class_of)), follows_(std::move(follows)), classes_(classes),
+        starters_(starters) {
+    bool fits = class_of_.size() == 0x110000 && follows_.size() == classes * classes;
+    for (const uint8_t one : class_of_) fits = fits && one < classes;
     if (!fits) throw std::invalid_argument("normalization tables do not fit each other");
   }
 
@@ -46,8 +45,7 @@ class QuickCheck {
     while (at < end) {
       Decoded next{*at, 1};
       if (*at >= 0x80) next = decode_multibyte(at);
-      const size_t page = page_of_[next.code_point >> 8];
-      const size_t now = pages_[page << 8 | (next.code_point & 255)];
+      const size_t now = class_of_[next.code_point];
       if (now < starters_) {
         cut();
         start = now ? at : at + next.bytes;
@@ -74,8 +72,7 @@ class QuickCheck {
     return stop - (stop > at);
   }
 
-  std::vector<uint16_t> page_of_;
-  std::vector<uint8_t> pages_, follows_;
+  std::vector<uint8_t> class_of_, follows_;
   size_t classes_, starters_;
 };
 
