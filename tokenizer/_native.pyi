@@ -58,21 +58,24 @@ class AddedTokens:
         """
 
 class QuickCheck:
-    """Tables that tell whether a text is surely in a Unicode normalization form. Immutable."""
+    """Tables that tell what in a text may not be in a Unicode normalization form. Immutable."""
 
     def __init__(
         self,
-        page_of: numpy.typing.NDArray[numpy.uint16],
-        pages: numpy.typing.NDArray[numpy.uint8],
+        class_of: numpy.typing.NDArray[numpy.uint8],
         follows: numpy.typing.NDArray[numpy.uint8],
         classes: int,
+        starters: int,
     ) -> None:
         """As in native/quick_check.h; raises ValueError when the tables do not fit each other."""
 
-    def are_normalized(
+    def spans(
         self, data: typing.Any, offsets: numpy.typing.NDArray[numpy.int64]
-    ) -> numpy.typing.NDArray[numpy.bool_]:
-        """Whether each text, valid UTF-8, is surely normalized; bool[d], without the GIL."""
+    ) -> numpy.typing.NDArray[numpy.int64]:
+        """Where the texts, valid UTF-8, may not be normalized: start, stop, start, ... in data.
+
+        Spans lie inside texts, ascend, and are normalized each on its own. Without the GIL.
+        """
 
 class Engine:
     """A vocabulary and a split pattern, ready to encode. Thread-safe; can not be pickled."""

@@ -2,25 +2,26 @@
 
     ["ﬁne", "e\\u0301", "plain"]  ──► UnicodeForm("NFKC") ──►  ["fine", "é", "plain"]
 
-Steps run without the GIL wherever Arrow or the engine does the work. What is already in a Unicode
-form, as nearly all text is, is found out by tables (`_native.QuickCheck`) and passed on as it is.
+Steps run without the GIL wherever Arrow or the engine does the work. Of a text only the characters
+that may not be in a Unicode form yet are given to Python; tables find them (`_native.QuickCheck`).
 
 Forms are those of Unicode 9.0, the version of Hugging Face tokenizers. Code points that are not
-assigned in it are left alone. Between them any newer version gives the same, by Unicode's stability
-policy, so Python's does. `bundled/normalization-9.0.0.json` (tools/make_normalization_data.py):
+assigned in it are left alone: by the tables text is cut before and behind them. What lies between
+is the same in any newer version, by Unicode's stability policy, so Python's does.
+`bundled/normalization-9.0.0.json` (tools/make_normalization_data.py), for each form:
 
-    unassigned   those code points, as bounds: [start, stop) pairs, flattened
-    forms        for each: classes of code points as runs (lengths, values), and bits: which class
-                 (column) may follow which (row) in text that is normalized
+    lengths, values   classes of code points, as runs
+    starters          text may be cut in front of a character of a class below
+    follows           bits: which class (column) may follow which (row) in text that is normalized
 """
 
 import functools
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
-from tokenizer.arrow_text import offsets_and_data
+from tokenizer.arrow_text import offsets_and_data, texts_of
 from tokenizer.errors import ConfigurationError
 from tokenizer.split_stages import PreTokenizer
-from tokenizer.unicode_properties import CodePointSet
 
 NORMALIZATION_VERSION = "9.0.0"
 _DATA = Path(__file__).parent / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
@@ -85,13 +85,19 @@ class UnicodeForm:
     def apply(self, texts: pa.Array, is_first: npt.NDArray[np.bool_]) -> pa.Array:
         """As in `Replace`."""
         offsets, data = offsets_and_data(texts)
-        done = _quick_check(self.form).are_normalized(data, offsets)
-        if done.all():
+        bounds = _quick_check(self.form).spans(data, offsets)
+        if not bounds.size:
             return texts
-        changed = [
-            _normalize(self.form, texts[at].as_py()) for at in np.flatnonzero(~done).tolist()
-        ]
-        return pc.replace_with_mask(texts, pa.array(~done), pa.array(changed, pa.large_string()))
+        # Kept, span, kept, ..., span, kept. A span lies in one text; what is kept may hold many.
+        edges = np.concatenate((offsets[:1], bounds, offsets[-1:]))
+        pieces = texts_of(edges, data)
+        is_span = pa.array(np.arange(len(pieces)) % 2 == 1)
+        spans = pieces.filter(is_span).dictionary_encode()
+        distinct = [normalize(self.form, span) for span in spans.dictionary.to_pylist()]
+        changed = pa.array(distinct, pa.large_string()).take(spans.indices)
+        moved, data = offsets_and_data(pc.replace_with_mask(pieces, is_span, changed))
+        at = np.searchsorted(edges, offsets, side="right") - 1
+        return texts_of(moved[at] + offsets - edges[at], data)
 
 
 Step = Replace | Prepend | UnicodeForm
@@ -164,37 +170,13 @@ def prefix_steps(pre_tokenizer: PreTokenizer) -> tuple[Step, ...]:
 
 
 @functools.cache
-def _data() -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(_DATA.read_text(encoding="ascii"))
-    return data
-
-
-@functools.cache
 def _quick_check(form: str) -> _native.QuickCheck:
-    table = _data()["forms"][form]
-    classes = np.repeat(np.array(table["values"], np.uint8), table["lengths"]).reshape(-1, 256)
-    numbers: dict[bytes, int] = {}
-    page_of = [numbers.setdefault(row.tobytes(), len(numbers)) for row in classes]
+    table = json.loads(_DATA.read_text(encoding="ascii"))["forms"][form]
     count = len(table["follows"])
     rows = np.frombuffer(bytes.fromhex("".join(table["follows"])), np.uint8)
     return _native.QuickCheck(
-        np.array(page_of, np.uint16),
-        np.frombuffer(b"".join(numbers), np.uint8),
+        np.repeat(np.array(table["values"], np.uint8), table["lengths"]),
         np.unpackbits(rows.reshape(count, -1), axis=1)[:, :count].copy().reshape(-1),
         count,
+        table["starters"],
     )
-
-
-@functools.cache
-def _unassigned() -> npt.NDArray[np.bool_]:
-    """bool[0x110000]"""
-    return CodePointSet(np.array(_data()["unassigned"], np.int32)).mask()
-
-
-def _normalize(form: Form, text: str) -> str:
-    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    parts, start = [], 0
-    for at in np.flatnonzero(_unassigned()[points]).tolist():
-        parts += [unicodedata.normalize(form, text[start:at]), text[at]]
-        start = at + 1
-    return "".join([*parts, unicodedata.normalize(form, text[start:])])

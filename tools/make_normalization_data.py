@@ -1,4 +1,5 @@
-"""Make tokenizer/bundled/normalization-<version>.json: what is surely normalized already.
+"""Make tokenizer/bundled/normalization-<version>.json: what is surely normalized already, and where
+text may be cut so that its parts are normalized each on its own.
 
 Run it only to move to another Unicode version, which may change token ids:
 
@@ -10,6 +11,17 @@ Hugging Face tokenizers normalizes by Unicode 9.0, unlike its regular expression
 so all that is needed is which ones were; the others are left alone. That this is what tokenizers
 does is checked here, code point by code point and in context, before anything is written.
 `tokenizer/normalizers.py` says what the file is for and how it is read.
+
+Why text may be cut in front of a starter: a character of combining class 0 that does not change
+alone, and whose decomposition begins with a character c that composition joins to nothing before
+it. c has combining class 0, for what decomposes to marks is never composed again. Decomposition
+looks at one character at a time. Canonical order moves nothing across c. Composition joins a
+character to the last one of combining class 0 before it: what is before c never gets c, and what is
+behind c looks no further than c. (UAX #15, 9.1, Stable Code Points.)
+
+Why also behind a starter that nothing joins (class 0 of the table): what follows could only be
+joined to it. Where it is decomposed it is composed again, for a mark that came between its parts
+and joined the first would have changed the two characters alone.
 """
 
 import json
@@ -63,23 +75,28 @@ def table_of(form: str) -> dict[str, object]:
         joins[first] = frozenset(
             second for second in seconds if ud.normalize(form, first + second) != first + second
         )
-    # (changes alone, combining class, itself where it may join, what it may be joined by)
+    # (changes alone, combining class, what it begins with where that may join, what may join it)
     kinds: dict[tuple[bool, int, str, frozenset[str]], int] = {(False, 0, "", frozenset()): 0}
     values = np.zeros(0x110000, np.int32)
     for character in CHARACTERS:
+        first = ud.normalize("NFD", character)[0]
         kind = (
             ud.normalize(form, character) != character,
             ud.combining(character),
-            character if character in seconds else "",
+            first if first in seconds else "",
             joins.get(character, frozenset()),
         )
         values[ord(character)] = kinds.setdefault(kind, len(kinds))
     follows = np.array([[may_follow(one, other) for other in kinds] for one in kinds], np.uint8)
-    values, follows = smallest(values, follows)
+    is_starter = np.array(
+        [not (changes or combining or first) for changes, combining, first, _ in kinds]
+    )
+    values, follows, starters = smallest(values, follows, is_starter)
     starts = np.concatenate(([0], np.flatnonzero(np.diff(values)) + 1))
     return {
         "lengths": np.diff(np.concatenate((starts, [0x110000]))).tolist(),
         "values": values[starts].tolist(),
+        "starters": starters,
         "follows": [np.packbits(row).tobytes().hex() for row in follows],
     }
 
@@ -88,28 +105,30 @@ def may_follow(
     before: tuple[bool, int, str, frozenset[str]], after: tuple[bool, int, str, frozenset[str]]
 ) -> bool:
     """Whether `after` right behind `before` is surely as normalization leaves it."""
-    changes, combining, itself, _ = after
+    changes, combining, first, _ = after
     if changes:
         return False
-    if itself:
-        return before[1] == 0 and itself not in before[3]
+    if first:
+        return before[1] == 0 and first not in before[3]
     return combining == 0 or before[1] <= combining
 
 
 def smallest(
     values: np.ndarray[tuple[int], np.dtype[np.int32]],
     follows: np.ndarray[tuple[int, int], np.dtype[np.uint8]],
-) -> tuple[np.ndarray, np.ndarray]:
-    """The same with classes merged that behave alike, in front and behind."""
-    numbers: dict[bytes, int] = {}
+    is_starter: np.ndarray[tuple[int], np.dtype[np.bool_]],
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The same with classes merged that behave alike, starters first; and how many those are."""
     keys = [
-        row.tobytes() + column.tobytes() for row, column in zip(follows, follows.T, strict=True)
+        row.tobytes() + column.tobytes() + starter.tobytes()
+        for row, column, starter in zip(follows, follows.T, is_starter, strict=True)
     ]
-    new = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int32)
-    first = [keys.index(key) for key in numbers]
-    if len(numbers) > 256:
-        sys.exit(f"{len(numbers)} classes")
-    return new[values], follows[np.ix_(first, first)]
+    in_order = list(dict.fromkeys(keys[at] for at in np.argsort(~is_starter, kind="stable")))
+    if len(in_order) > 256:
+        sys.exit(f"{len(in_order)} classes")
+    first = [keys.index(key) for key in in_order]
+    new = np.array([in_order.index(key) for key in keys], np.int32)
+    return new[values], follows[np.ix_(first, first)], int(is_starter[first].sum())
 
 
 def check_version(unassigned: list[int]) -> None:
@@ -135,7 +154,6 @@ def main() -> None:
     check_version(unassigned)
     data = {
         "unicode_version": UNICODE_VERSION,
-        "unassigned": unassigned,
         "forms": {form: table_of(form) for form in FORMS},
     }
     OUTPUT.write_text(json.dumps(data, separators=(",", ":")) + "\n", encoding="ascii")

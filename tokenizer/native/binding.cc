@@ -213,21 +213,23 @@ PYBIND11_MODULE(_native, module) {
       .def("pretokens", &Engine::pretokens, "utf8"_a);
   using tokenmill::QuickCheck;
   py::class_<QuickCheck>(module, "QuickCheck")
-      .def(py::init([](const Array<uint16_t>& page_of, const Array<uint8_t>& pages,
-                       const Array<uint8_t>& follows, size_t classes) {
-             return QuickCheck(to_vector(page_of), to_vector(pages), to_vector(follows), classes);
+      .def(py::init([](const Array<uint8_t>& class_of, const Array<uint8_t>& follows,
+                       size_t classes, size_t starters) {
+             return QuickCheck(to_vector(class_of), to_vector(follows), classes, starters);
            }),
-           "page_of"_a, "pages"_a, "follows"_a, "classes"_a)
+           "class_of"_a, "follows"_a, "classes"_a, "starters"_a)
       .def(
-          "are_normalized",
+          "spans",
           [](const QuickCheck& self, const py::buffer& data, const Array<int64_t>& offsets) {
             const py::buffer_info info = data.request();
             const tokenmill::Documents texts = to_documents(info, offsets);
-            py::array_t<bool> found{py::ssize_t(texts.count)};
-            bool* const at = found.mutable_data();
-            const py::gil_scoped_release release;
-            for (size_t i = 0; i < texts.count; ++i) at[i] = self.is_normalized(texts[i]);
-            return found;
+            std::vector<int64_t> bounds;
+            {
+              const py::gil_scoped_release release;
+              for (size_t i = 0; i < texts.count; ++i)
+                self.find_spans(texts[i], texts.offsets[i], bounds);
+            }
+            return to_array(bounds);
           },
           "data"_a, "offsets"_a);
 }

@@ -1,10 +1,13 @@
-// Whether a text is surely in a Unicode normalization form already, so that nothing is to be done.
+// What in a text may not be in a Unicode normalization form yet, as spans that are to be normalized
+// each on its own:
 //
-//   code point ──► page_of[cp >> 8] ──► pages[page][cp & 255] = class
-//   follows[class before][class] = a character of `class` is as normalization leaves it there
+//   ... x o ◌̂ ◌̣ y ...    class_of[code point] < starters: text may be cut in front of it
+//         └─┬─┘           follows[class before][class]: else, it is as normalization leaves it
+//          span
 //
-// tools/make_normalization_data.py makes the tables, of the rules of UAX #15: a character may
-// follow where it does not change, does not join the one before it, and is in canonical order.
+// tools/make_normalization_data.py makes the tables, of the rules of UAX #15, and has the proof. A
+// character may follow where it does not change, does not join the one before it, and is in
+// canonical order. Nothing joins a character of class 0: text may be cut behind it, too.
 #pragma once
 
 #include <cstdint>
@@ -19,49 +22,58 @@ namespace tokenmill {
 
 class QuickCheck {
  public:
-  // page_of[0x1100], pages[p][256], follows[classes][classes]. Class 0 follows everything.
-  QuickCheck(std::vector<uint16_t> page_of, std::vector<uint8_t> pages,
-             std::vector<uint8_t> follows, size_t classes)
-      : page_of_(std::move(page_of)), pages_(std::move(pages)), follows_(std::move(follows)),
-        classes_(classes) {
-    bool fits = page_of_.size() == 0x1100 && follows_.size() == classes * classes;
-    for (const uint16_t page : page_of_) fits = fits && (size_t(page) + 1) * 256 <= pages_.size();
-    for (const uint8_t one : pages_) fits = fits && one < classes;
+  // class_of[0x110000], follows[classes][classes]. ASCII are starters.
+  QuickCheck(std::vector<uint8_t> class_of, std::vector<uint8_t> follows, size_t classes,
+             size_t starters)
+      : class_of_(std::move(class_of)), follows_(std::move(follows)), classes_(classes),
+        starters_(starters) {
+    bool fits = class_of_.size() == 0x110000 && follows_.size() == classes * classes;
+    for (const uint8_t one : class_of_) fits = fits && one < classes;
     if (!fits) throw std::invalid_argument("normalization tables do not fit each other");
   }
 
-  // `text` is valid UTF-8.
-  bool is_normalized(std::string_view text) const {
-    const auto* at = reinterpret_cast<const uint8_t*>(text.data());
-    const auto* const end = at + text.size();
+  // Adds the bounds [start, stop) of the spans of `text`, valid UTF-8, which begins at `offset`.
+  void find_spans(std::string_view text, int64_t offset, std::vector<int64_t>& bounds) const {
+    const auto* const begin = reinterpret_cast<const uint8_t*>(text.data());
+    const auto *at = begin, *start = begin, *const end = begin + text.size();
     size_t before = 0;
+    bool sure = true;
+    const auto cut = [&] {
+      if (!sure) bounds.insert(bounds.end(), {offset + (start - begin), offset + (at - begin)});
+      sure = true;
+    };
     while (at < end) {
       Decoded next{*at, 1};
       if (*at >= 0x80) next = decode_multibyte(at);
-      const size_t page = page_of_[next.code_point >> 8];
-      const size_t now = pages_[page << 8 | (next.code_point & 255)];
-      if (!follows_[before * classes_ + now]) return false;
+      const size_t now = class_of_[next.code_point];
+      if (now < starters_) {
+        cut();
+        start = now ? at : at + next.bytes;
+      } else {
+        sure = sure && follows_[before * classes_ + now];
+      }
       before = now;
       at += next.bytes;
-      if (next.code_point < 0x80) at = skip_ascii(at, end);
+      if (next.code_point < 0x80) at = last_of_ascii(at, end);
     }
-    return true;
+    cut();
   }
 
  private:
-  // ASCII follows everything; only the last of a run matters for what comes next.
-  static const uint8_t* skip_ascii(const uint8_t* at, const uint8_t* end) {
-    uint64_t words[2];
-    for (; end - at >= 16; at += 15) {
-      std::memcpy(words, at, sizeof words);
-      if ((words[0] | words[1]) & 0x8080808080808080u) break;
+  // Of a run of ASCII only the last matters for what comes next; `at` itself where there is none.
+  static const uint8_t* last_of_ascii(const uint8_t* at, const uint8_t* end) {
+    const uint8_t* stop = at;
+    uint64_t others = 0;
+    while (!others && end - stop >= 8) {
+      std::memcpy(&others, stop, sizeof others);
+      others &= 0x8080808080808080u;
+      stop += others ? __builtin_ctzll(others) / 8 : 8;
     }
-    return at;
+    return stop - (stop > at);
   }
 
-  std::vector<uint16_t> page_of_;
-  std::vector<uint8_t> pages_, follows_;
-  size_t classes_;
+  std::vector<uint8_t> class_of_, follows_;
+  size_t classes_, starters_;
 };
 
 }  // namespace tokenmill
