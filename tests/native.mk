@@ -73,7 +73,7 @@ sanitize: $(SANITIZED)/built $(FUZZ)/replay-sanitized $(FUZZ)/threads
 	cd $(SANITIZED) && $(UNDER_ASAN) $(abspath $(BIN))/python \
 		-c 'from tokenizer import _native; print(_native.__file__)' | grep $(SANITIZED)/lib
 	$(UNDER_ASAN) $(BIN)/pytest -p no:cacheprovider $(NATIVE_TESTS)
-	TOKENMILL_PLAIN=1 $(UNDER_ASAN) $(BIN)/pytest -p no:cacheprovider $(NATIVE_TESTS)
+	TOKENMILL_INSTRUCTIONS=plain $(UNDER_ASAN) $(BIN)/pytest -p no:cacheprovider $(NATIVE_TESTS)
 	$(FUZZ)/replay-sanitized $(CORPUS)/*
 	$(FUZZ)/threads
 endif

@@ -34,11 +34,11 @@ def table(pattern: str) -> SplitTable:
 
 
 def engine(pattern: str) -> _native.Engine:
-    return _engine(pattern, os.environ["TOKENMILL_PLAIN"])
+    return _engine(pattern, os.environ["TOKENMILL_INSTRUCTIONS"])
 
 
 @cache
-def _engine(pattern: str, _plain: str) -> _native.Engine:
+def _engine(pattern: str, _instructions: str) -> _native.Engine:
     return engine_of([CompiledStage(table(pattern))])
 
 
@@ -49,9 +49,9 @@ def engine_of(plan: Sequence[CompiledStage]) -> _native.Engine:
     return _native.Engine(vocabulary, stages, windows_of_plan(plan), 1 << 16)
 
 
-@pytest.fixture(params=["", "1"], ids=["fast", "plain"], autouse=True)
+@pytest.fixture(params=["best", "avx2", "plain"], autouse=True)
 def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKENMILL_PLAIN", request.param)
+    monkeypatch.setenv("TOKENMILL_INSTRUCTIONS", request.param)
 
 
 def assert_cut_as_specified(pattern: str, text: str) -> None:

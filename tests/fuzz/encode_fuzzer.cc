@@ -269,8 +269,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const std::string& document : one.documents) expected.push_back(expect(one, document));
   const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets,
                                          one.token_offsets.size() - 1, {});
-  for (const char* const plain : {"0", "1"}) {
-    setenv("TOKENMILL_PLAIN", plain, 1);
+  for (const char* const instructions : {"best", "avx2", "plain"}) {
+    setenv("TOKENMILL_INSTRUCTIONS", instructions, 1);
     const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary),
                                  split_of(*one.table), 1};  // the smallest cache
     tokenmill::Encoder encoder(model);

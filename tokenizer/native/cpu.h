@@ -2,19 +2,26 @@
 #pragma once
 
 #include <cstdlib>
-#include <cstring>
+#include <string_view>
 
 namespace tokenmill {
 
-// False also with TOKENMILL_PLAIN=1 in the environment: then nothing but the baseline of the
-// architecture is used, for tests.
-inline bool has_fast_instructions() {
-  const char* const plain = std::getenv("TOKENMILL_PLAIN");
-  if (plain && std::strcmp(plain, "1") == 0) return false;
+enum class Instructions { kPlain, kNeon, kAvx2, kAvx512 };
+
+// The best of this processor, of those that TOKENMILL_INSTRUCTIONS allows: "plain", nothing but the
+// baseline of the architecture, or "avx2", not what came later. It is for tests.
+inline Instructions instructions() {
+  const char* const set = std::getenv("TOKENMILL_INSTRUCTIONS");
+  const std::string_view allowed = set ? set : "";
+  if (allowed == "plain") return Instructions::kPlain;
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  if (!__builtin_cpu_supports("avx2")) return Instructions::kPlain;
+  if (allowed == "avx2" || !__builtin_cpu_supports("avx512vbmi")) return Instructions::kAvx2;
+  return Instructions::kAvx512;
+#elif defined(__aarch64__)
+  return Instructions::kNeon;
 #else
-  return true;  // NEON is part of aarch64
+  return Instructions::kPlain;
 #endif
 }
 

@@ -1,29 +1,10 @@
 #include "pretoken_cache.h"
 
 #include <algorithm>
-#include <new>
-
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
 
 namespace tokenmill {
 
 namespace {
-
-// Memory on huge pages where the system has them: a look-up then costs no TLB miss.
-template <class T>
-T* allocate_table(size_t bytes) {
-  constexpr size_t kHugePage = size_t{2} << 20;
-  const size_t alignment = bytes >= kHugePage ? kHugePage : 64;
-  bytes = (bytes + alignment - 1) / alignment * alignment;
-  void* const memory = std::aligned_alloc(alignment, bytes);
-  if (!memory) throw std::bad_alloc();
-#ifdef __linux__
-  if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  return static_cast<T*>(memory);
-}
 
 struct Header {
   uint16_t bytes, count;
@@ -42,11 +23,9 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
   segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
   // A segment holds several records of the longest pretoken, even one of a token a byte.
   max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
-  hot_.reset(allocate_table<HotSet>(hot_bytes));
-  index_.reset(allocate_table<Bucket>(buckets_ * sizeof(Bucket)));
-  ring_.reset(allocate_table<uint32_t>(kSegments * segment_words_ * sizeof(uint32_t) + kPadding));
-  std::memset(static_cast<void*>(hot_.get()), 0, hot_bytes);
-  std::memset(index_.get(), 0, buckets_ * sizeof(Bucket));
+  hot_.resize(hot_bytes / sizeof(HotSet));
+  index_.resize(buckets_);
+  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
@@ -98,12 +77,12 @@ TokenSpan PretokenCache::find(std::string_view pretoken, uint64_t hash) const {
 void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens) {
   if (pretoken.size() > max_bytes_) return;
   const uint32_t place = allocate(1 + tokens.count + (pretoken.size() + 3) / 4) + 1;
-  uint32_t* const ids = ring_.get() + place;
+  uint32_t* const ids = ring_.data() + place;
   const Header header{uint16_t(pretoken.size()), uint16_t(tokens.count)};
   std::memcpy(ids - 1, &header, sizeof header);
   std::copy_n(tokens.ids, tokens.count, ids);
   std::memcpy(ids + tokens.count, pretoken.data(), pretoken.size());
-  Bucket& in = bucket(hash);
+  Bucket& in = index_[place_of(hash)];
   size_t slot = 0;
   while (slot < kSlots && in.tags[slot]) ++slot;
   if (slot == kSlots) {

@@ -18,11 +18,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <string_view>
 
+#include "huge_pages.h"
 #include "merge.h"
 #include "pretoken.h"
 #include "vocabulary.h"
@@ -69,7 +68,7 @@ class PretokenCache {
   }
   // Of a short pretoken.
   void make_hot(const Pretoken& pretoken, const Entry& entry) {
-    Entry* const entries = hot_set(pretoken.short_hash).entries;
+    Entry* const entries = hot_[pretoken.short_hash & hot_mask_].entries;
     entries[1] = entries[0];
     entries[0] = entry;
   }
@@ -112,16 +111,11 @@ class PretokenCache {
    private:
     uint64_t mask_[2];
   };
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  template <class T>
-  using Memory = std::unique_ptr<T[], Free>;
-
-  HotSet& hot_set(uint32_t short_hash) const { return hot_[short_hash & hot_mask_]; }
+  const HotSet& hot_set(uint32_t short_hash) const { return hot_[short_hash & hot_mask_]; }
   // The ids of a record.
-  const uint32_t* record(uint32_t place) const { return ring_.get() + place; }
-  Bucket& bucket(uint64_t hash) const { return index_[size_t((hash >> 32) * buckets_ >> 32)]; }
+  const uint32_t* record(uint32_t place) const { return ring_.data() + place; }
+  size_t place_of(uint64_t hash) const { return size_t((hash >> 32) * buckets_ >> 32); }
+  const Bucket& bucket(uint64_t hash) const { return index_[place_of(hash)]; }
   static uint8_t tag_of(uint64_t hash) { return uint8_t(hash >> 24 | 1); }
   // The place of so many new words in a row.
   uint32_t allocate(size_t words);
@@ -132,9 +126,9 @@ class PretokenCache {
   size_t buckets_, segment_words_, max_bytes_;
   size_t end_ = 0;        // of what is written of the ring, in words
   bool is_full_ = false;  // whether the ring has been written to its end once
-  Memory<HotSet> hot_;
-  Memory<Bucket> index_;
-  Memory<uint32_t> ring_;
+  HugeVector<HotSet> hot_;
+  HugeVector<Bucket> index_;
+  HugeVector<uint32_t> ring_;
 };
 
 }  // namespace tokenmill

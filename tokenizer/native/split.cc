@@ -21,17 +21,13 @@ uint8_t class_at(const SplitTable& table, const uint8_t* at, unsigned& bytes) {
 template <bool kOnBytes = false>
 const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
   const uint8_t* last = nullptr;
-  uint16_t state = SplitTable::kStart;
-  for (;;) {
+  for (uint32_t row = table.start();;) {
     unsigned bytes = 0;
-    const uint16_t entry = table.step(
-        state, at == end ? table.end_class() : class_at<kOnBytes>(table, at, bytes));
-    // In a run the processor goes on by guess, and does not wait for one state after the other.
-    if (__builtin_expect(entry != state, false)) {
-      if (entry & SplitTable::kAcceptBefore) last = at;
-      state = entry & uint16_t(~SplitTable::kAcceptBefore);
-      if (state == SplitTable::kDead) return last;
-    }
+    const uint32_t entry = table.entry(
+        row, at == end ? table.end_class() : class_at<kOnBytes>(table, at, bytes));
+    if (entry & SplitTable::kAcceptBefore) last = at;
+    row = entry & ~SplitTable::kAcceptBefore;
+    if (row == SplitTable::kDead) return last;
     at += bytes;
   }
 }
@@ -141,11 +137,13 @@ void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block)
       judged = false;
       continue;
     }
+    size_t place;
     do {
       const uint8_t* const stop = walk(stages_[0].table, at, end);
       put_until(stop ? stop : end_of_gap(stages_[0].table, at, end));
-    } while (at < end && count < kBlockPretokens && (at[0] | at[1]) >= 0x80);
-    const auto place = size_t(at + 1 - first);
+      place = size_t(at + 1 - first);
+    } while (at < end && count < kBlockPretokens &&
+             (place < 64 ? verdicts.walk >> place & 1 : (at[0] | at[1]) >= 0x80));
     judged = place < 64;
     if (judged)
       begin = uint64_t{1} << place;

@@ -15,7 +15,7 @@
 
 namespace tokenmill {
 
-constexpr size_t kBlockPretokens = 256;
+constexpr size_t kBlockPretokens = 512;
 constexpr size_t kPaddingBytes = SplitWindows::kReadsBehind;  // readable bytes behind a document
 constexpr size_t kMaxStages = 16;
 
@@ -57,8 +57,6 @@ class Split {
   // begins are a pretoken together, as far as they touch. The cache fetches what it may have on each,
   // so that it is at hand when all are looked up.
   void cut(Rest& rest, const PretokenCache& cache, Block& block) const;
-
-  const char* instruction_set() const { return windows_ ? windows_->instruction_set() : "stages"; }
 
  private:
   void cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const;

@@ -17,17 +17,18 @@ namespace tokenmill {
 
 class SplitTable {
  public:
-  static constexpr uint16_t kAcceptBefore = 0x8000;
-  static constexpr uint16_t kStart = 1;
-  static constexpr uint16_t kDead = 0;
+  static constexpr uint32_t kAcceptBefore = 0x80000000, kDead = 0;
 
   // page_of[0x1100], pages[p][256], transitions[states][classes + 1] as drawn.
   // Throws std::invalid_argument when an index in one table is out of range of the next.
   SplitTable(std::vector<uint16_t> page_of, std::vector<uint8_t> pages,
-             std::vector<uint16_t> transitions, size_t states);
+             const std::vector<uint16_t>& transitions, size_t states);
 
-  uint16_t step(uint16_t state, uint8_t character_class) const {
-    return transitions_[size_t(state) * columns_ + character_class];
+  // The row of the state that a walk begins in, and the entry of a class: the row of the next state,
+  // with kAcceptBefore or without. Rows are multiplied out, as every step waits for the one before.
+  uint32_t start() const { return uint32_t(columns_); }
+  uint32_t entry(uint32_t row, uint8_t character_class) const {
+    return entries_[row + character_class];
   }
   uint8_t class_of(uint32_t code_point) const {
     return pages_[size_t(page_of_[code_point >> 8]) << 8 | (code_point & 255)];
@@ -38,8 +39,8 @@ class SplitTable {
  private:
   std::vector<uint16_t> page_of_;
   std::vector<uint8_t> pages_;
-  std::vector<uint16_t> transitions_;
-  size_t states_, columns_;
+  std::vector<uint32_t> entries_;
+  size_t columns_;
   std::array<uint8_t, 128> ascii_classes_{};
 };
 

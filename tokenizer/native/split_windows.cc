@@ -106,6 +106,33 @@ struct SplitWindows::Avx2 {  // 32 places
   }
 };
 
+#define TOKENMILL_AVX512 __attribute__((target("avx512f,avx512bw,avx512vbmi")))
+
+struct SplitWindows::Avx512 {  // 64 places
+  __m512i pair, bit;
+  uint64_t foreign;
+
+  TOKENMILL_AVX512 static __m512i group(const SplitWindows& windows, __m512i bytes) {
+    return _mm512_permutex2var_epi8(_mm512_load_si512(windows.group_of_), bytes,
+                                    _mm512_load_si512(windows.group_of_ + 64));
+  }
+  TOKENMILL_AVX512 Avx512(const SplitWindows& windows, const uint8_t* at) {
+    const __m512i a = _mm512_loadu_si512(at - 1), b = _mm512_loadu_si512(at);
+    const __m512i c = _mm512_loadu_si512(at + 1);
+    foreign = _mm512_movepi8_mask(_mm512_or_si512(_mm512_or_si512(a, b), c));
+    bit = _mm512_shuffle_epi8(_mm512_set1_epi64(int64_t(0x8040201008040201)), group(windows, c));
+    pair = _mm512_or_si512(_mm512_slli_epi16(group(windows, a), 3), group(windows, b));
+  }
+  TOKENMILL_AVX512 uint64_t look_up(const uint8_t* verdicts) const {
+    const __m512i bits = _mm512_maskz_permutexvar_epi8(~uint64_t{0}, pair, _mm512_load_si512(verdicts));
+    return _mm512_test_epi8_mask(bits, bit) | foreign;
+  }
+  TOKENMILL_AVX512 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+    const Avx512 all(windows, at);
+    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_)};
+  }
+};
+
 #elif defined(__aarch64__)
 
 struct SplitWindows::Neon {  // 16 places
@@ -144,23 +171,15 @@ struct SplitWindows::Neon {  // 16 places
 #endif
 
 SplitWindows::Judge SplitWindows::choose() {
-  if (!has_fast_instructions()) return Plain::judge;
+  switch (instructions()) {
 #if defined(__x86_64__)
-  return Avx2::judge;
+    case Instructions::kAvx512: return Avx512::judge;
+    case Instructions::kAvx2: return Avx2::judge;
 #elif defined(__aarch64__)
-  return Neon::judge;
-#else
-  return Plain::judge;
+    case Instructions::kNeon: return Neon::judge;
 #endif
-}
-
-const char* SplitWindows::instruction_set() const {
-#if defined(__x86_64__)
-  if (judge_ == Avx2::judge) return "avx2";
-#elif defined(__aarch64__)
-  if (judge_ == Neon::judge) return "neon";
-#endif
-  return "plain";
+    default: return Plain::judge;
+  }
 }
 
 }  // namespace tokenmill

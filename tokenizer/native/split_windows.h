@@ -40,18 +40,16 @@ class SplitWindows {
     }
     return verdicts;
   }
-  // "avx2", "neon" or "plain".
-  const char* instruction_set() const;
-
  private:
   using Judge = Verdicts (*)(const SplitWindows&, const uint8_t* at);
   static Judge choose();
   struct Plain;
   struct Avx2;
+  struct Avx512;
   struct Neon;
 
-  alignas(16) uint8_t group_of_[128];
-  alignas(16) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
+  alignas(64) uint8_t group_of_[128];
+  alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
   // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
   alignas(16) uint8_t group_bits_[3][16] = {};
   const Judge judge_ = choose();

@@ -127,7 +127,7 @@ bool is_valid_avx2(std::string_view text) {
 
 bool is_valid_utf8(std::string_view text) {
 #if defined(__x86_64__)
-  static const bool is_fast = has_fast_instructions();
+  static const bool is_fast = instructions() != Instructions::kPlain;
   if (is_fast) return is_valid_avx2(text);
 #endif
   return is_valid_plain(text);

@@ -35,6 +35,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "huge_pages.h"
+
 namespace tokenmill {
 
 using TokenId = uint32_t;
@@ -104,12 +106,12 @@ class Vocabulary {
   std::string bytes_;
   std::vector<uint64_t> offsets_;
   TokenId byte_tokens_[256];
-  std::vector<TokenId> byte_pairs_;
+  HugeVector<TokenId> byte_pairs_;
   struct Parts {
     TokenId left, right;
   };
-  std::vector<Parts> parts_;
-  std::vector<uint64_t> pairs_;
+  HugeVector<Parts> parts_;
+  HugeVector<uint64_t> pairs_;
   unsigned shift_ = 0;
   size_t merged_;
   PublishedIds published_;
