@@ -1,6 +1,7 @@
 """Verdicts on windows against the walk that they spare, `SplitTable.spans`."""
 
 import random
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -13,9 +14,12 @@ from tokenizer.split_windows import CUT, GROUPS, SINGLE, WALK, windows_of
 ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
 
 
+windows = cache(windows_of)
+
+
 def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
     """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
-    group_of, verdicts = windows_of(table)
+    group_of, verdicts = windows(table)
     groups = group_of[np.frombuffer(text.encode(), np.uint8)].tolist()
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
     found, walks, start = [], 0, 0
