@@ -84,6 +84,21 @@ Segment piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
   return whole;
 }
 
+// A place is a cut when its verdict says so, and which of two verdicts counts depends on whether
+// the place ahead is a cut:
+//
+//   cut[i] = cut[i - 1] ? single[i] : cut[i]
+//
+// As in a carry-lookahead adder, what k places amount to doubles k at each step.
+uint64_t resolve(uint64_t cut, uint64_t single) {
+  uint64_t differ = cut ^ single;
+  for (unsigned k = 1; differ && k < 64; k *= 2) {
+    cut ^= differ & cut << k;
+    differ &= differ << k;
+  }
+  return cut;
+}
+
 }  // namespace
 
 void Split::cut(Rest& rest, const PretokenCache& cache, Block& block) const {
@@ -92,21 +107,6 @@ void Split::cut(Rest& rest, const PretokenCache& cache, Block& block) const {
     cut_by_windows(rest, cache, block);
   else
     cut_by_stages(rest, cache, block);
-}
-
-// A place is a cut when its verdict says so, and which of two verdicts counts depends on whether
-// the place ahead is a cut:
-//
-//   cut[i] = cut[i - 1] ? single[i] : cut[i]
-//
-// As in a carry-lookahead adder, what k places amount to doubles k at each step.
-static uint64_t resolve(uint64_t cut, uint64_t single) {
-  uint64_t differ = cut ^ single;
-  for (unsigned k = 1; differ && k < 64; k *= 2) {
-    cut ^= differ & cut << k;
-    differ &= differ << k;
-  }
-  return cut;
 }
 
 void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const {

@@ -49,8 +49,8 @@ struct Rest {
 class Split {
  public:
   // 1 to kMaxStages; windows: of the only stage, when it isolates matches in code points.
-  Split(std::vector<SplitStage> stages, std::optional<SplitWindows> windows)
-      : stages_(std::move(stages)), windows_(std::move(windows)) {}
+  Split(std::vector<SplitStage> stages, const std::optional<SplitWindows>& windows)
+      : stages_(std::move(stages)), windows_(windows) {}
 
   // Cuts pretokens off until the block is full or nothing is left; what was in the block is
   // forgotten. What stages remove is in no block, so one may stay empty; characters at which no match
