@@ -5,9 +5,9 @@ cuts need none of it: whatever came before, `d| m` is cut before the space and `
 each *window* of three ASCII bytes, the last of which is looked ahead at, gets a verdict on the
 place behind its first byte, and the native engine finds verdicts for 64 places at once:
 
-    text       I   c a n ' t   w a l k       c:  cut      (CUT)
-    inside       c .... w ..c  . . . .       w:  walk     (CUT and WALK)
-    at first   c   . . . . .   . . . .       .:  no cut
+    text       I   c a n ' t   w a l k ,   ' s o '       by cl100k_base
+    inside       c c . . c c c c . . . c c c w . c       c: cut (CUT)   w: walk (CUT and WALK)
+    at first     c . . . c . c . . . . c c . w . c       c: cut (SINGLE)   w: walk (WALK)
 
 There are two verdicts, as the beginning of a pretoken is where most of the doubt is:
 

@@ -25,8 +25,8 @@ struct Piece {
 
 constexpr size_t kMaxShortPiece = 32;  // a place in a piece takes 5 bits
 
-// Merges each piece that is not merged yet, 1 to kMaxShortPiece bytes long: the adjacent pair of lowest rank first, the leftmost of equals, until no
-// adjacent pair merges.
+// Merges each piece that is not merged yet, 1 to kMaxShortPiece bytes long: the adjacent pair of
+// lowest rank first, the leftmost of equals, until no adjacent pair merges.
 void merge_short(const Vocabulary& vocabulary, Piece* pieces, size_t count);
 
 }  // namespace tokenmill

@@ -50,10 +50,10 @@ class ObjectDecoder:
                 self._decoder = self._expect(json.loads(bytes(lines[:first_bytes])))
             objects = self._decoder.decode_lines(lines)
             if len(objects) == rows:
-                ids = (value if value is None else str(value) for value in [o.id for o in objects])
+                ids = [None if o.id is None else str(o.id) for o in objects]
                 return ObjectColumns(
                     pa.array([o.text for o in objects], pa.string()),
-                    pa.array(list(ids), pa.string()),
+                    pa.array(ids, pa.string()),
                     pa.array([o.url for o in objects], pa.string()),
                 )
         except (msgspec.MsgspecError, ValueError, RecursionError):
