@@ -12,6 +12,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import zstandard
 
 from bench.report import REPOSITORY
@@ -54,26 +55,22 @@ def inputs_of(text: str, folder: Path, pattern: str | None = None) -> tuple[list
     return _generate(text, folder), "generated"
 
 
-def batches_of(paths: list[Path], documents: int, max_bytes: int) -> list[pa.Array]:
-    """The documents of the inputs in Arrow arrays of so many, up to so many bytes of UTF-8."""
+def batches_of(paths: list[Path], max_bytes: int) -> list[pa.Array]:
+    """The documents of the inputs, up to so many bytes of UTF-8, in the batches the job reads."""
     from transforms.reading import ReadSettings, open_reader
 
-    texts: list[str] = []
-    size = 0
+    batches = []
     for path in paths:
         with open_reader(str(path), ReadSettings()) as reader:
             for batch in reader:
-                for text in batch.documents.text.to_pylist():
-                    size += len(text.encode())
-                    if texts and size > max_bytes:
-                        return _arrays(texts, documents)
-                    texts.append(text)
-    return _arrays(texts, documents)
-
-
-def _arrays(texts: list[str], documents: int) -> list[pa.Array]:
-    starts = range(0, len(texts), documents)
-    return [pa.array(texts[start : start + documents], pa.large_string()) for start in starts]
+                text = batch.documents.text
+                ends = pc.cumulative_sum(pc.binary_length(text)).to_numpy()
+                fits = int((ends <= max_bytes).sum())
+                batches.append(pa.array(text.to_pylist()[:fits], pa.large_string()))
+                if fits < len(text):
+                    return batches
+                max_bytes -= int(ends[-1]) if fits else 0
+    return batches
 
 
 def _generate(text: str, folder: Path) -> list[Path]:

@@ -1,9 +1,9 @@
 """The engine beside its peers on one core: `python -m bench.engine`.
 
-    batches of 512 documents ─► tokenmill   Arrow arrays
-                            ├─► gigatoken   lists of str, parallel=False
-                            └─► tiktoken    lists of str, one thread; for a tokenizer.json it is
-                                tokenizers
+    batches as the job reads them ─► tokenmill   Arrow arrays
+                                 ├─► gigatoken   lists of str, parallel=False
+                                 └─► tiktoken    lists of str, one thread; for a tokenizer.json it
+                                     is tokenizers
 
 Ids are compared first. Then the contestants alternate; each measurement is a fresh process on one
 core: load and encode one word ("load"), a first pass over the text ("cold"), and more ("warm").
@@ -32,7 +32,6 @@ from bench.report import REPOSITORY, RESULTS, print_table, write_results
 from bench.vocabulary import names_at_hand, write_vocabulary
 
 _OURS = "tokenmill"
-_BATCH_DOCUMENTS = 512
 _SCHEMA = pa.schema([pa.field("text", pa.large_string())])
 
 
@@ -87,7 +86,7 @@ def _contest(
 def _write_text(name: str, place: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Writes a text's batches to an Arrow file, so that contestants find them ready."""
     inputs, source = inputs_of(name, place / "generated")
-    batches = batches_of(inputs, _BATCH_DOCUMENTS, options.megabytes * 1_000_000)
+    batches = batches_of(inputs, options.megabytes * 1_000_000)
     path = place / f"{name}.arrow"
     with pa.ipc.new_file(str(path), _SCHEMA) as writer:
         for batch in batches:

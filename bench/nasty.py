@@ -54,7 +54,7 @@ def _han(count: int) -> str:
 def _ordinary_text(megabytes: int) -> str:
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
         inputs, _ = inputs_of("english", Path(folder))
-        batches = batches_of(inputs, 512, megabytes * 1_000_000)
+        batches = batches_of(inputs, megabytes * 1_000_000)
     return "\n\n".join(text for batch in batches for text in batch.to_pylist())
 
 
