@@ -94,7 +94,10 @@ class UnicodeForm:
         is_span = pa.array(np.arange(len(pieces)) % 2 == 1)
         spans = pieces.filter(is_span).dictionary_encode()
         distinct = [normalize(self.form, span) for span in spans.dictionary.to_pylist()]
-        changed = pa.array(distinct, pa.large_string()).take(spans.indices)
+        changed = pa.array(distinct, pa.large_string())
+        if changed.equals(spans.dictionary):
+            return texts
+        changed = changed.take(spans.indices)
         moved, data = offsets_and_data(pc.replace_with_mask(pieces, is_span, changed))
         at = np.searchsorted(edges, offsets, side="right") - 1
         return texts_of(moved[at] + offsets - edges[at], data)
