@@ -226,12 +226,11 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
   tokenmill::scan_documents(documents, special_levels(),
                             {hashes.data(), special_texts.data(), valid.get(), first.data()},
                             segments);
+  tokenmill::TokenBuffer tokens;
   tokenmill::encode_documents(
       {{documents.data, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
        first.data(), count},
-      one.begin, one.end, encoder, token_at.data());
-  const tokenmill::TokenBuffer& buffer = encoder.tokens();
-  const std::vector<uint32_t> tokens(buffer.data(), buffer.data() + buffer.size());
+      one.begin, one.end, encoder, tokens, token_at.data());
   size_t at = 0;
   for (size_t i = 0; i < count; ++i) {
     check(valid[i] == expected[i].valid, one, i, "another opinion of what is UTF-8");

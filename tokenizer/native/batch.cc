@@ -29,10 +29,9 @@ void scan_documents(const Documents& documents, const std::vector<AddedTokens>& 
 }
 
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
-                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at) {
+                      std::optional<TokenId> end, Encoder& encoder, TokenBuffer& tokens,
+                      int64_t* token_at) {
   const std::string_view all = documents.segments.data;
-  TokenBuffer& tokens = encoder.tokens();
-  tokens.clear();
   std::string padded;
   for (size_t i = 0; i < documents.count; ++i) {
     token_at[i] = int64_t(tokens.size());

@@ -41,9 +41,10 @@ struct Segmented {
   size_t count;
 };
 
-// Encodes all documents into encoder.tokens(); `begin` and `end` are put around each that has ids.
-// token_at[count + 1]: where those of each begin.
+// Encodes all documents into `tokens`, which is empty; `begin` and `end` are put around each that has
+// ids. token_at[count + 1]: where those of each begin.
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
-                      std::optional<TokenId> end, Encoder& encoder, int64_t* token_at);
+                      std::optional<TokenId> end, Encoder& encoder, TokenBuffer& tokens,
+                      int64_t* token_at);
 
 }  // namespace tokenmill

@@ -6,12 +6,15 @@
 #include "batch.h"
 #include "encoder.h"
 #include "quick_check.h"
+#include "token_buffer.h"
 #include "utf8.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "keys are little-endian words");
 
 namespace py = pybind11;
 using namespace py::literals;
+using tokenmill::TokenBuffer;
+using tokenmill::TokenBuffers;
 using tokenmill::TokenId;
 
 namespace {
@@ -30,19 +33,42 @@ py::array to_array(const std::vector<T>& values) {
 }
 
 template <class T>
-py::array copy(const tokenmill::TokenBuffer& tokens) {
+py::array copy(const TokenBuffer& tokens) {
   py::array_t<T> array(py::ssize_t(tokens.size()));
   T* const at = array.mutable_data();
   TokenId all = 0;
   const py::gil_scoped_release release;
   for (size_t i = 0; i < tokens.size(); ++i) {
-    at[i] = T(tokens.data()[i]);
-    all |= tokens.data()[i];
+    at[i] = T(tokens[i]);
+    all |= tokens[i];
   }
   if (sizeof(T) == 2 && all > 65535)
     throw std::invalid_argument("ids above 65535 do not fit into 2 bytes");
   return std::move(array);
 }
+
+// A buffer on loan. It becomes an array without a copy, unless most of its memory would lie idle, and
+// comes back when nobody looks at the array any more.
+class Tokens {
+ public:
+  explicit Tokens(std::shared_ptr<TokenBuffers> home) : home_(std::move(home)), buffer_(home_->take()) {}
+  ~Tokens() { home_->give_back(std::move(buffer_)); }
+  Tokens(const Tokens&) = delete;
+  TokenBuffer& buffer() { return buffer_; }
+
+  static py::array to_array(std::unique_ptr<Tokens> tokens, unsigned bytes_per_token) {
+    const TokenBuffer& buffer = tokens->buffer_;
+    if (bytes_per_token == 2) return copy<uint16_t>(buffer);
+    if (buffer.size() < buffer.capacity() / 4) return copy<TokenId>(buffer);
+    const py::capsule owner(tokens.get(), [](void* of) { delete static_cast<Tokens*>(of); });
+    tokens.release();
+    return py::array_t<TokenId>(py::ssize_t(buffer.size()), buffer.data(), owner);
+  }
+
+ private:
+  std::shared_ptr<TokenBuffers> home_;
+  TokenBuffer buffer_;
+};
 
 // A view of texts, checked: each is data[offsets[i]:offsets[i + 1]].
 tokenmill::Documents to_documents(const py::buffer_info& info, const Array<int64_t>& offsets) {
@@ -169,13 +195,13 @@ class Engine {
     int64_t* const token_at = token_offsets.mutable_data();
     const tokenmill::Segmented documents{segments, kinds.data(), first.data(),
                                          size_t(first.size() - 1)};
+    auto tokens = std::make_unique<Tokens>(buffers_);
     tokenmill::EncoderPool::Loan encoder(pool_);  // with the GIL held; see EncoderPool
     {
       const py::gil_scoped_release release;
-      tokenmill::encode_documents(documents, begin, end, *encoder, token_at);
+      tokenmill::encode_documents(documents, begin, end, *encoder, tokens->buffer(), token_at);
     }
-    const auto copied = bytes_per_token == 2 ? copy<uint16_t> : copy<TokenId>;
-    return py::make_tuple(copied(encoder->tokens()), token_offsets);
+    return py::make_tuple(Tokens::to_array(std::move(tokens), bytes_per_token), token_offsets);
   }
 
   // Each pretoken of a document: where it begins and ends, and its ids. For inspection, not speed.
@@ -190,6 +216,7 @@ class Engine {
   const std::shared_ptr<const Vocabulary> vocabulary_;
   const tokenmill::Model model_;
   tokenmill::EncoderPool pool_;
+  const std::shared_ptr<TokenBuffers> buffers_ = std::make_shared<TokenBuffers>();
 };
 
 }  // namespace

@@ -5,14 +5,6 @@
 
 namespace tokenmill {
 
-void TokenBuffer::grow(size_t needed) {
-  const size_t capacity = std::max(needed, capacity_ + capacity_ / 2 + 1024);
-  auto* data = static_cast<TokenId*>(std::realloc(data_, capacity * sizeof(TokenId)));
-  if (!data) throw std::bad_alloc();
-  data_ = data;
-  capacity_ = capacity;
-}
-
 Encoder::Encoder(const Model& model)
     : model_(model),
       merger_(model.vocabulary, model.seams),
@@ -81,14 +73,21 @@ void Encoder::find_missing() {
     cache_.prefetch_record(missing->hash);
   size_t unknown = 0;
   for (Missing* missing = missing_; missing < end; ++missing) {
-    missing->tokens = cache_.find(missing->pretoken->text(), missing->hash);
-    missing->is_known = missing->tokens.count;
-    if (!missing->is_known) unknown_[unknown++] = missing->pretoken->text();
+    const std::string_view text = missing->pretoken->text();
+    missing->tokens = cache_.find(text, missing->hash);
+    missing->unknown = kKnown;
+    if (missing->tokens.count) continue;
+    uint16_t& recent = recent_[missing->hash % std::size(recent_)];
+    missing->is_first = recent >= unknown || unknown_[recent] != text;
+    if (missing->is_first) {
+      recent = uint16_t(unknown);
+      unknown_[unknown++] = text;
+    }
+    missing->unknown = recent;
   }
   merger_.merge(unknown_, unknown, merged_);
-  const TokenSpan* merged = merged_;
   for (Missing* missing = missing_; missing < end; ++missing) {
-    if (!missing->is_known) missing->tokens = *merged++;
+    if (missing->unknown != kKnown) missing->tokens = merged_[missing->unknown];
     missing->entry = PretokenCache::Entry(missing->pretoken->key, missing->tokens);
     *missing->found = &missing->entry;
   }
@@ -97,7 +96,9 @@ void Encoder::find_missing() {
 void Encoder::write(TokenBuffer& out) const {
   // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
   constexpr size_t kRoom = (kBlockPretokens + 1) * PretokenCache::kInlineIds;
-  TokenId* at = out.reserve(kRoom);
+  size_t size = out.size();
+  out.resize(size + kRoom);
+  TokenId* at = &out[size];
   for (size_t i = 0; i < block_.count; ++i) {
     const PretokenCache::Entry& entry = *found_[i];
     if (entry.is_inline()) {
@@ -105,11 +106,12 @@ void Encoder::write(TokenBuffer& out) const {
       at += entry.count();
     } else {
       const TokenSpan tokens = entry.many();
-      out.set_end(at);
-      at = std::copy_n(tokens.ids, tokens.count, out.reserve(tokens.count + kRoom));
+      size = size_t(at - out.data());
+      out.resize(size + tokens.count + kRoom);
+      at = std::copy_n(tokens.ids, tokens.count, &out[size]);
     }
   }
-  out.set_end(at);
+  out.resize(size_t(at - out.data()));
 }
 
 // Only when the ids are written: what the cache forgets for it may be theirs. Hot ones first, for the
@@ -117,10 +119,10 @@ void Encoder::write(TokenBuffer& out) const {
 void Encoder::remember_missing() {
   const Missing* const end = missing_ + missing_count_;
   for (const Missing* missing = missing_; missing < end; ++missing)
-    if (missing->is_known && missing->pretoken->is_short())
+    if (missing->unknown == kKnown && missing->pretoken->is_short())
       cache_.make_hot(*missing->pretoken, missing->entry);
   for (const Missing* missing = missing_; missing < end; ++missing)
-    if (!missing->is_known)
+    if (missing->unknown != kKnown && missing->is_first)
       cache_.insert(missing->pretoken->text(), missing->hash, missing->tokens);
 }
 

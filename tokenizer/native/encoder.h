@@ -12,10 +12,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -25,44 +23,10 @@
 #include "merge.h"
 #include "pretoken_cache.h"
 #include "split.h"
+#include "token_buffer.h"
 #include "vocabulary.h"
 
 namespace tokenmill {
-
-// A growing array of ids that does not clear what it allocates.
-class TokenBuffer {
- public:
-  TokenBuffer() = default;
-  ~TokenBuffer() { std::free(data_); }
-  TokenBuffer(const TokenBuffer&) = delete;
-  TokenBuffer& operator=(const TokenBuffer&) = delete;
-  // Room for `more` ids behind the end; returns where they go.
-  TokenId* reserve(size_t more) {
-    if (size_ + more > capacity_) grow(size_ + more);
-    return data_ + size_;
-  }
-  void set_end(const TokenId* end) { size_ = size_t(end - data_); }
-  void push_back(TokenId id) {
-    *reserve(1) = id;
-    ++size_;
-  }
-  const TokenId* data() const { return data_; }
-  size_t size() const { return size_; }
-  // Keeps the memory, unless it is so much that a single batch must have been huge.
-  void clear() {
-    size_ = 0;
-    if (capacity_ <= kKeptIds) return;
-    std::free(data_);
-    data_ = nullptr;
-    capacity_ = 0;
-  }
-
- private:
-  static constexpr size_t kKeptIds = size_t{8} << 20;
-  void grow(size_t needed);
-  TokenId* data_ = nullptr;
-  size_t size_ = 0, capacity_ = 0;
-};
 
 // What every thread shares; immutable once built.
 struct Model {
@@ -84,9 +48,6 @@ class Encoder {
   using Inspected = std::tuple<size_t, size_t, std::vector<TokenId>>;
   std::vector<Inspected> inspect(std::string_view text);
 
-  // Where the ids of a batch go: memory that is warm.
-  TokenBuffer& tokens() { return tokens_; }
-
  private:
   // Each is a loop over the block, or over the missing ones.
   void find_hot();
@@ -101,18 +62,20 @@ class Encoder {
     const PretokenCache::Entry** found;
     uint64_t hash;
     TokenSpan tokens;
-    bool is_known;
+    uint16_t unknown;  // where in unknown_ it is, or kKnown
+    bool is_first;     // of those that are the same unknown word
   };
+  static constexpr uint16_t kKnown = 0xFFFF;
 
   const Model& model_;
   Merger merger_;
   PretokenCache cache_;
-  TokenBuffer tokens_;
   Block block_;
   const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
   Missing missing_[kBlockPretokens + 1];
   size_t missing_count_ = 0;
   std::string_view unknown_[kBlockPretokens];
+  uint16_t recent_[256] = {};  // by the hash of a word: where in unknown_ it may be already
   TokenSpan merged_[kBlockPretokens];
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <new>
+#include <utility>
 #include <vector>
 
 #ifdef __linux__
@@ -28,6 +29,12 @@ struct HugePages {
     return static_cast<T*>(memory);
   }
   static void deallocate(T* memory, size_t) { std::free(memory); }
+  // What `resize` adds has no value yet.
+  static void construct(T*) {}
+  template <class... Values>
+  static void construct(T* at, Values&&... values) {
+    ::new (static_cast<void*>(at)) T(std::forward<Values>(values)...);
+  }
   bool operator==(const HugePages&) const { return true; }
   bool operator!=(const HugePages&) const { return false; }
 };

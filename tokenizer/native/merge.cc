@@ -6,6 +6,7 @@ namespace tokenmill {
 
 namespace {
 constexpr size_t kReadable = 4;  // see TokenSpan
+constexpr size_t kWordBytes = 32;  // more are no word
 constexpr size_t kKeptIds = 1 << 20;  // more room is given back by the next call
 }  // namespace
 
@@ -43,7 +44,7 @@ void Merger::cut(std::string_view pretoken, TokenId* tokens) {
   }
   constexpr size_t kEnough = 12;  // shorter ones cost more to start than their merges save
   size_t from = 0;
-  if (pretoken.size() > kMaxShortPiece)
+  if (pretoken.size() > kWordBytes)
     for (size_t at = kEnough; at + 1 < pretoken.size(); ++at)
       if (at - from >= kEnough && seams_.is_seam(begin + at)) {
         add_piece(begin + from, at - from, tokens + from);
@@ -53,7 +54,8 @@ void Merger::cut(std::string_view pretoken, TokenId* tokens) {
 }
 
 void Merger::add_piece(const uint8_t* begin, size_t bytes, TokenId* tokens) {
-  const size_t count = bytes > kMaxShortPiece ? long_.merge(begin, bytes, tokens) : 0;
+  size_t count = bytes > kWordBytes ? runs_.merge(begin, bytes, tokens) : 0;
+  if (bytes > kMaxShortPiece && count == 0) count = long_.merge(begin, bytes, tokens);
   pieces_.push_back({begin, uint32_t(bytes), uint32_t(count), tokens});
 }
 

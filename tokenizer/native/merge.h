@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "merge_long.h"
+#include "merge_runs.h"
 #include "merge_short.h"
 #include "seams.h"
 #include "vocabulary.h"
@@ -28,7 +29,7 @@ struct TokenSpan {
 class Merger {
  public:
   Merger(const Vocabulary& vocabulary, const Seams& seams)
-      : vocabulary_(vocabulary), seams_(seams), long_(vocabulary) {}
+      : vocabulary_(vocabulary), seams_(seams), runs_(vocabulary), long_(vocabulary) {}
 
   // The published ids of each non-empty pretoken, in `tokens`. What they point to is valid until the
   // next call.
@@ -41,6 +42,7 @@ class Merger {
 
   const Vocabulary& vocabulary_;
   const Seams& seams_;
+  RunMerger runs_;
   LongMerger long_;
   std::vector<TokenId> tokens_;
   std::vector<Piece> pieces_;

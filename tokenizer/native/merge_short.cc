@@ -14,55 +14,60 @@ namespace tokenmill {
 
 namespace {
 
-constexpr uint32_t kNone = kNoToken << 5;  // and whatever is larger
-constexpr uint32_t kNowhere = kMaxShortPiece;  // before the first symbol
+constexpr unsigned kPlaceBits = 8;
+constexpr uint32_t kNone = kNoToken << kPlaceBits;  // and whatever is larger
+constexpr uint32_t kNowhere = kMaxShortPiece;       // before the first symbol
 constexpr size_t kUnderWay = 12;
 
 using Eight = uint32_t __attribute__((vector_size(32)));
-static inline void lower(Eight& least, const Eight& other) {
-  least = least < other ? least : other;
-}
-
-static inline uint32_t smallest(const uint32_t (&order)[kMaxShortPiece + 8]) {
-  const auto* const eights = reinterpret_cast<const Eight*>(order);
-  Eight least = eights[0];
-  for (size_t i = 1; i < kMaxShortPiece / 8; ++i) lower(least, eights[i]);
-  lower(least, Eight{least[4], least[5], least[6], least[7]});
-  return std::min(std::min(least[0], least[1]), std::min(least[2], least[3]));
+using Places = int32_t __attribute__((vector_size(32)));
+static inline Eight smaller(const Eight& one, const Eight& other) {
+  return one < other ? one : other;
 }
 
 // A symbol keeps the place of its first byte. `order[i]` says what the symbol at i and the one
-// behind it merge into, and where: rank << 5 | i, so that the smallest is the next merge, the
+// behind it merge into, and where: rank << 8 | i, so that the smallest is the next merge, the
 // leftmost of equals. Nothing moves when two symbols become one. The places before the first symbol
 // and behind the last hold kNoToken, which merges with nothing: no step asks where it is.
 struct UnderWay {
-  alignas(32) uint32_t order[kMaxShortPiece + 8];
+  alignas(32) uint32_t order[kMaxShortPiece + 1];
   TokenId ids[kMaxShortPiece + 1];
   uint8_t left[kMaxShortPiece + 1], right[kMaxShortPiece + 1];
   uint32_t at;
+  size_t eights;  // of `order`, that a place of the piece is in; at least 4
   Piece* piece;
 
   void start(const Vocabulary& vocabulary, Piece& of) {
     piece = &of;
-    std::fill_n(order, kMaxShortPiece, kNone);
+    eights = std::max<size_t>(4, of.bytes / 8 + 1);
+    std::fill_n(order, eights * 8, kNone);
     for (uint32_t i = 0; i < of.bytes; ++i) {
       ids[i] = vocabulary.byte_token(of.begin[i]);
       left[i] = uint8_t(i - 1);
       right[i] = uint8_t(i + 1);
     }
     for (uint32_t i = 0; i + 1 < of.bytes; ++i)
-      order[i] = vocabulary.merge_bytes(of.begin[i], of.begin[i + 1]) << 5 | i;
+      order[i] = vocabulary.merge_bytes(of.begin[i], of.begin[i + 1]) << kPlaceBits | i;
     ids[of.bytes] = ids[kNowhere] = kNoToken;
     left[0] = kNowhere;
   }
 
+  uint32_t smallest() const {
+    const auto* const all = reinterpret_cast<const Eight*>(order);
+    Eight least = smaller(smaller(all[0], all[1]), smaller(all[2], all[3]));
+    for (size_t i = 4; i < eights; ++i) least = smaller(least, all[i]);
+    least = smaller(least, __builtin_shuffle(least, Places{4, 5, 6, 7, 0, 1, 2, 3}));
+    least = smaller(least, __builtin_shuffle(least, Places{2, 3, 0, 1, 6, 7, 4, 5}));
+    return std::min(least[0], least[1]);
+  }
+
   // Makes the next merge and prefetches the pairs it gives; false when there is none.
   bool merge(const Vocabulary& vocabulary) {
-    const uint32_t next = smallest(order);
+    const uint32_t next = smallest();
     if (next >= kNone) return false;
-    at = next & 31;
+    at = next & kMaxShortPiece;
     const uint32_t gone = right[at], behind = right[gone], before = left[at];
-    ids[at] = next >> 5;
+    ids[at] = next >> kPlaceBits;
     order[gone] = kNone;
     right[at] = uint8_t(behind);
     left[behind] = uint8_t(at);
@@ -74,8 +79,8 @@ struct UnderWay {
   // Looks up the pairs of the last merge.
   void look_up(const Vocabulary& vocabulary) {
     const uint32_t behind = right[at], before = left[at];
-    order[at] = vocabulary.merge(ids[at], ids[behind]) << 5 | at;
-    order[before] = vocabulary.merge(ids[before], ids[at]) << 5 | before;
+    order[at] = vocabulary.merge(ids[at], ids[behind]) << kPlaceBits | at;
+    order[before] = vocabulary.merge(ids[before], ids[at]) << kPlaceBits | before;
   }
 
   void finish() {
@@ -104,13 +109,14 @@ void merge_short(const Vocabulary& vocabulary, Piece* pieces, size_t count) {
   };
   size_t left = 0;
   for (; left < kUnderWay && start_next(under_way[left]); ++left) active[left] = &under_way[left];
-  while (left > 0)
+  while (left > 0) {
+    for (size_t i = 0; i < left; ++i) active[i]->look_up(vocabulary);
     for (size_t i = 0; i < left; ++i) {
-      active[i]->look_up(vocabulary);
       if (active[i]->merge(vocabulary)) continue;
       active[i]->finish();
       if (!start_next(*active[i])) active[i--] = active[--left];
     }
+  }
 }
 
 }  // namespace tokenmill

@@ -23,7 +23,7 @@ struct Piece {
   TokenId* tokens;
 };
 
-constexpr size_t kMaxShortPiece = 32;  // a place in a piece takes 5 bits
+constexpr size_t kMaxShortPiece = 255;  // a place in a piece takes 8 bits
 
 // Merges each piece that is not merged yet, 1 to kMaxShortPiece bytes long: the adjacent pair of
 // lowest rank first, the leftmost of equals, until no adjacent pair merges.

@@ -23,9 +23,9 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
   segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
   // A segment holds several records of the longest pretoken, even one of a token a byte.
   max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
-  hot_.resize(hot_bytes / sizeof(HotSet));
-  index_.resize(buckets_);
-  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));
+  hot_.assign(hot_bytes / sizeof(HotSet), HotSet{});
+  index_.assign(buckets_, Bucket{});
+  ring_.assign(kSegments * segment_words_ + kPadding / sizeof(uint32_t), 0);
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {

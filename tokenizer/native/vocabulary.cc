@@ -85,13 +85,15 @@ void Vocabulary::add_merges() {
 
 void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   parts_[result] = {left, right};
+  is_in_order_ &= result > std::max(left, right);
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
-  const uint64_t key = uint64_t(left) << kIdBits | right;
+  const uint64_t key = key_of(left, right);
   size_t slot = slot_of(key);
-  while (pairs_[slot] != kEmpty) ++slot;
+  for (size_t pair = slot; pairs_[slot] != kEmpty; ++slot)
+    if (slot == pair + 1) pairs_[pair] |= kGoesOn, pair += 2;
   if (slot + 2 >= pairs_.size()) pairs_.resize(slot + 3, kEmpty);
-  pairs_[slot] = key << kIdBits | result;
+  pairs_[slot] = key | result;
 }
 
 // Backwards, for a token may have several published ids and none has no place to be.

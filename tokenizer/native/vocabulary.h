@@ -71,22 +71,26 @@ class Vocabulary {
   // The token that `left` and `right` merge into, or kNoToken. Two slots are looked at without a
   // branch: which of them it is, if any, can not be foreseen.
   TokenId merge(TokenId left, TokenId right) const {
-    const uint64_t key = uint64_t(left) << kIdBits | right;
+    const uint64_t key = key_of(left, right);
     for (size_t slot = slot_of(key);; slot += 2) {
-      const uint64_t first = pairs_[slot], second = pairs_[slot + 1];
+      // What is left of the slot of this key is below kKeyUnit.
+      const uint64_t first = pairs_[slot], one = first ^ key, other = pairs_[slot + 1] ^ key;
       TokenId result = kNoToken;
-      result = second >> kIdBits == key ? TokenId(second & kNoToken) : result;
-      result = first >> kIdBits == key ? TokenId(first & kNoToken) : result;
-      if ((result != kNoToken) | (first == kEmpty) | (second == kEmpty)) return result;
+      result = other < kKeyUnit ? TokenId(other) : result;
+      result = one < kKeyUnit ? TokenId(one) : result;
+      result &= kNoToken;
+      if ((result != kNoToken) | !(first & kGoesOn)) return result;
     }
   }
   void prefetch_merge(TokenId left, TokenId right) const {
-    __builtin_prefetch(&pairs_[slot_of(uint64_t(left) << kIdBits | right)]);
+    __builtin_prefetch(&pairs_[slot_of(key_of(left, right))]);
   }
   // The two tokens that merge into a token last; twice the token itself for a single byte, kNoToken
   // for gaps and irregular tokens.
   TokenId left_part(TokenId id) const { return parts_[id].left; }
   TokenId right_part(TokenId id) const { return parts_[id].right; }
+  // Whether no token has a smaller id than its parts: merges are made in the order of their ids.
+  bool is_in_order() const { return is_in_order_; }
   // Replaces tokens by their published ids; returns how many. There is room for one a byte.
   size_t publish(TokenId* ids, size_t count) const;
   // The irregular token that is exactly this pretoken, or kNoToken.
@@ -97,7 +101,11 @@ class Vocabulary {
   }
 
  private:
-  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  static constexpr uint64_t kGoesOn = uint64_t{1} << kIdBits, kKeyUnit = 2 * kGoesOn;
+  static constexpr uint64_t kEmpty = ~uint64_t{kNoToken} & ~kGoesOn;
+  static uint64_t key_of(TokenId left, TokenId right) {
+    return (uint64_t(left) << kIdBits | right) * kKeyUnit;
+  }
   size_t slot_of(uint64_t key) const { return size_t(key * 0x9E3779B97F4A7C15u >> shift_); }
   void add_bytes();
   void add_merges();
@@ -113,6 +121,7 @@ class Vocabulary {
   HugeVector<Parts> parts_;
   HugeVector<uint64_t> pairs_;
   unsigned shift_ = 0;
+  bool is_in_order_ = true;
   size_t merged_;
   PublishedIds published_;
   std::unordered_map<std::string_view, TokenId> irregular_;

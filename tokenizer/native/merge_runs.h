@@ -1,0 +1,38 @@
+// Byte-pair merging of a piece that is mostly runs of one symbol, such as the rule of a table:
+//
+//   |----------------|          | ×1   - ×16   | ×1
+//                               | ×1   -- ×8   | ×1         (-, -) wherever it occurs
+//                               | ×1   ---- ×4 | ×1         and so on
+//                               |-- ... 
+//
+// A step makes all merges of one rank, so a run costs as many steps as its count has digits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "vocabulary.h"
+
+namespace tokenmill {
+
+// One thread's scratch memory.
+class RunMerger {
+ public:
+  explicit RunMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
+  // Writes the tokens of a piece and returns how many, or 0 when it has too many runs to be worth it.
+  size_t merge(const uint8_t* bytes, size_t count, TokenId* tokens);
+
+ private:
+  struct Run {
+    TokenId id;
+    uint32_t count;
+  };
+  // Adds a run behind `runs`, of which it may go on with the last.
+  static void add(std::vector<Run>& runs, TokenId id, uint32_t count);
+
+  const Vocabulary& vocabulary_;
+  std::vector<Run> runs_, merged_;
+};
+
+}  // namespace tokenmill
