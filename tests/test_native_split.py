@@ -102,12 +102,13 @@ def test_windows_of_another_pattern_cut_elsewhere() -> None:
 
 def test_windows_that_do_not_fit_are_refused() -> None:
     stage = CompiledStage(table("b+")).native()
-    group_of, verdicts = windows_of(table("b+"))
+    right = windows_of(table("b+"))
     for stages, windows in (
-        ([stage], (group_of[1:], verdicts)),
-        ([stage], (group_of, verdicts[1:])),
-        ([stage], (group_of + 8, verdicts)),
-        ([stage, stage], (group_of, verdicts)),
+        ([stage], right._replace(group_of=right.group_of[1:])),
+        ([stage], right._replace(verdicts=right.verdicts[1:])),
+        ([stage], right._replace(group_of=right.group_of + 8)),
+        ([stage], right._replace(most=64)),
+        ([stage, stage], right),
     ):
         with pytest.raises(ValueError, match="windows"):
             _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, windows, 1 << 16)

@@ -9,7 +9,7 @@ import pytest
 from split_patterns import EVERY_PATTERN, WHOLE_TEXT, table_of
 
 from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import CUT, GROUPS, SINGLE, WALK, windows_of
+from tokenizer.split_windows import COUNT, CUT, GROUPS, SINGLE, WALK, windows_of
 
 ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
 
@@ -19,7 +19,7 @@ windows = cache(windows_of)
 
 def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
     """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
-    group_of, verdicts = windows(table)
+    group_of, verdicts, most = windows(table)
     groups = group_of[np.frombuffer(text.encode(), np.uint8)].tolist()
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
     found, walks, start = [], 0, 0
@@ -29,6 +29,8 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             a, b, c = groups[place - 1 : place + 2]
             verdict = verdicts[a << 6 | b << 3 | c]
             at_first = place == start + 1
+            if verdict == COUNT:
+                verdict = CUT if place - start == most else 0
             if verdict & WALK and (at_first or verdict & CUT):
                 break
             if verdict & (SINGLE if at_first else CUT):
@@ -47,7 +49,7 @@ def test_windows_cut_text_as_the_walk_does(name: str) -> None:
     texts = [
         "".join(letters) for size in range(3, 6) for letters in product("ab'1 \n", repeat=size)
     ]
-    for letters in ("abzA", "aZ ", " \n\t", "a'st ", "Ab1. \n", "".join(map(chr, range(128)))):
+    for letters in ("abzA", "aZ ", " \n\t", "a'st ", "Ab1. \n", "1234567 a", "".join(map(chr, range(128)))):
         texts += ["".join(draw.choices(letters, k=draw.randint(5, 60))) for _ in range(150)]
     for text in texts:
         found, _ = ends(table, text)
@@ -62,8 +64,16 @@ def test_plain_english_takes_few_walks(name: str) -> None:
     assert walks <= len(found) / 10
 
 
+def test_digits_are_counted() -> None:
+    for pattern, most in (("cl100k", 3), ("o200k", 3), ("r50k", 0), (r"[0-9]{1,5}|[^0-9]+", 5)):
+        table = compile_split_pattern(EVERY_PATTERN.get(pattern, pattern))
+        assert windows_of(table).most == most
+        found, walks = ends(table, "in 1024 of 65536 or 1234567890 cases, 7 or 123456. ")
+        assert walks <= (2 if most else len(found))
+
+
 def test_groups_are_of_like_bytes() -> None:
-    group_of, verdicts = windows_of(table_of("cl100k"))
+    group_of, verdicts, _ = windows_of(table_of("cl100k"))
     assert group_of.max() < GROUPS
     assert verdicts.max() <= CUT | SINGLE | WALK
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}

@@ -93,7 +93,10 @@ class Engine:
                 bool,
             ]
         ],
-        windows: tuple[numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8]] | None,
+        windows: tuple[
+            numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8], int
+        ]
+        | None,
         cache_bytes: int,
     ) -> None:
         """stages: 1 to 16 cuts one after the other, each page_of, pages, transitions as in

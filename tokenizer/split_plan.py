@@ -24,7 +24,7 @@ from tokenizer.split_pattern import Character, Choice, Node, Repeat, parse_split
 from tokenizer.split_pattern import Sequence as Items
 from tokenizer.split_stages import Behavior, SplitStage
 from tokenizer.split_table import SplitTable, compile_split_tree
-from tokenizer.split_windows import windows_of
+from tokenizer.split_windows import Windows, windows_of
 from tokenizer.unicode_properties import EVERYTHING
 
 _BEHAVIORS = list(Behavior)
@@ -82,9 +82,7 @@ def split(plan: Iterable[CompiledStage], text: str) -> list[bytes]:
     return pieces
 
 
-def windows_of_plan(
-    plan: Sequence[CompiledStage],
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
+def windows_of_plan(plan: Sequence[CompiledStage]) -> Windows | None:
     """`windows_of` its only table; None for a plan that the native engine takes by stages."""
     first = plan[0]
     is_one_table = len(plan) == 1 and first.behavior is Behavior.ISOLATED and not first.on_bytes

@@ -16,6 +16,10 @@ There are two verdicts, as the beginning of a pretoken is where most of the doub
 *   *Inside*: a pretoken began further ahead, and no window since then asked for a walk. CUT says
     that it ends here, CUT and WALK that it takes a walk to know, nothing that it does not.
 
+Numbers cut at three digits need no walk either. Where a pretoken with one byte of a group is sure
+to have nothing else ahead of it, and to end behind so many of them, windows of two of that group
+and any other are COUNT: the pretoken ends there if it has `most` bytes.
+
 They are proved, not learned. From each three bytes a pretoken may begin with, all walks are
 followed through the table at once, and each place is judged by what is sure to happen from the
 state there. A window is decided inside when all beginnings agree on it. A beginning that can come
@@ -28,6 +32,7 @@ similar columns in the table share one; a group of unlike classes costs walks, n
 from functools import reduce
 from itertools import combinations, product
 from operator import or_
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +42,35 @@ from tokenizer.split_table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_s
 GROUPS = 8
 _ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two
 CUT, SINGLE, WALK = 1, 2, 4
+COUNT = SINGLE | WALK  # without CUT these two would mean nothing
+_MAX_COUNT = 8
 
 # What happens at a place, in a state: the pretoken ends there, or does not, or it depends.
 _GOES_ON, _ENDS, _DEPENDS = range(3)
 _Place = tuple[int, int, int]
 
 
-def windows_of(table: SplitTable) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The group of each ASCII byte, uint8[128], and the verdicts on windows, uint8[512].
+class Windows(NamedTuple):
+    """The verdicts on text cut by a table.
 
-    The window of groups a, b, c is number a << 6 | b << 3 | c.
+    group_of: uint8[128], the group of each ASCII byte. verdicts: uint8[512]; the window of groups
+    a, b, c is number a << 6 | b << 3 | c. most: how many bytes COUNT allows; 0 where there is none.
     """
+
+    group_of: NDArray[np.uint8]
+    verdicts: NDArray[np.uint8]
+    most: int
+
+
+def windows_of(table: SplitTable) -> Windows:
+    """Proves the verdicts from a table."""
     classes = table.classes_of("".join(map(chr, range(128))))
     groups = _groups(table.transitions, np.bincount(classes))
     group_of_class = {one: number for number, group in enumerate(groups) for one in group}
     group_of = np.array([group_of_class[one] for one in classes.tolist()], dtype=np.uint8)
-    return group_of, _verdicts(_Paths(table.transitions, groups))
+    paths = _Paths(table.transitions, groups)
+    verdicts = _verdicts(paths)
+    return Windows(group_of, verdicts, _count(paths, verdicts))
 
 
 def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> list[list[int]]:
@@ -123,6 +141,16 @@ class _Paths:
             return judgements.pop() if len(judgements) == 1 else _DEPENDS, set()
         return _GOES_ON, {(then, b, c) for state in states for then in self.following[state][b]}
 
+    def most(self, group: int) -> int:
+        """The bytes of a group that are a pretoken, whatever comes next; 0 where it depends."""
+        states = self.following[START][group]
+        for count in range(1, _MAX_COUNT + 1):
+            judgements = {self.judged[state][group][c] for state in states for c in self.groups}
+            if judgements != {_GOES_ON}:
+                return count if judgements == {_ENDS} else 0
+            states = set().union(*(self.following[state][group] for state in states))
+        return 0
+
     def ahead(self, places: set[_Place]) -> dict[_Place, int]:
         """What can happen from each of the places on, and from those they lead to.
 
@@ -180,3 +208,16 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
         if first == _DEPENDS or at_odds or (reached & ~goes_on & ~ends) >> window & 1:
             verdicts[window] |= WALK
     return verdicts
+
+
+def _count(paths: _Paths, verdicts: NDArray[np.uint8]) -> int:
+    """Makes the windows of one group COUNT; returns how many bytes they allow, or 0."""
+    used = len(paths.groups)
+    by_group = verdicts.reshape(GROUPS, GROUPS, GROUPS)[:used, :used, :used]
+    for group in paths.groups:
+        others = [other for other in paths.groups if other != group]
+        apart = (by_group[others, group] == CUT | SINGLE).all()
+        if apart and (most := paths.most(group)) > 1:
+            by_group[group, group] = COUNT
+            return most
+    return 0

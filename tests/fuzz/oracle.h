@@ -19,7 +19,9 @@ struct TableData {
   size_t pages_bytes;
   const uint16_t* transitions;
   size_t states, columns;
-  const uint8_t *group_of, *verdicts;  // what the engine cuts by, and the oracle does not look at
+  // What the engine cuts by, and the oracle does not look at.
+  const uint8_t *group_of, *verdicts;
+  unsigned most;
 };
 
 namespace oracle {

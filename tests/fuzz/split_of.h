@@ -10,5 +10,5 @@ inline tokenmill::Split split_of(const TableData& data) {
       {data.transitions, data.transitions + data.states * data.columns}, data.states);
   return {{{table, tokenmill::SplitStage::kIsolated, false, false}},
           tokenmill::SplitWindows({data.group_of, data.group_of + 128},
-                                  {data.verdicts, data.verdicts + 512})};
+                                  {data.verdicts, data.verdicts + 512}, data.most)};
 }

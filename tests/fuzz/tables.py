@@ -28,9 +28,10 @@ def main() -> None:
         _print_array(f"const uint16_t kPageOf{number}[]", table.page_of)
         _print_array(f"const uint8_t kPages{number}[]", table.pages)
         _print_array(f"const uint16_t kTransitions{number}[]", table.transitions)
-        group_of, verdicts = windows_of(table)
-        _print_array(f"const uint8_t kGroupOf{number}[]", group_of)
-        _print_array(f"const uint8_t kVerdicts{number}[]", verdicts)
+        windows = windows_of(table)
+        _print_array(f"const uint8_t kGroupOf{number}[]", windows.group_of)
+        _print_array(f"const uint8_t kVerdicts{number}[]", windows.verdicts)
+        print(f"const unsigned kMost{number} = {windows.most};")
     print("const TableData kTables[] = {")
     for number, (name, table) in enumerate(tables.items()):
         print(f"    {_row(number, name, table)},")
@@ -41,7 +42,8 @@ def _row(number: int, name: str, table: SplitTable) -> str:
     states, columns = table.transitions.shape
     return (
         f'{{"{name}", kPageOf{number}, kPages{number}, {table.pages.size}, '
-        f"kTransitions{number}, {states}, {columns}, kGroupOf{number}, kVerdicts{number}}}"
+        f"kTransitions{number}, {states}, {columns}, kGroupOf{number}, kVerdicts{number}, "
+        f"kMost{number}}}"
     )
 
 

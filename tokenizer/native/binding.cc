@@ -144,8 +144,8 @@ py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
 // A stage as _native.pyi has it.
 using StageTuple = std::tuple<Array<uint16_t>, Array<uint8_t>, Array<uint16_t>, uint8_t, bool, bool>;
 
-// The windows of the only stage: group_of, verdicts.
-using WindowsTuple = std::tuple<Array<uint8_t>, Array<uint8_t>>;
+// The windows of the only stage: group_of, verdicts, most.
+using WindowsTuple = std::tuple<Array<uint8_t>, Array<uint8_t>, unsigned>;
 
 tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
                           const std::optional<WindowsTuple>& windows) {
@@ -163,8 +163,8 @@ tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
   if (!windows) return {std::move(stages), std::nullopt};
   if (stages.size() != 1)
     throw std::invalid_argument("split windows are for a single split stage");
-  const auto& [group_of, verdicts] = *windows;
-  return {std::move(stages), tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts))};
+  const auto& [group_of, verdicts, most] = *windows;
+  return {std::move(stages), tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts), most)};
 }
 
 class Engine {

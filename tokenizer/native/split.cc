@@ -99,6 +99,20 @@ uint64_t resolve(uint64_t cut, uint64_t single) {
   return cut;
 }
 
+// Where pretokens end that are counted. `begun`: how many bytes one has that goes on at place 0, or 0.
+uint64_t by_count(uint64_t count, size_t begun, unsigned most) {
+  uint64_t all = count;  // the places that are counted like the `most` - 1 ahead
+  for (unsigned k = 1; k < most; ++k) all &= count << k;
+  uint64_t cuts = (count & ~(count << 1)) << (most - 1) & all;
+  if (begun && begun <= most && count & 1) {
+    const uint64_t cut = uint64_t{1} << (most - begun);
+    cuts &= ~(uint64_t{1} << (most - 1));
+    if ((count & (2 * cut - 1)) == 2 * cut - 1) cuts |= cut;
+  }
+  for (uint64_t more = cuts; more; cuts |= more) more = more << most & all;
+  return cuts;
+}
+
 }  // namespace
 
 void Split::cut(Rest& rest, const PretokenCache& cache, Block& block) const {
@@ -128,7 +142,10 @@ void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block)
     }
     const uint64_t from = begin ? -begin : ~uint64_t{0};
     const uint64_t single = verdicts.single & from;
-    const uint64_t cuts = resolve((verdicts.cut & from & ~begin) | (single & begin), single);
+    uint64_t cut = verdicts.cut;
+    if (const uint64_t count = verdicts.count & from)
+      cut |= by_count(count, begin ? 0 : size_t(first - at), windows_->most());
+    const uint64_t cuts = resolve((cut & from & ~begin) | (single & begin), single);
     const uint64_t doubt = verdicts.walk & from & (cuts | cuts << 1 | begin);
     for (uint64_t sure = cuts & ~doubt & (doubt - 1); sure; sure &= sure - 1)
       put_until(first + __builtin_ctzll(sure));

@@ -14,10 +14,11 @@
 namespace tokenmill {
 
 SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
-                           const std::vector<uint8_t>& verdicts) {
-  if (group_of.size() != 128 || verdicts.size() != 512 ||
+                           const std::vector<uint8_t>& verdicts, unsigned most)
+    : most_(most) {
+  if (group_of.size() != 128 || verdicts.size() != 512 || most > 63 ||
       *std::max_element(group_of.begin(), group_of.end()) > 7)
-    throw std::invalid_argument("split windows: not 128 groups below 8 and 512 verdicts");
+    throw std::invalid_argument("split windows: not 128 groups below 8, 512 verdicts and a count");
   for (size_t byte = 0; byte < 128; ++byte) {
     group_of_[byte] = group_of[byte];
     for (unsigned k = 0; k < 3; ++k)
@@ -33,7 +34,7 @@ SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
 
 struct SplitWindows::Plain {
   static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
-    Verdicts found{0, 0, 0};
+    Verdicts found{};
     for (size_t i = 0; i < 64; ++i, ++at) {
       const uint64_t foreign = (at[-1] | at[0] | at[1]) >> 7;
       const auto group = [&](uint8_t byte) { return windows.group_of_[byte & 127]; };
@@ -102,7 +103,7 @@ struct SplitWindows::Avx2 {  // 32 places
     const Avx2 low(windows, at), high(windows, at + 32);
     return {low.look_up(windows.cut_) | high.look_up(windows.cut_) << 32,
             low.look_up(windows.single_) | high.look_up(windows.single_) << 32,
-            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32};
+            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32, 0};
   }
 };
 
@@ -129,7 +130,7 @@ struct SplitWindows::Avx512 {  // 64 places
   }
   TOKENMILL_AVX512 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
     const Avx512 all(windows, at);
-    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_)};
+    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_), 0};
   }
 };
 
@@ -157,7 +158,7 @@ struct SplitWindows::Neon {  // 16 places
     return uint64_t(vaddv_u8(vget_low_u8(bits))) | uint64_t(vaddv_u8(vget_high_u8(bits))) << 8;
   }
   static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
-    Verdicts found{0, 0, 0};
+    Verdicts found{};
     for (unsigned i = 0; i < 64; i += 16) {
       const Neon some(windows, at + i);
       found.cut |= some.look_up(windows.cut_) << i;

@@ -18,20 +18,26 @@ struct Verdicts {
   uint64_t cut;     // a pretoken ends here, if it has more than the byte ahead
   uint64_t single;  // it ends here, if it began with the byte ahead
   uint64_t walk;    // not even these are sure
+  uint64_t count;   // it ends here if it has `most` bytes, all of one group
 };
 
 class SplitWindows {
  public:
-  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4 };
+  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4, kCount = kSingle | kWalk };
   static constexpr size_t kReadsBehind = 65;  // bytes that can be read from `end` on
 
-  // group_of[128], below 8; verdicts[512]. Throws std::invalid_argument for others.
-  SplitWindows(const std::vector<uint8_t>& group_of, const std::vector<uint8_t>& verdicts);
+  // group_of[128], below 8; verdicts[512]; most, below 64: the bytes that kCount allows, 0 where it
+  // does not occur. Throws std::invalid_argument for others.
+  SplitWindows(const std::vector<uint8_t>& group_of, const std::vector<uint8_t>& verdicts,
+               unsigned most);
 
   // The verdicts on places from `at` on, before or at `end`; there is text ahead of it. A window
   // that is not ASCII, or reaches to the end, says walk.
   Verdicts judge(const uint8_t* at, const uint8_t* end) const {
     Verdicts verdicts = judge_(*this, at);
+    verdicts.count = verdicts.single & verdicts.walk & ~verdicts.cut;
+    verdicts.single &= ~verdicts.count;
+    verdicts.walk &= ~verdicts.count;
     if (end - at <= 64) {
       const uint64_t unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
       verdicts.cut |= unknown;
@@ -40,6 +46,8 @@ class SplitWindows {
     }
     return verdicts;
   }
+  unsigned most() const { return most_; }
+
  private:
   using Judge = Verdicts (*)(const SplitWindows&, const uint8_t* at);
   static Judge choose();
@@ -52,6 +60,7 @@ class SplitWindows {
   alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
   // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
   alignas(16) uint8_t group_bits_[3][16] = {};
+  const unsigned most_;
   const Judge judge_ = choose();
 };
 
