@@ -19,7 +19,7 @@ class Vocabulary:
         """token_offsets: [n + 1], where each token begins in token_bytes; an empty token is a gap
         in the numbering. Tokens from `merged` on are whole pretokens only; None: all merge.
         published: the ids of all tokens outside, those of token i from published_at[i] to
-        published_at[i + 1]; both empty: the numbers are the ids.
+        published_at[i + 1]; that empty: published[i]; both empty: the numbers are the ids.
 
         Raises ValueError when the tables contradict each other or a byte has no token.
         """

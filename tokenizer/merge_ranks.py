@@ -108,6 +108,7 @@ def _symbols(vocabulary: Vocabulary) -> _Symbols:
         if vocabulary.byte_tokens is None or one not in set(vocabulary.byte_tokens.tolist())
     }
     fallback = vocabulary.byte_tokens
+    found: list[tuple[list[int], int]] = []
     for byte in range(256):
         if byte in single and (fallback is None or byte < 0x80):
             published = [single[byte]]
@@ -117,6 +118,9 @@ def _symbols(vocabulary: Vocabulary) -> _Symbols:
             published = []
         else:
             raise VocabularyError(f"no token stands for the single byte {byte}")
+        found.append((published, byte))
+    # In the order of their ids: then most vocabularies are numbered as they are published.
+    for published, byte in sorted(found):
         symbols.add(bytes([byte]), published)
     if fallback is None:
         return symbols
@@ -153,12 +157,15 @@ def _build(
     data = _gather(np.frombuffer(vocabulary.token_bytes, np.uint8), starts, lengths[ids])
     sizes = np.concatenate((np.array([len(one) for one in symbols.tokens]), lengths[ids]))
     counts = np.concatenate(([len(one) for one in symbols.published], np.ones(ids.size, np.int64)))
+    published = np.concatenate(([one for ids in symbols.published for one in ids], ids))
+    is_one_each = (counts == 1).all()
+    is_same = is_one_each and np.array_equal(published, np.arange(published.size))
     return _native.Vocabulary(
         b"".join(symbols.tokens) + data.tobytes(),
         np.concatenate(([0], np.cumsum(sizes))).astype(np.uint64),
         len(symbols.tokens) + order.size,
-        np.concatenate(([one for ids in symbols.published for one in ids], ids)).astype(np.uint32),
-        np.concatenate(([0], np.cumsum(counts))).astype(np.uint32),
+        (published[:0] if is_same else published).astype(np.uint32),
+        (counts[:0] if is_one_each else np.concatenate(([0], np.cumsum(counts)))).astype(np.uint32),
     )
 
 

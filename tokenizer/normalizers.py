@@ -91,7 +91,8 @@ class UnicodeForm:
         # Kept, span, kept, ..., span, kept. A span lies in one text; what is kept may hold many.
         edges = np.concatenate((offsets[:1], bounds, offsets[-1:]))
         pieces = texts_of(edges, data)
-        is_span = pa.array(np.arange(len(pieces)) % 2 == 1)
+        every_other = pa.py_buffer(b"\xaa" * (len(pieces) // 8 + 1))
+        is_span = pa.BooleanArray.from_buffers(pa.bool_(), len(pieces), [None, every_other])
         spans = pieces.filter(is_span).dictionary_encode()
         distinct = [normalize(self.form, span) for span in spans.dictionary.to_pylist()]
         changed = pa.array(distinct, pa.large_string())

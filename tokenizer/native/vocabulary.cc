@@ -20,8 +20,9 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t 
     throw std::invalid_argument("token offsets do not fit the token bytes");
   if (size() >= kNoToken) throw std::invalid_argument("more than 2^21 - 1 tokens");
   const std::vector<uint32_t>& at = published_.at;
-  if (!at.empty() && (at.size() != offsets_.size() || at.front() != 0 ||
-                      at.back() != published_.ids.size() || !std::is_sorted(at.begin(), at.end())))
+  if (at.empty() ? !published_.ids.empty() && published_.ids.size() != size()
+                 : at.size() != offsets_.size() || at.front() != 0 ||
+                       at.back() != published_.ids.size() || !std::is_sorted(at.begin(), at.end()))
     throw std::invalid_argument("published ids do not fit the tokens");
   unsigned bits = 10;
   while ((size_t{1} << bits) < 2 * size()) ++bits;
@@ -98,7 +99,11 @@ void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
 
 // Backwards, for a token may have several published ids and none has no place to be.
 size_t Vocabulary::publish(TokenId* ids, size_t count) const {
-  if (published_.at.empty()) return count;
+  if (published_.ids.empty()) return count;
+  if (published_.at.empty()) {
+    for (size_t i = 0; i < count; ++i) ids[i] = published_.ids[ids[i]];
+    return count;
+  }
   size_t total = 0;
   for (size_t i = 0; i < count; ++i) total += published_.at[ids[i] + 1] - published_.at[ids[i]];
   size_t to = total;

@@ -43,8 +43,8 @@ using TokenId = uint32_t;
 constexpr unsigned kIdBits = 21;
 constexpr TokenId kNoToken = (1u << kIdBits) - 1;  // larger than every id, so it never is a minimum
 
-// The published ids of token i are ids[at[i]:at[i + 1]], at most one for each of its bytes. Both
-// are empty where tokens are published under the numbers they have here.
+// The published ids of token i are ids[at[i]:at[i + 1]], at most one for each of its bytes. `at` is
+// empty where it is ids[i], and `ids` too where it is i.
 struct PublishedIds {
   std::vector<TokenId> ids;
   std::vector<uint32_t> at;
