@@ -20,9 +20,8 @@ constexpr uint32_t kNowhere = kMaxShortPiece;       // before the first symbol
 constexpr size_t kUnderWay = 12;
 
 using Eight = uint32_t __attribute__((vector_size(32)));
-using Places = int32_t __attribute__((vector_size(32)));
-static inline Eight smaller(const Eight& one, const Eight& other) {
-  return one < other ? one : other;
+static inline void lower(Eight& least, const Eight& other) {
+  least = least < other ? least : other;
 }
 
 // A symbol keeps the place of its first byte. `order[i]` says what the symbol at i and the one
@@ -54,10 +53,12 @@ struct UnderWay {
 
   uint32_t smallest() const {
     const auto* const all = reinterpret_cast<const Eight*>(order);
-    Eight least = smaller(smaller(all[0], all[1]), smaller(all[2], all[3]));
-    for (size_t i = 4; i < eights; ++i) least = smaller(least, all[i]);
-    least = smaller(least, __builtin_shuffle(least, Places{4, 5, 6, 7, 0, 1, 2, 3}));
-    least = smaller(least, __builtin_shuffle(least, Places{2, 3, 0, 1, 6, 7, 4, 5}));
+    Eight least = all[0];
+    for (size_t i = 1; i < 4; ++i) lower(least, all[i]);
+    for (size_t i = 4; i < eights; ++i) lower(least, all[i]);
+    const Eight& of = least;
+    lower(least, Eight{of[4], of[5], of[6], of[7], of[0], of[1], of[2], of[3]});
+    lower(least, Eight{of[2], of[3], of[0], of[1], of[6], of[7], of[4], of[5]});
     return std::min(least[0], least[1]);
   }
 

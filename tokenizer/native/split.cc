@@ -143,8 +143,8 @@ void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block)
     const uint64_t from = begin ? -begin : ~uint64_t{0};
     const uint64_t single = verdicts.single & from;
     uint64_t cut = verdicts.cut;
-    if (const uint64_t count = verdicts.count & from)
-      cut |= by_count(count, begin ? 0 : size_t(first - at), windows_->most());
+    if (const uint64_t counted = verdicts.count & from)
+      cut |= by_count(counted, begin ? 0 : size_t(first - at), windows_->most());
     const uint64_t cuts = resolve((cut & from & ~begin) | (single & begin), single);
     const uint64_t doubt = verdicts.walk & from & (cuts | cuts << 1 | begin);
     for (uint64_t sure = cuts & ~doubt & (doubt - 1); sure; sure &= sure - 1)
