@@ -49,7 +49,15 @@ def test_windows_cut_text_as_the_walk_does(name: str) -> None:
     texts = [
         "".join(letters) for size in range(3, 6) for letters in product("ab'1 \n", repeat=size)
     ]
-    for letters in ("abzA", "aZ ", " \n\t", "a'st ", "Ab1. \n", "1234567 a", "".join(map(chr, range(128)))):
+    for letters in (
+        "abzA",
+        "aZ ",
+        " \n\t",
+        "a'st ",
+        "Ab1. \n",
+        "1234567 a",
+        "".join(map(chr, range(128))),
+    ):
         texts += ["".join(draw.choices(letters, k=draw.randint(5, 60))) for _ in range(150)]
     for text in texts:
         found, _ = ends(table, text)

@@ -1,10 +1,12 @@
 """Ids against tiktoken and against the slow reference, decoding, and the promises around them."""
 
 import concurrent.futures
+import gc
 import gzip
 import itertools
 import json
 import pickle
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,6 +146,38 @@ def test_generated_text_is_encoded_as_tiktoken_and_the_reference_do(
                 assert ids.tolist() == reference.encode_ordinary(text)
 
     check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rules_and_runs_of_any_length_are_encoded_as_tiktoken_does(
+    name: str, peers: dict[str, tiktoken.Encoding]
+) -> None:
+    draw = random.Random(name)
+    texts = ["-" * size + "\n" for size in range(1, 600)]
+    for letters in ("|-", "=-=", " \t", "\n ", "/*", "aA", "|:- ", "é-", "😀!"):
+        for _ in range(60):
+            runs = [
+                draw.choice(letters) * int(2 ** draw.uniform(0, 9))
+                for _ in range(draw.randint(1, 12))
+            ]
+            texts.append("".join(runs))
+    assert_same(Tokenizer.load(name), peers[name], texts)
+
+
+def test_ids_stay_when_the_next_batch_is_encoded_and_the_tokenizer_is_gone() -> None:
+    """Large arrays are the memory that ids were written into, which is used again once they go."""
+    tokenizer = Tokenizer.load("cl100k_base", cache_bytes=1 << 20)
+    texts = [[f" {word} {number}" * 150_000 for number in range(2)] for word in ("one", "two")]
+    expected = [np.concatenate([tokenizer.encode(text) for text in batch]) for batch in texts]
+    kept = [tokenizer.encode_batch(batch)[0] for batch in texts]
+    for _ in range(3):
+        assert np.array_equal(tokenizer.encode_batch(texts[0])[0], expected[0])
+    del tokenizer
+    gc.collect()
+    for tokens, ids in zip(kept, expected, strict=True):
+        assert not tokens.flags.owndata, "the array is a copy: nothing was tested"
+        assert np.array_equal(tokens, ids)
+        tokens += 1  # nobody else looks at it
 
 
 @pytest.mark.parametrize("name", NAMES)

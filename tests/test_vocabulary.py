@@ -55,6 +55,17 @@ def test_ranks_that_do_not_follow_length_merge_in_the_order_of_ranks(tmp_path: P
         assert tokenizer.encode(text).tolist() == reference.encode_ordinary(text)
 
 
+def test_long_runs_merge_one_by_one_where_ranks_are_in_no_order(tmp_path: Path) -> None:
+    """The first `aa` becomes `aaa` before there is a second: a run may not be halved as it is."""
+    ranks = {**BYTES, b"aaa": 256, b"--": 257, b"aa": 258, b"----": 259}
+    path = write_tiktoken(tmp_path / "runs.tiktoken", ranks)
+    tokenizer = Tokenizer.load(path, split_pattern=r"[\s\S]+", special_tokens={})
+    reference = ReferenceEncoder(r"[\s\S]+", ranks, {})
+    for size in (33, 34, 35, 255, 256, 300):
+        for text in ("a" * size, "a" * size + "-" * 40, "-" + "a" * size + "-" * 41 + "a"):
+            assert tokenizer.encode(text).tolist() == reference.encode_ordinary(text)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

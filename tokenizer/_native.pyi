@@ -93,9 +93,7 @@ class Engine:
                 bool,
             ]
         ],
-        windows: tuple[
-            numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8], int
-        ]
+        windows: tuple[numpy.typing.NDArray[numpy.uint8], numpy.typing.NDArray[numpy.uint8], int]
         | None,
         cache_bytes: int,
     ) -> None:
