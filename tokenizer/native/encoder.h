@@ -2,7 +2,7 @@
 //
 //   text       ─► blocks of pretokens: key and hash of each, prefetch hot set    split.h
 //   each block ─► hot? else prefetch bucket, then record                         pretoken_cache.h
-//              ─► known? else merge all that are unknown                         merge.h
+//              ─► known? else merge all that are unknown, each once              merge.h
 //              ─► ids, in order
 //              ─► remember what was merged, make hot what was only known
 //

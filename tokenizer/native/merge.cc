@@ -6,7 +6,7 @@ namespace tokenmill {
 
 namespace {
 constexpr size_t kReadable = 4;  // see TokenSpan
-constexpr size_t kWordBytes = 32;  // more are no word
+constexpr size_t kWordBytes = 32;  // longer pretokens are hardly words
 constexpr size_t kKeptIds = 1 << 20;  // more room is given back by the next call
 }  // namespace
 

@@ -1,9 +1,10 @@
 // Byte-pair merging of pretokens: of each the tokens that the vocabulary gives it.
 //
 //   a pretoken ─► is it a token that merging does not reach?          Vocabulary::irregular
-//              ─► longer than kMaxShortPiece: cut it at seams         seams.h
+//              ─► no word by its length: cut it at seams              seams.h
+//              ─► pieces of few runs, by their counts                 merge_runs.h
 //              ─► short pieces, many at a time                        merge_short.h
-//              ─► what is still long, by a tree                       merge_long.h
+//              ─► long ones, by a tree                                merge_long.h
 #pragma once
 
 #include <cstddef>

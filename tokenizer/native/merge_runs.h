@@ -1,11 +1,12 @@
 // Byte-pair merging of a piece that is mostly runs of one symbol, such as the rule of a table:
 //
-//   |----------------|          | ×1   - ×16   | ×1
-//                               | ×1   -- ×8   | ×1         (-, -) wherever it occurs
-//                               | ×1   ---- ×4 | ×1         and so on
-//                               |-- ... 
+//   |----------------|      | ×1   -    ×16   | ×1
+//                           | ×1   --   ×8    | ×1      all merges of (-, -)
+//                           | ×1   ---- ×4    | ×1      all of (--, --), and so on
 //
-// A step makes all merges of one rank, so a run costs as many steps as its count has digits.
+// A step makes all merges of the lowest rank, so a run takes as many steps as its count has digits.
+// Only where merges are made in the order of their ids: else one of them may give rise to a lower
+// one, which comes before the rest of them.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,8 @@ namespace tokenmill {
 class RunMerger {
  public:
   explicit RunMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
-  // Writes the tokens of a piece and returns how many, or 0 when it has too many runs to be worth it.
+  // Writes the tokens of a piece, which may be as many as its bytes; returns how many, or 0 when it
+  // is not for this one.
   size_t merge(const uint8_t* bytes, size_t count, TokenId* tokens);
 
  private:

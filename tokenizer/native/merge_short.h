@@ -1,11 +1,10 @@
 // Byte-pair merging of many short pieces at a time.
 //
 // Each merge needs two look-ups of pairs, and the next merge waits for them: a piece by itself
-// keeps the processor idle for most of the time. So several pieces are under way, a merge of each
-// in turn, and what a merge looks up is prefetched a round before it is needed.
+// keeps the processor idle for most of the time. So several pieces are under way, a merge of each in
+// a round, and what it looks up is prefetched a round before it is needed.
 //
-//   round 1   piece a: choose, prefetch   piece b: choose, prefetch   ...   piece h: ...
-//   round 2   piece a: look up, choose, prefetch                      ...
+//   round   all pieces: look up what the last merge gave   all pieces: choose, prefetch
 #pragma once
 
 #include <cstddef>

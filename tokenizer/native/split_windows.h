@@ -2,7 +2,8 @@
 // proved by tokenizer/split_windows.py.
 //
 //   group_of[byte]      3 bits; a, b, c are those of the bytes ahead of a place, at it and behind
-//   cut[a << 3 | b]     bit c: a verdict on the window; so are `single` and `walk`
+//   cut[a << 3 | b]     bit c: a verdict on the window; so are `single` and `walk`. `single` and
+//                       `walk` without `cut` is a fourth, `count`
 //
 // Many windows are looked up at once, and a verdict on 64 places is one word.
 #pragma once

@@ -3,9 +3,10 @@
 //   bytes of all tokens     | token 0 | token 1 | ... | token n-1 |      offsets[n+1]
 //   byte_pairs[65536]       first byte, second byte -> token or kNoToken; the first step of
 //                           every merge, a plain array that fits into L2
-//   pairs[2^k]              left id (21 bits) | right id (21 bits) | result (21 bits)
+//   pairs[2^k]              left id (21 bits) | right id (21 bits) | goes on | result (21 bits)
 //                           open addressing with linear probing, at most half full; the
-//                           last run of entries goes on behind the end
+//                           last run of entries goes on behind the end. "Goes on": a pair
+//                           whose search comes by here is neither here nor in the next slot
 //
 // An id is also its rank: of two pairs the one with the smaller result merges first.
 //
