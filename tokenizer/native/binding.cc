@@ -47,11 +47,12 @@ py::array copy(const TokenBuffer& tokens) {
   return std::move(array);
 }
 
-// A buffer on loan. It becomes an array without a copy, unless most of its memory would lie idle, and
-// comes back when nobody looks at the array any more.
+// A buffer on loan. It becomes an array without a copy, unless most of its memory would lie idle,
+// and comes back when nobody looks at the array any more.
 class Tokens {
  public:
-  explicit Tokens(std::shared_ptr<TokenBuffers> home) : home_(std::move(home)), buffer_(home_->take()) {}
+  explicit Tokens(std::shared_ptr<TokenBuffers> home)
+      : home_(std::move(home)), buffer_(home_->take()) {}
   ~Tokens() { home_->give_back(std::move(buffer_)); }
   Tokens(const Tokens&) = delete;
   TokenBuffer& buffer() { return buffer_; }
@@ -164,7 +165,8 @@ tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
   if (stages.size() != 1)
     throw std::invalid_argument("split windows are for a single split stage");
   const auto& [group_of, verdicts, most] = *windows;
-  return {std::move(stages), tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts), most)};
+  return {std::move(stages),
+          tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts), most)};
 }
 
 class Engine {

@@ -99,12 +99,13 @@ uint64_t resolve(uint64_t cut, uint64_t single) {
   return cut;
 }
 
-// Where pretokens end that are counted. `begun`: how many bytes one has that goes on at place 0, or 0.
+// Where pretokens end that are counted: a run of places is cut at every `most`-th byte from where its
+// pretoken begins. `begun`: how many bytes the one has that goes on at place 0; 0 where none does.
 uint64_t by_count(uint64_t count, size_t begun, unsigned most) {
   uint64_t all = count;  // the places that are counted like the `most` - 1 ahead
   for (unsigned k = 1; k < most; ++k) all &= count << k;
   uint64_t cuts = (count & ~(count << 1)) << (most - 1) & all;
-  if (begun && begun <= most && count & 1) {
+  if (begun && begun <= most && count & 1) {  // then that one began ahead of place 0
     const uint64_t cut = uint64_t{1} << (most - begun);
     cuts &= ~(uint64_t{1} << (most - 1));
     if ((count & (2 * cut - 1)) == 2 * cut - 1) cuts |= cut;

@@ -31,13 +31,14 @@ class TokenBuffers {
     buffer.clear();
     return buffer;
   }
+  // Keeps a few, of no more than some batches' size.
   void give_back(TokenBuffer buffer) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.size() < kMaxIdle && buffer.capacity() <= kMaxIds) idle_.push_back(std::move(buffer));
   }
 
  private:
-  static constexpr size_t kUsualIds = size_t{1} << 20, kMaxIds = 8 * kUsualIds, kMaxIdle = 8;
+  static constexpr size_t kUsualIds = size_t{1} << 20, kMaxIds = 4 * kUsualIds, kMaxIdle = 4;
   std::mutex mutex_;
   std::vector<TokenBuffer> idle_;
 };
