@@ -54,7 +54,7 @@ struct UnderWay {
   uint32_t smallest() const {
     const auto* const all = reinterpret_cast<const Eight*>(order);
     Eight least = all[0];
-    for (size_t i = 1; i < 4; ++i) lower(least, all[i]);
+    for (size_t i = 1; i < 4; ++i) lower(least, all[i]);  // of most pieces these are all
     for (size_t i = 4; i < eights; ++i) lower(least, all[i]);
     const Eight& of = least;
     lower(least, Eight{of[4], of[5], of[6], of[7], of[0], of[1], of[2], of[3]});
