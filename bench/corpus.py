@@ -66,7 +66,7 @@ def batches_of(paths: list[Path], max_bytes: int) -> list[pa.Array]:
                 text = batch.documents.text
                 ends = pc.cumulative_sum(pc.binary_length(text)).to_numpy()
                 fits = int((ends <= max_bytes).sum())
-                batches.append(pa.array(text.to_pylist()[:fits], pa.large_string()))
+                batches.append(text.slice(0, fits).cast(pa.large_string()))
                 if fits < len(text):
                     return batches
                 max_bytes -= int(ends[-1]) if fits else 0

@@ -78,8 +78,7 @@ void Encoder::find_missing() {
     missing->unknown = kKnown;
     if (missing->tokens.count) continue;
     uint16_t& recent = recent_[missing->hash % std::size(recent_)];
-    missing->is_first = recent >= unknown || unknown_[recent] != text;
-    if (missing->is_first) {
+    if (recent >= unknown || unknown_[recent] != text) {
       recent = uint16_t(unknown);
       unknown_[unknown++] = text;
     }
@@ -121,9 +120,12 @@ void Encoder::remember_missing() {
   for (const Missing* missing = missing_; missing < end; ++missing)
     if (missing->unknown == kKnown && missing->pretoken->is_short())
       cache_.make_hot(*missing->pretoken, missing->entry);
-  for (const Missing* missing = missing_; missing < end; ++missing)
-    if (missing->unknown != kKnown && missing->is_first)
-      cache_.insert(missing->pretoken->text(), missing->hash, missing->tokens);
+  uint16_t next = 0;  // of unknown_: the first of several that are the same
+  for (const Missing* missing = missing_; missing < end; ++missing) {
+    if (missing->unknown != next) continue;
+    cache_.insert(unknown_[next], missing->hash, missing->tokens);
+    ++next;
+  }
 }
 
 EncoderPool::Loan::Loan(EncoderPool& pool) : pool_(pool) {

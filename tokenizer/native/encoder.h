@@ -63,7 +63,6 @@ class Encoder {
     uint64_t hash;
     TokenSpan tokens;
     uint16_t unknown;  // where in unknown_ it is, or kKnown
-    bool is_first;     // of those that are the same unknown word
   };
   static constexpr uint16_t kKnown = 0xFFFF;
 
@@ -74,7 +73,7 @@ class Encoder {
   const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
   Missing missing_[kBlockPretokens + 1];
   size_t missing_count_ = 0;
-  std::string_view unknown_[kBlockPretokens];
+  std::string_view unknown_[kBlockPretokens];  // each once, in the order in which they come
   uint16_t recent_[256] = {};  // by the hash of a word: where in unknown_ it may be already
   TokenSpan merged_[kBlockPretokens];
 };

@@ -103,7 +103,7 @@ class Vocabulary {
 
  private:
   static constexpr uint64_t kGoesOn = uint64_t{1} << kIdBits, kKeyUnit = 2 * kGoesOn;
-  static constexpr uint64_t kEmpty = ~uint64_t{kNoToken} & ~kGoesOn;
+  static constexpr uint64_t kEmpty = ~(kKeyUnit - 1);  // the key of kNoToken twice
   static uint64_t key_of(TokenId left, TokenId right) {
     return (uint64_t(left) << kIdBits | right) * kKeyUnit;
   }
