@@ -1,5 +1,6 @@
 """Runs a command as a contestant: wall time, or the peak memory of its whole process tree."""
 
+import os
 import subprocess
 import threading
 import time
@@ -61,8 +62,15 @@ def _pss_bytes(process: psutil.Process) -> int:
 
 
 def _start(command: Sequence[str]) -> "subprocess.Popen[str]":
+    # Compiled modules are kept, as an installed package has them, whatever the shell here says.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     return subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -350,6 +350,17 @@ def test_eight_threads_at_once_give_the_same_as_one() -> None:
     assert found == expected
 
 
+def test_words_that_begin_alike_are_told_apart_in_the_cache(
+    peers: dict[str, tiktoken.Encoding],
+) -> None:
+    # Eight bytes in common, and more words than the smallest cache has sets.
+    words = [f" samehead{number:x}" for number in range(2000)]
+    tokenizer = Tokenizer.load("cl100k_base", cache_bytes=1)
+    expected = peers["cl100k_base"].encode_ordinary("".join(words))
+    for _ in range(3):
+        assert tokenizer.encode("".join(words)).tolist() == expected
+
+
 def test_a_small_cache_changes_nothing_but_the_speed() -> None:
     random = np.random.default_rng(11)
     texts = [

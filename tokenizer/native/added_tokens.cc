@@ -17,12 +17,18 @@ AddedTokens::AddedTokens(std::vector<Token> tokens) : tokens_(std::move(tokens))
     while (before && text.compare(0, tokens_[before - 1].text.size(), tokens_[before - 1].text))
       before = shorter_[before - 1];
     shorter_.push_back(before);
-    if (starts_.empty() || starts_.back().byte != text[0]) starts_.push_back({text[0], i, i});
-    starts_.back().last = i + 1;
+    if (starts_.empty() || starts_.back().byte != text[0]) starts_.push_back({text[0], i, i, {}});
+    Start& start = starts_.back();
+    start.last = i + 1;
+    if (text.size() == 1)
+      start.seconds.set();
+    else
+      start.seconds.set(uint8_t(text[1]));
   }
 }
 
 const AddedTokens::Token* AddedTokens::longest(const Start& start, std::string_view text) const {
+  if (text.size() > 1 && !start.seconds[uint8_t(text[1])]) return nullptr;  // nearly always
   const auto above =
       std::upper_bound(tokens_.begin() + ptrdiff_t(start.first),
                        tokens_.begin() + ptrdiff_t(start.last), text,

@@ -9,6 +9,7 @@
 // Levels: the second looks at what the first has left over, and so on.
 #pragma once
 
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -45,6 +46,7 @@ class AddedTokens {
   struct Start {
     char byte;
     size_t first, last;  // the tokens that begin with it
+    std::bitset<256> seconds;  // what follows it in one of them
   };
   // The longest token that `text` begins with, or nullptr.
   const Token* longest(const Start& start, std::string_view text) const;

@@ -52,20 +52,24 @@ std::vector<Encoder::Inspected> Encoder::inspect(std::string_view text) {
 }
 
 void Encoder::find_hot() {
-  Missing* missing = missing_;
-  for (size_t i = 0; i < block_.count; ++i) {
+  const size_t count = block_.count;
+  size_t missing = 0;
+  for (size_t i = 0; i < count; ++i) {
     const Pretoken& pretoken = block_.pretokens[i];
-    found_[i] = cache_.hot(pretoken);
-    missing->pretoken = &pretoken;
-    missing->found = &found_[i];
-    missing += !(found_[i]->key == pretoken.key);
+    const PretokenCache::Entry* const entry = cache_.hot(pretoken);
+    found_[i] = entry;
+    missing_at_[missing] = uint16_t(i);
+    missing += !(entry->key == pretoken.key);
   }
-  missing_count_ = size_t(missing - missing_);
+  missing_count_ = missing;
 }
 
 void Encoder::find_missing() {
   Missing* const end = missing_ + missing_count_;
-  for (Missing* missing = missing_; missing < end; ++missing) {
+  const uint16_t* i = missing_at_;
+  for (Missing* missing = missing_; missing < end; ++missing, ++i) {
+    missing->pretoken = &block_.pretokens[*i];
+    missing->found = &found_[*i];
     missing->hash = PretokenCache::hash_of(*missing->pretoken);
     cache_.prefetch_bucket(missing->hash);
   }
@@ -94,7 +98,7 @@ void Encoder::find_missing() {
 
 void Encoder::write(TokenBuffer& out) const {
   // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
-  constexpr size_t kRoom = (kBlockPretokens + 1) * PretokenCache::kInlineIds;
+  constexpr size_t kRoom = kBlockPretokens * PretokenCache::kInlineIds + 1;
   size_t size = out.size();
   out.resize(size + kRoom);
   TokenId* at = &out[size];

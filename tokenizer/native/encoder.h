@@ -71,7 +71,8 @@ class Encoder {
   PretokenCache cache_;
   Block block_;
   const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
-  Missing missing_[kBlockPretokens + 1];
+  Missing missing_[kBlockPretokens];
+  uint16_t missing_at_[kBlockPretokens + 1];
   size_t missing_count_ = 0;
   std::string_view unknown_[kBlockPretokens];  // each once, in the order in which they come
   uint16_t recent_[256] = {};  // by the hash of a word: where in unknown_ it may be already

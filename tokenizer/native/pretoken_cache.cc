@@ -13,11 +13,11 @@ constexpr size_t kPadding = 16;  // bytes that can be read behind the last recor
 
 }  // namespace
 
-// Up to an eighth of the budget for the hot sets, an eighth for the index, the rest for the ring.
+// Up to a quarter of the budget for the hot sets, an eighth for the index, the rest for the ring.
 PretokenCache::PretokenCache(size_t budget_bytes) {
   const size_t budget = std::clamp<size_t>(budget_bytes, 128 << 10, size_t{8} << 30);
   size_t hot_bytes = size_t{1} << 12;
-  while (2 * hot_bytes <= budget / 8) hot_bytes *= 2;
+  while (2 * hot_bytes <= budget / 4) hot_bytes *= 2;
   hot_mask_ = hot_bytes / sizeof(HotSet) - 1;
   buckets_ = budget / 8 / sizeof(Bucket);
   segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);

@@ -35,36 +35,38 @@ class PretokenCache {
    public:
     ShortKey key;
     Entry() = default;
-    Entry(const ShortKey& of, TokenSpan tokens) : key(of), count_(uint32_t(tokens.count)) {
-      if (count_ <= kInlineIds)
-        std::memcpy(ids_, tokens.ids, sizeof ids_);
+    Entry(const ShortKey& of, TokenSpan tokens) : key(of) {
+      if (tokens.count <= kInlineIds)
+        std::memcpy(words_, tokens.ids, sizeof words_ - sizeof *words_);
       else
-        std::memcpy(ids_, &tokens.ids, sizeof tokens.ids);
+        std::memcpy(words_, &tokens.ids, sizeof tokens.ids);
+      words_[kInlineIds] = uint32_t(tokens.count);
     }
-    uint32_t count() const { return count_; }
-    // Up to kInlineIds, copied as if they were as many.
-    bool is_inline() const { return count_ <= kInlineIds; }
-    void copy_inline(TokenId* out) const { std::memcpy(out, ids_, sizeof ids_); }
+    uint32_t count() const { return words_[kInlineIds]; }
+    // Up to kInlineIds, copied as if they were as many and one more.
+    bool is_inline() const { return count() <= kInlineIds; }
+    void copy_inline(TokenId* out) const { std::memcpy(out, words_, sizeof words_); }
     // More than kInlineIds.
     TokenSpan many() const {
-      TokenSpan tokens{nullptr, count_};
-      std::memcpy(&tokens.ids, ids_, sizeof tokens.ids);
+      TokenSpan tokens{nullptr, count()};
+      std::memcpy(&tokens.ids, words_, sizeof tokens.ids);
       return tokens;
     }
 
    private:
-    TokenId ids_[kInlineIds];  // or the address of more of them
-    uint32_t count_;           // 0: empty
+    // The ids, or the address of more of them; then how many: 0 is an empty entry.
+    uint32_t words_[kInlineIds + 1];
   };
 
   // Uses at most `budget_bytes`, at least 128 KiB and at most 8 GiB.
   explicit PretokenCache(size_t budget_bytes);
 
   void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
-  // The entry of a short pretoken, or one with another key.
+  // The entry of a short pretoken, or one with another key. Half of the key tells which of the two to
+  // look at: a word that shares it with the other one in its set may be missed.
   const Entry* hot(const Pretoken& pretoken) const {
     const Entry* const entries = hot_set(pretoken.short_hash).entries;
-    return entries + (entries[1].key == pretoken.key);
+    return entries + (entries[1].key.low == pretoken.key.low);
   }
   // Of a short pretoken.
   void make_hot(const Pretoken& pretoken, const Entry& entry) {

@@ -10,6 +10,7 @@
 // canonical order. Nothing joins a character of class 0: text may be cut behind it, too.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <stdexcept>
@@ -63,11 +64,15 @@ class QuickCheck {
   // Of a run of ASCII only the last matters for what comes next; `at` itself where there is none.
   static const uint8_t* last_of_ascii(const uint8_t* at, const uint8_t* end) {
     const uint8_t* stop = at;
-    uint64_t others = 0;
-    while (!others && end - stop >= 8) {
-      std::memcpy(&others, stop, sizeof others);
-      others &= 0x8080808080808080u;
-      stop += others ? __builtin_ctzll(others) / 8 : 8;
+    uint64_t words[4];
+    const auto others = [&words](size_t i) { return words[i] & 0x8080808080808080u; };
+    for (; end - stop >= 32; stop += 32) {
+      std::memcpy(words, stop, sizeof words);
+      if (others(0) | others(1) | others(2) | others(3)) break;
+    }
+    for (; end - stop >= 8; stop += 8) {
+      std::memcpy(words, stop, sizeof *words);
+      if (others(0)) return std::max(at, stop + __builtin_ctzll(others(0)) / 8 - 1);
     }
     return stop - (stop > at);
   }

@@ -92,7 +92,8 @@ Segment piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
 // As in a carry-lookahead adder, what k places amount to doubles k at each step.
 uint64_t resolve(uint64_t cut, uint64_t single) {
   uint64_t differ = cut ^ single;
-  for (unsigned k = 1; differ && k < 64; k *= 2) {
+  // Two steps are nearly always enough; to leave before them would not be predictable.
+  for (unsigned k = 1; k <= 2 || (differ && k < 64); k *= 2) {
     cut ^= differ & cut << k;
     differ &= differ << k;
   }
