@@ -150,7 +150,7 @@ def _write_run(
         "workers": None if config.beam_flags else config.worker_count,
         "beam_flags": list(config.beam_flags),
         "host": platform.node(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
         "python": platform.python_version(),
         "versions": {
             name: metadata.version(name)

@@ -25,7 +25,7 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
   max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
   hot_.assign(hot_bytes / sizeof(HotSet), HotSet{});
   index_.assign(buckets_, Bucket{});
-  ring_.assign(kSegments * segment_words_ + kPadding / sizeof(uint32_t), 0);
+  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));  // its pages come as it is written
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {

@@ -16,7 +16,14 @@ from transforms.documents import (
 
 def text_array(values: Sequence[bytes | None]) -> pa.Array:
     """A StringArray over bytes that need not be UTF-8."""
-    return pa.array(values, pa.binary()).view(pa.string())
+    present = [value for value in values if value is not None]
+    if len(present) < len(values):
+        return pa.array(values, pa.binary()).view(pa.string())
+    # In one piece: Arrow's builder would grow by doubling, and copy each time.
+    offsets = np.zeros(len(present) + 1, np.int32)
+    np.cumsum([len(value) for value in present], out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(present))]
+    return pa.Array.from_buffers(pa.string(), len(present), buffers)
 
 
 def readable(values: pa.Array) -> pa.Array:

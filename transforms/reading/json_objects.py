@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
+from transforms.reading.batching import text_array
 from transforms.reading.formats import ReadSettings
 
 _SAMPLE_STEP = 1021  # bytes; a prime, so that no pattern of the lines falls in with it
@@ -52,7 +53,7 @@ class ObjectDecoder:
             if len(objects) == rows:
                 ids = [None if o.id is None else str(o.id) for o in objects]
                 return ObjectColumns(
-                    pa.array([o.text for o in objects], pa.string()),
+                    text_array([o.text.encode() for o in objects]),
                     pa.array(ids, pa.string()),
                     pa.array([o.url for o in objects], pa.string()),
                 )
