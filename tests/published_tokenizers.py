@@ -94,3 +94,9 @@ def write_json(path: Path, change: Callable[[dict[str, object]], None]) -> Path:
     change(root)
     path.write_text(json.dumps(root), encoding="utf-8")
     return path
+
+
+def drop_white_space(root: dict[str, object]) -> None:
+    """A change for `write_json`: the first cut removes all white space."""
+    removed = {"type": "WhitespaceSplit"}
+    root["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [removed, root["pre_tokenizer"]]}

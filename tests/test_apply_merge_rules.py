@@ -11,6 +11,7 @@ import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from published_tokenizers import drop_white_space, write_json
 from sample_inputs import texts, write_inputs
 
 from tokenizer import ConfigurationError, Tokenizer
@@ -38,6 +39,25 @@ def test_strings_become_token_arrays() -> None:
         ids = encoded.tokens | beam.Map(lambda tokens: (tokens.dtype.name, *tokens.tolist()))
         assert_that(ids, equal_to([("uint32", 15339, 1917), ("uint32", 9906, 1917)]))
         assert_that(encoded.rejects, equal_to([]), label="no rejects")
+
+
+def test_a_text_of_which_nothing_is_left_is_a_reject_to_both_ways(tmp_path: Path) -> None:
+    vocabulary = str(write_json(tmp_path / "tokenizer.json", drop_white_space))
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        encoded = (
+            pipeline | beam.Create([" ", "a b"]) | ApplyMergeRules(vocabulary, begin_of_text=7)
+        )
+        ids = encoded.tokens | beam.Map(np.ndarray.tolist)
+        assert_that(ids, equal_to([[7, 64, 65]]))
+        reasons = encoded.rejects | "reasons" >> beam.Map(lambda r: (r.document, r.reason))
+        assert_that(reasons, equal_to([(" ", "empty-document")]), label="rejects")
+    path = tmp_path / "texts.jsonl"
+    path.write_text('{"text": " "}\n{"text": "a b"}\n', encoding="utf-8")
+    settings = TokenizeSettings(tokenizer=vocabulary, begin_of_text=7, end_of_text="none")
+    unit = WorkUnit(name=path.name, path=str(path), size_bytes=path.stat().st_size)
+    receipt = tokenize_unit(unit, str(tmp_path / "out"), settings, settings.load_tokenizer())
+    assert (receipt.input.documents, receipt.input.rejects) == (1, {"empty-document": 1})
+    assert np.load(tmp_path / "out" / "tokens" / "texts.jsonl.npy").tolist() == [7, 64, 65]
 
 
 def test_documents_keep_their_ids_and_bad_ones_go_to_the_dead_letters() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from published_tokenizers import (
     NPM,
     SHARED,
     assert_same,
+    drop_white_space,
     fetched_by_npm,
     oracle,
     write_json,
@@ -332,6 +334,13 @@ def test_begin_and_end_are_what_the_post_processor_adds(tmp_path: Path) -> None:
 
     tokenizer = loaded(write_json(tmp_path / "template.json", change))
     assert (tokenizer.begin_of_text, tokenizer.end_of_text) == (261, None)
+
+
+def test_text_of_which_nothing_is_left_has_no_tokens_at_all(tmp_path: Path) -> None:
+    tokenizer = Tokenizer.load(str(write_json(tmp_path / "tokenizer.json", drop_white_space)))
+    texts = pa.array([" \n", "ab", "", "a b"])
+    encoded = tokenizer.encode_documents(texts, begin_of_text=1, end_of_text=2)
+    assert np.diff(encoded.offsets).tolist() == [0, 3, 0, 4]
 
 
 def test_fingerprints_cover_whatever_changes_ids(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, List, NamedTuple, Union  # noqa: UP035 (Beam's batch hints want List)
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
@@ -91,11 +92,14 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
             begin_of_text=self._begin_of_text,
             end_of_text=self._tokenizer.vocabulary.end_of_text if self._end_of_text else None,
         )
-        self._documents.inc(len(kept))
+        self._documents.inc(int(np.count_nonzero(np.diff(encoded.offsets))))
         self._tokens.inc(len(encoded.tokens))
         for i, element in enumerate(kept):
             # A copy of its own: a view would keep the whole batch alive.
             tokens = encoded.tokens[encoded.offsets[i] : encoded.offsets[i + 1]].copy()
+            if not len(tokens):
+                yield self._reject(element, Reason.EMPTY_DOCUMENT)
+                continue
             yield (
                 TokenizedDocument(element.id, tokens) if isinstance(element, Document) else tokens
             )

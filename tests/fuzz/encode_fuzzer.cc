@@ -3,8 +3,10 @@
 //
 //   byte 0     which split table
 //   byte 1     flags, see below
-//   byte 2     seed of the order of ids; of begin and end
-//   byte 3     m, how many merges the vocabulary has
+//   byte 2     seed of the order of ids; of begin and end; of published ids
+//   with kExtras a byte of extras, how the first stage cuts, and of each further stage the table and
+//   how it cuts
+//   a byte     m, how many merges the vocabulary has
 //   2 * m      left and right part of each: a byte (below 128, see part_of), or an earlier merge
 //   the rest   documents: UTF-8 or not, with these bytes as commands
 //                0xFF        the next document
@@ -35,7 +37,16 @@ enum Flags : uint8_t {
   kGaps = 8,         // numbers that no token has
   kLargeIds = 16 + 64,  // both bits, as it is slow: merges have ids that do not fit into 16 bits
   kOffset = 32,      // the first document begins behind the beginning of the data
+  kExtras = 128,
 };
+
+enum Extras : uint8_t {
+  kStages = 3,  // these bits: how many more there are
+  kIrregular = 4,  // the last third of the ids is of whole pretokens only
+  kPublished = 8,  // ids are published as others, by an odd seed some as two
+  kMatched = 16,   // special texts become their ids
+};
+constexpr uint32_t kSpecialId = 2000000;
 
 constexpr size_t kMaxBytes = 12000;  // of all documents: a pretoken may pass the cache's 8192
 constexpr size_t kMaxTokenBytes = 300;
@@ -54,12 +65,14 @@ class Input {
 };
 
 struct Case {
-  const TableData* table;
-  uint8_t flags;
+  std::vector<oracle::Stage> stages;
+  uint8_t flags, extras;
   std::optional<uint32_t> begin, end;
   std::string token_bytes;
   std::vector<uint64_t> token_offsets;
   oracle::Ids ids;
+  size_t merged;  // tokens from this on are irregular
+  tokenmill::PublishedIds published;
   std::vector<std::string> documents;
 };
 
@@ -106,6 +119,26 @@ void make_vocabulary(const std::vector<std::string>& merges, uint32_t seed, Case
     made.token_bytes += tokens[id];
     made.token_offsets.push_back(made.token_bytes.size());
   }
+  made.merged = (made.extras & kIrregular) ? tokens.size() * 2 / 3 : tokens.size();
+}
+
+void publish(uint8_t seed, Case& made) {
+  const bool some_are_two = seed & 1;
+  if (some_are_two) made.published.at.push_back(0);
+  for (size_t id = 0; id + 1 < made.token_offsets.size(); ++id) {
+    const bool is_two = some_are_two && id % 3 == 0 &&
+                        made.token_offsets[id + 1] - made.token_offsets[id] > 1;
+    for (int i = 0; i <= is_two; ++i) made.published.ids.push_back(uint32_t(id * 7 + seed));
+    if (some_are_two) made.published.at.push_back(uint32_t(made.published.ids.size()));
+  }
+}
+
+// How a stage cuts, as a byte says it. Behind a stage that cuts bytes there are only others.
+void set_cut(uint8_t byte, std::vector<oracle::Stage>& stages) {
+  oracle::Stage& stage = stages.back();
+  stage.behavior = oracle::Behavior(byte % 5);
+  stage.invert = byte & 64;
+  stage.on_bytes = byte & 128 || (stages.size() > 1 && stages[stages.size() - 2].on_bytes);
 }
 
 void append_character(uint32_t code_point, std::string& out) {
@@ -156,29 +189,45 @@ std::vector<std::string> read_documents(Input& input, const std::vector<std::str
 Case read_case(const uint8_t* data, size_t size) {
   Input input(data, size);
   Case made{};
-  made.table = &kTables[input.next() % std::size(kTables)];
+  const auto next_table = [&input] { return &kTables[input.next() % std::size(kTables)]; };
+  made.stages.push_back({next_table()});
   made.flags = input.next();
   const uint8_t seed = input.next();
+  if (made.flags & kExtras) {
+    made.extras = input.next();
+    set_cut(input.next(), made.stages);
+    for (unsigned left = made.extras & kStages; left > 0; --left) {
+      made.stages.push_back({next_table()});
+      set_cut(input.next(), made.stages);
+    }
+  }
   if (made.flags & kBegin) made.begin = seed;
   if (made.flags & kEnd) made.end = seed * 1000u;
   const std::vector<std::string> merges = read_merges(input);
   make_vocabulary(merges, seed, made);
+  if (made.extras & kPublished) publish(seed, made);
   made.documents = read_documents(input, merges, kMaxBytes);
   return made;
 }
 
-const std::vector<tokenmill::AddedTokens>& special_levels() {
-  static const std::vector<tokenmill::AddedTokens> levels = [] {
+const std::vector<tokenmill::AddedTokens>& special_levels(bool plain) {
+  static const auto made = [](bool is_plain) {
     std::vector<tokenmill::AddedTokens::Token> tokens;
-    for (const std::string& text : kSpecialTexts) tokens.push_back({text, 0, true});
+    for (const std::string& text : kSpecialTexts)
+      tokens.push_back({text, int32_t(kSpecialId + tokens.size()), is_plain});
     return std::vector<tokenmill::AddedTokens>{tokenmill::AddedTokens(tokens)};
-  }();
-  return levels;
+  };
+  static const auto plain_levels = made(true), matched_levels = made(false);
+  return plain ? plain_levels : matched_levels;
 }
 
 [[noreturn]] void fail(const Case& one, size_t document, const char* what) {
-  std::fprintf(stderr, "\n%s\ndocument %zu of %zu, split %s, flags %u:\n", what, document,
-               one.documents.size(), one.table->name, one.flags);
+  std::fprintf(stderr, "\n%s\ndocument %zu of %zu, flags %u, extras %u, split", what, document,
+               one.documents.size(), one.flags, one.extras);
+  for (const oracle::Stage& stage : one.stages)
+    std::fprintf(stderr, " %s (behavior %d%s%s)", stage.table->name, stage.behavior,
+                 stage.invert ? ", inverted" : "", stage.on_bytes ? ", on bytes" : "");
+  std::fprintf(stderr, ":\n");
   for (const char byte : one.documents[document]) std::fprintf(stderr, " %02x", uint8_t(byte));
   std::fprintf(stderr, "\n");
   std::abort();
@@ -194,13 +243,32 @@ struct Expected {
   std::vector<uint32_t> ids;
 };
 
+std::vector<uint32_t> ids_of(const Case& one, std::string_view text) {
+  std::vector<uint32_t> ids, published;
+  for (const std::string_view pretoken : oracle::split(one.stages, text))
+    oracle::merge(one.ids, one.merged, pretoken, ids);
+  const auto& [all, at] = one.published;
+  if (all.empty()) return ids;
+  for (const uint32_t id : ids)
+    published.insert(published.end(), all.begin() + ptrdiff_t(at.empty() ? id : at[id]),
+                     all.begin() + ptrdiff_t(at.empty() ? id + 1 : at[id + 1]));
+  return published;
+}
+
 Expected expect(const Case& one, const std::string& document) {
   std::vector<oracle::Character> characters;
   Expected expected{oracle::decode(document, characters), 0, {}};
   if (!expected.valid) return expected;
-  expected.special_texts = oracle::occurrences(document, kSpecialTexts);
-  for (const std::string_view pretoken : oracle::split(*one.table, document))
-    oracle::merge(one.ids, pretoken, expected.ids);
+  const std::vector<oracle::Found> found = oracle::find(document, kSpecialTexts);
+  if (!(one.extras & kMatched)) {
+    expected.special_texts = found.size() - 1;
+    expected.ids = ids_of(one, document);
+    return expected;
+  }
+  for (const auto& [text, needle] : found) {
+    for (const uint32_t id : ids_of(one, text)) expected.ids.push_back(id);
+    if (needle >= 0) expected.ids.push_back(kSpecialId + uint32_t(needle));
+  }
   return expected;
 }
 
@@ -223,7 +291,7 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
   std::vector<int64_t> first(count + 1);
   tokenmill::Segments segments;
   const tokenmill::Documents documents{{data.get(), joined.size()}, offsets.data(), count};
-  tokenmill::scan_documents(documents, special_levels(),
+  tokenmill::scan_documents(documents, special_levels(!(one.extras & kMatched)),
                             {hashes.data(), special_texts.data(), valid.get(), first.data()},
                             segments);
   tokenmill::TokenBuffer tokens;
@@ -249,7 +317,7 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
 
 void check_alone(const Case& one, size_t document, const Expected& expected,
                  tokenmill::Encoder& encoder) {
-  if (!expected.valid || one.documents[document].empty()) return;
+  if (!expected.valid || one.documents[document].empty() || one.extras & kMatched) return;
   const size_t bytes = one.documents[document].size();
   const auto padded = std::make_unique<char[]>(bytes + tokenmill::kPaddingBytes);
   std::memcpy(padded.get(), one.documents[document].data(), bytes);
@@ -266,12 +334,12 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Case one = read_case(data, size);
   std::vector<Expected> expected;
   for (const std::string& document : one.documents) expected.push_back(expect(one, document));
-  const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets,
-                                         one.token_offsets.size() - 1, {});
+  const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets, one.merged,
+                                         one.published);
   for (const char* const instructions : {"best", "avx2", "plain"}) {
     setenv("TOKENMILL_INSTRUCTIONS", instructions, 1);
     const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary),
-                                 split_of(*one.table), 1};  // the smallest cache
+                                 split_of(one.stages), 1};  // the smallest cache
     tokenmill::Encoder encoder(model);
     check_batch(one, expected, encoder);  // cold
     for (size_t i = 0; i < expected.size(); ++i) check_alone(one, i, expected[i], encoder);

@@ -26,6 +26,15 @@ struct TableData {
 
 namespace oracle {
 
+// One of the cuts that are made one after the other, as tokenizer/split_stages.py has them.
+enum Behavior : uint8_t { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
+struct Stage {
+  const TableData* table;
+  Behavior behavior = kIsolated;
+  bool invert = false;
+  bool on_bytes = false;  // each byte is a character
+};
+
 using Ids = std::map<std::string, uint32_t, std::less<>>;
 
 struct Character {
@@ -58,14 +67,23 @@ inline bool decode(std::string_view text, std::vector<Character>& out) {
   return true;
 }
 
-// The pretokens of valid UTF-8; characters in a row that the table does not match are one.
-inline std::vector<std::string_view> split(const TableData& table, std::string_view text) {
+// A match, or the characters in a row at which none begins.
+struct Segment {
+  std::string_view text;
+  bool is_match;
+};
+
+inline std::vector<Segment> segments(const TableData& table, std::string_view text, bool on_bytes) {
   std::vector<Character> characters;
-  decode(text, characters);
-  const auto byte_of = [&](size_t character) {
-    return character < characters.size() ? characters[character].at : text.size();
+  if (on_bytes)
+    for (size_t at = 0; at < text.size(); ++at) characters.push_back({uint8_t(text[at]), at});
+  else
+    decode(text, characters);
+  const auto between = [&](size_t from, size_t to) {
+    const size_t end = to < characters.size() ? characters[to].at : text.size();
+    return text.substr(characters[from].at, end - characters[from].at);
   };
-  std::vector<std::string_view> pretokens;
+  std::vector<Segment> found;
   size_t gap = 0;
   for (size_t start = 0; start < characters.size();) {
     size_t stop = 0, state = 1;
@@ -83,17 +101,52 @@ inline std::vector<std::string_view> split(const TableData& table, std::string_v
       ++start;
       continue;
     }
-    if (gap < start) pretokens.push_back(text.substr(byte_of(gap), byte_of(start) - byte_of(gap)));
-    pretokens.push_back(text.substr(byte_of(start), byte_of(stop) - byte_of(start)));
+    if (gap < start) found.push_back({between(gap, start), false});
+    found.push_back({between(start, stop), true});
     start = gap = stop;
   }
-  if (gap < characters.size()) pretokens.push_back(text.substr(byte_of(gap)));
-  return pretokens;
+  if (gap < characters.size()) found.push_back({between(gap, characters.size()), false});
+  return found;
+}
+
+// The pieces that one stage makes of one.
+inline std::vector<std::string_view> cut(const Stage& stage, std::string_view text) {
+  std::vector<std::string_view> pieces;
+  bool after_match = false, is_first = true;
+  for (const Segment& segment : segments(*stage.table, text, stage.on_bytes)) {
+    const bool is_match = segment.is_match != stage.invert;
+    const bool joins =
+        !is_first && ((stage.behavior == kContiguous && is_match == after_match) ||
+                      (stage.behavior == kMergedWithPrevious && is_match && !after_match) ||
+                      (stage.behavior == kMergedWithNext && !is_match && after_match));
+    if (joins)
+      pieces.back() = {pieces.back().data(), pieces.back().size() + segment.text.size()};
+    else if (stage.behavior != kRemoved || !is_match)
+      pieces.push_back(segment.text);
+    after_match = is_match;
+    is_first = false;
+  }
+  return pieces;
+}
+
+// The pretokens of valid UTF-8.
+inline std::vector<std::string_view> split(const std::vector<Stage>& stages, std::string_view text) {
+  std::vector<std::string_view> pieces;
+  if (!text.empty()) pieces.push_back(text);
+  for (const Stage& stage : stages) {
+    std::vector<std::string_view> smaller;
+    for (const std::string_view piece : pieces)
+      for (const std::string_view part : cut(stage, piece)) smaller.push_back(part);
+    pieces = smaller;
+  }
+  return pieces;
 }
 
 // Appends the ids of a pretoken: its own, if it is a token; else what is left when of all adjacent
 // parts whose bytes together are a token those of the lowest id, leftmost first, have been joined.
-inline void merge(const Ids& ids, std::string_view pretoken, std::vector<uint32_t>& out) {
+// Tokens from `merged` on are not joined.
+inline void merge(const Ids& ids, size_t merged, std::string_view pretoken,
+                  std::vector<uint32_t>& out) {
   constexpr uint32_t kNone = ~uint32_t{0};
   const auto id_of = [&](std::string_view bytes) {
     const auto found = ids.find(bytes);
@@ -103,7 +156,9 @@ inline void merge(const Ids& ids, std::string_view pretoken, std::vector<uint32_
   std::vector<size_t> begin;  // of each part, and the end
   std::vector<uint32_t> joined;  // part i and the next one
   const auto join = [&](size_t i) {
-    return i + 2 < begin.size() ? id_of(pretoken.substr(begin[i], begin[i + 2] - begin[i])) : kNone;
+    if (i + 2 >= begin.size()) return kNone;
+    const uint32_t id = id_of(pretoken.substr(begin[i], begin[i + 2] - begin[i]));
+    return id < merged ? id : kNone;
   };
   for (size_t i = 0; i <= pretoken.size(); ++i) begin.push_back(i);
   for (size_t i = 0; i < pretoken.size(); ++i) joined.push_back(join(i));
@@ -120,17 +175,31 @@ inline void merge(const Ids& ids, std::string_view pretoken, std::vector<uint32_
     out.push_back(id_of(pretoken.substr(begin[i], begin[i + 1] - begin[i])));
 }
 
-// How many of `needles` are in `text`, leftmost first, of several there the longest, not overlapping.
-inline size_t occurrences(std::string_view text, const std::vector<std::string>& needles) {
-  size_t count = 0;
+// Text, and which of the needles stands behind it; -1 behind the last.
+struct Found {
+  std::string_view before;
+  int needle;
+};
+
+// Where the needles are: leftmost first, of several there the longest, not overlapping.
+inline std::vector<Found> find(std::string_view text, const std::vector<std::string>& needles) {
+  std::vector<Found> found;
+  size_t from = 0;
   for (size_t at = 0; at < text.size();) {
-    size_t longest = 0;
-    for (const std::string& needle : needles)
-      if (text.substr(at, needle.size()) == needle) longest = std::max(longest, needle.size());
-    count += longest > 0;
-    at += std::max<size_t>(longest, 1);
+    int longest = -1;
+    for (size_t i = 0; i < needles.size(); ++i)
+      if (text.substr(at, needles[i].size()) == needles[i] &&
+          (longest < 0 || needles[i].size() > needles[size_t(longest)].size()))
+        longest = int(i);
+    if (longest < 0) {
+      ++at;
+      continue;
+    }
+    found.push_back({text.substr(from, at - from), longest});
+    from = at += needles[size_t(longest)].size();
   }
-  return count;
+  found.push_back({text.substr(from), -1});
+  return found;
 }
 
 }  // namespace oracle

@@ -59,14 +59,14 @@ int main() {
     offsets.push_back(bytes.size());
   }
   const tokenmill::Vocabulary vocabulary(bytes, offsets, offsets.size() - 1, {});
-  const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary), split_of(data), 1};
+  const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary), split_of({{&data}}), 1};
   tokenmill::EncoderPool pool(model);
   std::vector<std::string> documents;
   std::vector<std::vector<uint32_t>> expected(kThreads);
   for (unsigned i = 0; i < kThreads; ++i) {
     documents.push_back(make_document(i));
-    for (const std::string_view pretoken : oracle::split(data, documents[i]))
-      oracle::merge(ids, pretoken, expected[i]);
+    for (const std::string_view pretoken : oracle::split({{&data}}, documents[i]))
+      oracle::merge(ids, ids.size(), pretoken, expected[i]);
     documents[i].append(tokenmill::kPaddingBytes, '\0');
   }
   std::vector<unsigned> wrong(kThreads, 0);

@@ -35,17 +35,13 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
   std::string padded;
   for (size_t i = 0; i < documents.count; ++i) {
     token_at[i] = int64_t(tokens.size());
-    bool has_ids = false;
+    if (begin) tokens.push_back(*begin);
+    const size_t before = tokens.size();
     for (auto at = size_t(documents.first[i]); at < size_t(documents.first[i + 1]); ++at) {
       std::string_view text = documents.segments[at];
       const int32_t kind = documents.kinds[at];
-      if (kind == Segments::kNothing || (kind == Segments::kText && text.empty())) continue;
-      if (!has_ids && begin) tokens.push_back(*begin);
-      has_ids = true;
-      if (kind != Segments::kText) {
-        tokens.push_back(TokenId(kind));
-        continue;
-      }
+      if (kind >= 0) tokens.push_back(TokenId(kind));
+      if (kind != Segments::kText || text.empty()) continue;
       if (text.data() + text.size() + kPaddingBytes > all.data() + all.size()) {
         padded.assign(text);
         padded.append(kPaddingBytes, '\0');
@@ -53,7 +49,10 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
       }
       encoder.encode(text, tokens);
     }
-    if (has_ids && end) tokens.push_back(*end);
+    if (tokens.size() == before)  // nothing to put them around
+      tokens.resize(size_t(token_at[i]));
+    else if (end)
+      tokens.push_back(*end);
   }
   token_at[documents.count] = int64_t(tokens.size());
 }

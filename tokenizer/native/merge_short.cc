@@ -17,7 +17,7 @@ namespace {
 constexpr unsigned kPlaceBits = 8;
 constexpr uint32_t kNone = kNoToken << kPlaceBits;  // and whatever is larger
 constexpr uint32_t kNowhere = kMaxShortPiece;       // before the first symbol
-constexpr size_t kUnderWay = 12;
+constexpr size_t kUnderWay = 20;
 
 using Eight = uint32_t __attribute__((vector_size(32)));
 static inline void lower(Eight& least, const Eight& other) {

@@ -251,10 +251,11 @@ def _rejects_of(
     raw = documents.text.cast(pa.large_string()).view(pa.large_binary())
     for row in np.flatnonzero(empty).tolist():
         place = (int(documents.record[row]), int(documents.byte_offset[row]))
-        if valid[row]:
-            yield Reject(*place, Reason.EMPTY_DOCUMENT, "the text has no characters")
-            continue
         text: bytes = raw[row].as_py()
+        if valid[row]:
+            detail = "the tokenizer removes all of it" if text else "the text has no characters"
+            yield Reject(*place, Reason.EMPTY_DOCUMENT, detail, text[:MAX_EXCERPT_BYTES])
+            continue
         try:
             text.decode()
             detail = "the text is not UTF-8"
