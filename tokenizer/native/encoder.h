@@ -72,7 +72,7 @@ class Encoder {
   Block block_;
   const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
   Missing missing_[kBlockPretokens];
-  uint16_t missing_at_[kBlockPretokens + 1];
+  uint16_t missing_at_[kBlockPretokens + 1];  // of each, where it is in the block
   size_t missing_count_ = 0;
   std::string_view unknown_[kBlockPretokens];  // each once, in the order in which they come
   uint16_t recent_[256] = {};  // by the hash of a word: where in unknown_ it may be already

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#define XXH_INLINE_ALL
+#include <arrow/vendored/xxhash/xxhash.h>
+
 namespace tokenmill {
 
 namespace {
@@ -25,28 +28,13 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
   max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
   hot_.assign(hot_bytes / sizeof(HotSet), HotSet{});
   index_.assign(buckets_, Bucket{});
-  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));  // its pages come as it is written
+  // Not cleared: nothing points into it yet, and its pages come as it is written.
+  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
-  if (pretoken.size() <= ShortKey::kMaxBytes) return ShortKey::of(pretoken).hash();
-  const char* at = pretoken.data();
-  size_t left = pretoken.size();
-  uint64_t hash = left * 0x9E3779B97F4A7C15u;
-  const auto mix = [&hash](uint64_t word) {
-    const auto product =
-        static_cast<unsigned __int128>(hash ^ word ^ 0xA0761D6478BD642Fu) * 0xE7037ED1A0B428DBu;
-    hash = uint64_t(product) ^ uint64_t(product >> 64);
-  };
-  for (; left >= 8; at += 8, left -= 8) {
-    uint64_t word;
-    std::memcpy(&word, at, 8);
-    mix(word);
-  }
-  uint64_t word = 0;
-  std::memcpy(&word, at, left);
-  mix(word);
-  return hash;
+  return pretoken.size() <= ShortKey::kMaxBytes ? ShortKey::of(pretoken).hash()
+                                                : XXH3_64bits(pretoken.data(), pretoken.size());
 }
 
 // A byte of x is 0 where the tag matches; the sum below carries into the top bit of all others.

@@ -14,40 +14,26 @@ namespace {
 
 // The bytes of the well-formed character at `at` in [at, end), or 0.
 size_t character_bytes(const uint8_t* at, const uint8_t* end) {
-  const uint8_t lead = at[0];
-  const auto left = size_t(end - at);
-  const auto is_tail = [at](size_t i) { return (at[i] & 0xC0) == 0x80; };
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2) return 0;
-  if (lead < 0xE0) return left >= 2 && is_tail(1) ? 2 : 0;
-  if (lead < 0xF0) {
-    if (left < 3 || !is_tail(1) || !is_tail(2)) return 0;
-    if (lead == 0xE0 && at[1] < 0xA0) return 0;   // overlong
-    if (lead == 0xED && at[1] >= 0xA0) return 0;  // a surrogate
-    return 3;
-  }
-  if (lead > 0xF4 || left < 4 || !is_tail(1) || !is_tail(2) || !is_tail(3)) return 0;
-  if (lead == 0xF0 && at[1] < 0x90) return 0;   // overlong
-  if (lead == 0xF4 && at[1] >= 0x90) return 0;  // above U+10FFFF
-  return 4;
+  if (*at < 0x80) return 1;
+  const size_t bytes = *at < 0xC0 || *at > 0xF4 ? 0 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : 4;
+  if (bytes == 0 || size_t(end - at) < bytes) return 0;
+  for (size_t i = 1; i < bytes; ++i)
+    if ((at[i] & 0xC0) != 0x80) return 0;
+  constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
+  const uint32_t code_point = decode_multibyte(at).code_point;
+  const bool is_surrogate = code_point >> 11 == 0xD800 >> 11;
+  return code_point < kSmallest[bytes] || code_point > 0x10FFFF || is_surrogate ? 0 : bytes;
 }
 
 bool is_valid_plain(std::string_view text) {
   const auto* at = reinterpret_cast<const uint8_t*>(text.data());
   const uint8_t* const end = at + text.size();
   while (at < end) {
-    while (end - at >= 32) {  // ASCII runs, four words at a time
-      uint64_t words[4];
-      std::memcpy(words, at, sizeof words);
-      if ((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u) break;
-      at += sizeof words;
-    }
-    // One stretch of at least a word before the run above is tried again.
-    for (const uint8_t* const stop = end - at > 32 ? at + 32 : end; at < stop;) {
-      const size_t bytes = character_bytes(at, end);
-      if (bytes == 0) return false;
-      at += bytes;
-    }
+    uint64_t word = 0x80;
+    if (end - at >= 8) std::memcpy(&word, at, sizeof word);
+    const size_t bytes = word & 0x8080808080808080u ? character_bytes(at, end) : 8;
+    if (bytes == 0) return false;
+    at += bytes;
   }
   return true;
 }
