@@ -19,7 +19,6 @@ import string
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -146,12 +145,18 @@ def _run(name: str, vocabulary: Path, text: Path) -> dict[str, Any]:
     warm_up = "The quick brown fox jumps over the lazy dog; it's 12 o'clock.\n" * 20
     encoder.encode(encoder.prepare(pa.array([warm_up], pa.large_string())))
     prepared = encoder.prepare(pa.array([text.read_text(encoding="utf-8")], pa.large_string()))
-    started = time.process_time()
+    started = _processor_seconds()
     encoded = encoder.encode(prepared)
-    seconds = time.process_time() - started
+    seconds = _processor_seconds() - started
     ids = np.ascontiguousarray(encoder.ids(encoded), np.uint32)
     digest = hashlib.sha256(ids.tobytes()).hexdigest()
     return {"ids": digest, "tokens": len(ids), "seconds": seconds}
+
+
+def _processor_seconds() -> float:
+    """Of all threads. (Where a process has a limit, its own clock moves in steps of 4 ms.)"""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _core() -> int:
