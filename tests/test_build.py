@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,13 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from dying_claims import DyingClaims
 from sample_inputs import json_lines, output_bytes, texts, write_inputs
 
-import pipeline.workers
 from pipeline.build import build
 from pipeline.cli import main
 from pipeline.config import BuildConfig
 from tokenizer import ConfigurationError, Tokenizer
-from tokenizer.errors import WorkerDiedError
-from transforms.settings import TokenizeSettings, WorkUnit
+from transforms.settings import TokenizeSettings
 
 EVERYTHING = ("*.*", "sub/*")
 
@@ -223,32 +219,6 @@ def test_a_worker_that_dies_ends_the_job_with_a_message_and_the_next_run_resumes
     assert "run the same command again" in error
     assert not (tmp_path / "out" / "manifest.json").exists()
     assert not any(worker.is_running() for worker in workers[1:])
-
-
-def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pipeline.workers, "UnitClaims", DyingClaims)
-    folder = slow_input(tmp_path / "in")
-    units = [
-        WorkUnit(name=path.name, path=str(path), size_bytes=path.stat().st_size)
-        for path in sorted(folder.iterdir())
-    ]
-    raised: list[WorkerDiedError] = []
-
-    def run_to_the_end() -> None:
-        try:
-            pipeline.workers.run_workers(
-                units, str(tmp_path / "out"), TokenizeSettings(), 2, False, lambda: None
-            )
-        except WorkerDiedError as error:
-            raised.append(error)
-
-    job = threading.Thread(target=run_to_the_end, daemon=True)
-    job.start()
-    job.join(60)
-    assert not job.is_alive()
-    assert "killed by SIGKILL" in str(raised[0])
 
 
 def test_a_second_run_does_only_what_is_missing(inputs: Path, built: Path, tmp_path: Path) -> None:
