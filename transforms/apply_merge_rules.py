@@ -97,7 +97,7 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         for i, element in enumerate(kept):
             # A copy of its own: a view would keep the whole batch alive.
             tokens = encoded.tokens[encoded.offsets[i] : encoded.offsets[i + 1]].copy()
-            if not len(tokens):
+            if not len(tokens):  # the text is "", or the tokenizer removes all of it
                 yield self._reject(element, Reason.EMPTY_DOCUMENT)
                 continue
             yield (
@@ -114,8 +114,6 @@ def _fault(text: Any) -> Reason | None:
         return Reason.NULL_TEXT
     if not isinstance(text, str):
         return Reason.TEXT_NOT_A_STRING
-    if not text:
-        return Reason.EMPTY_DOCUMENT
     return None
 
 
