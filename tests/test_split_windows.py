@@ -9,7 +9,7 @@ import pytest
 from split_patterns import EVERY_PATTERN, WHOLE_TEXT, table_of
 
 from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import COUNT, CUT, GROUPS, SINGLE, WALK, windows_of
+from tokenizer.split_windows import COUNT, CUT, GROUPS, RUN, SINGLE, WALK, windows_of
 
 ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
 
@@ -31,6 +31,14 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             at_first = place == start + 1
             if verdict == COUNT:
                 verdict = CUT if place - start == most else 0
+            if verdict & RUN and text[place] == text[place + 1]:
+                behind = len(text) - len(text[place:].lstrip(text[place]))
+                if (
+                    behind < len(text)
+                    and verdicts[a << 6 | b << 3 | groups[behind]] == CUT | SINGLE
+                ):
+                    stop = place
+                    break
             if verdict & WALK and (at_first or verdict & CUT):
                 break
             if verdict & (SINGLE if at_first else CUT):
@@ -80,10 +88,19 @@ def test_digits_are_counted() -> None:
         assert walks <= (2 if most else len(found))
 
 
+def test_indented_lines_take_few_walks() -> None:
+    text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n   \n    z\n"
+    for pattern in ("cl100k", "o200k", r"\s*[\r\n]+|[^\r\n]+"):
+        _, walks = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
+        assert walks <= 4, pattern
+    _, verdicts, _ = windows_of(compile_split_pattern(r"\n(?: {3}x)?|."))
+    assert not (verdicts & RUN).any(), "here it does matter how many there are"
+
+
 def test_groups_are_of_like_bytes() -> None:
     group_of, verdicts, _ = windows_of(table_of("cl100k"))
     assert group_of.max() < GROUPS
-    assert verdicts.max() <= CUT | SINGLE | WALK
+    assert verdicts.max() <= CUT | SINGLE | WALK | RUN
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups

@@ -20,6 +20,11 @@ Numbers cut at three digits need no walk either. Where a pretoken with one byte 
 to have nothing else ahead of it, and to end behind so many of them, windows of two of that group
 and any other are COUNT: the pretoken ends there if it has `most` bytes.
 
+Nor do indented lines. What a line break ahead of blanks is depends on what follows the blanks, not
+on how many there are. Where that is so, a window of CUT and WALK that looks ahead at a second byte
+of a group has RUN as well: if the byte is the same, the window with what stands behind the run of
+it counts, should that be CUT and SINGLE.
+
 They are proved, not learned. From each three bytes a pretoken may begin with, all walks are
 followed through the table at once, and each place is judged by what is sure to happen from the
 state there. A window is decided inside when all beginnings agree on it. A beginning that can come
@@ -41,7 +46,7 @@ from tokenizer.split_table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_s
 
 GROUPS = 8
 _ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two
-CUT, SINGLE, WALK = 1, 2, 4
+CUT, SINGLE, WALK, RUN = 1, 2, 4, 8
 COUNT = SINGLE | WALK  # without CUT these two would mean nothing
 _MAX_COUNT = 8
 
@@ -70,6 +75,7 @@ def windows_of(table: SplitTable) -> Windows:
     group_of = np.array([group_of_class[one] for one in classes.tolist()], dtype=np.uint8)
     paths = _Paths(table.transitions, groups)
     verdicts = _verdicts(paths)
+    _add_runs(table.transitions, groups, verdicts)
     return Windows(group_of, verdicts, _count(paths, verdicts))
 
 
@@ -208,6 +214,20 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
         if first == _DEPENDS or at_odds or (reached & ~goes_on & ~ends) >> window & 1:
             verdicts[window] |= WALK
     return verdicts
+
+
+def _add_runs(
+    transitions: NDArray[np.uint16], groups: list[list[int]], verdicts: NDArray[np.uint8]
+) -> None:
+    """Makes windows of CUT and WALK that are so RUN as well."""
+    following = transitions & ~np.uint16(ACCEPT_BEFORE)
+    for (a, first), (b, run) in product(enumerate(groups), repeat=2):
+        window = a << 6 | b << 3 | b
+        states = following[np.unique(following[:, first])][:, run]
+        # More of the run leads nowhere else, and no match ends in it.
+        stays = (transitions[states][:, :, run] == states[:, :, None]).all()
+        if stays and verdicts[window] == CUT | WALK:
+            verdicts[window] |= RUN
 
 
 def _count(paths: _Paths, verdicts: NDArray[np.uint8]) -> int:

@@ -4,6 +4,14 @@
 #include <cstdlib>
 #include <string_view>
 
+// Ahead of a function: compiled twice where the compiler and the C library can choose at run time.
+// Eight numbers at once need more than the baseline of x86-64 has.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && !defined(__clang__)
+#define TOKENMILL_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define TOKENMILL_CLONES
+#endif
+
 namespace tokenmill {
 
 enum class Instructions { kPlain, kNeon, kAvx2, kAvx512 };

@@ -75,7 +75,7 @@ class Encoder {
   uint16_t missing_at_[kBlockPretokens + 1];  // of each, where it is in the block
   size_t missing_count_ = 0;
   std::string_view unknown_[kBlockPretokens];  // each once, in the order in which they come
-  uint16_t recent_[256] = {};  // by the hash of a word: where in unknown_ it may be already
+  uint16_t recent_[kBlockPretokens] = {};  // by the hash of a word: where in unknown_ it may be
   TokenSpan merged_[kBlockPretokens];
 };
 

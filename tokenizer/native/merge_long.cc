@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cpu.h"
+
 namespace tokenmill {
 
 namespace {
@@ -77,6 +79,7 @@ void LongMerger::merge_at(size_t at) {
   if (at > 0) set_pair(previous(at), at);
 }
 
+TOKENMILL_CLONES
 void LongMerger::set_pair(size_t left, size_t right) {
   const TokenId merged = vocabulary_.merge(ids_[left], ids_[right]);
   is_lower_ |= merged < lowest_;

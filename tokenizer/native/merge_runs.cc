@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cpu.h"
+
 namespace tokenmill {
 
 namespace {
@@ -17,6 +19,7 @@ void RunMerger::add(std::vector<Run>& runs, TokenId id, uint32_t count) {
     runs.back().count += count;
 }
 
+TOKENMILL_CLONES
 size_t RunMerger::merge(const uint8_t* bytes, size_t count, TokenId* tokens) {
   if (!vocabulary_.is_in_order()) return 0;
   runs_.clear();

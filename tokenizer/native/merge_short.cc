@@ -1,16 +1,11 @@
 #include "merge_short.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "cpu.h"
 
 namespace tokenmill {
-
-// Compiled twice where the compiler and the C library can choose at run time: the smallest of
-// eight numbers at once needs more than the baseline of x86-64 has.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && !defined(__clang__)
-#define TOKENMILL_CLONES __attribute__((target_clones("avx2", "default")))
-#else
-#define TOKENMILL_CLONES
-#endif
 
 namespace {
 
@@ -18,6 +13,15 @@ constexpr unsigned kPlaceBits = 8;
 constexpr uint32_t kNone = kNoToken << kPlaceBits;  // and whatever is larger
 constexpr uint32_t kNowhere = kMaxShortPiece;       // before the first symbol
 constexpr size_t kUnderWay = 20;
+
+// All places, from the one before 0 on, to be copied so many at a time.
+constexpr size_t kStep = 32;
+constexpr struct Places {
+  uint8_t all[kMaxShortPiece + 1 + 2];
+  constexpr Places() : all() {
+    for (size_t i = 0; i < sizeof all; ++i) all[i] = uint8_t(i - 1);
+  }
+} kPlaces;
 
 using Eight = uint32_t __attribute__((vector_size(32)));
 static inline void lower(Eight& least, const Eight& other) {
@@ -40,13 +44,15 @@ struct UnderWay {
     piece = &of;
     eights = std::max<size_t>(4, of.bytes / 8 + 1);
     std::fill_n(order, eights * 8, kNone);
-    for (uint32_t i = 0; i < of.bytes; ++i) {
-      ids[i] = vocabulary.byte_token(of.begin[i]);
-      left[i] = uint8_t(i - 1);
-      right[i] = uint8_t(i + 1);
+    for (uint32_t i = 0; i < of.bytes; i += kStep) {
+      std::memcpy(left + i, kPlaces.all + i, kStep);
+      std::memcpy(right + i, kPlaces.all + i + 2, kStep);
     }
-    for (uint32_t i = 0; i + 1 < of.bytes; ++i)
-      order[i] = vocabulary.merge_bytes(of.begin[i], of.begin[i + 1]) << kPlaceBits | i;
+    ids[0] = vocabulary.byte_token(of.begin[0]);
+    for (uint32_t i = 1; i < of.bytes; ++i) {
+      ids[i] = vocabulary.byte_token(of.begin[i]);
+      order[i - 1] = vocabulary.merge_bytes(of.begin[i - 1], of.begin[i]) << kPlaceBits | (i - 1);
+    }
     ids[of.bytes] = ids[kNowhere] = kNoToken;
     left[0] = kNowhere;
   }

@@ -15,7 +15,7 @@
 
 namespace tokenmill {
 
-constexpr size_t kBlockPretokens = 512;
+constexpr size_t kBlockPretokens = 1024;
 constexpr size_t kPaddingBytes = SplitWindows::kReadsBehind;  // readable bytes behind a document
 constexpr size_t kMaxStages = 16;
 

@@ -29,6 +29,7 @@ SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
     if (verdicts[window] & kCut) cut_[window >> 3] |= bit;
     if (verdicts[window] & kSingle) single_[window >> 3] |= bit;
     if (verdicts[window] & kWalk) walk_[window >> 3] |= bit;
+    if (verdicts[window] & kRun) runs_ |= uint64_t{1} << (window >> 3);
   }
 }
 

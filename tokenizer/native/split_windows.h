@@ -4,12 +4,15 @@
 //   group_of[byte]      3 bits; a, b, c are those of the bytes ahead of a place, at it and behind
 //   cut[a << 3 | b]     bit c: a verdict on the window; so are `single` and `walk`. `single` and
 //                       `walk` without `cut` is a fourth, `count`
+//   runs                bit a << 3 | b: when the byte behind is the same as the one at the place, c is
+//                       the group of what follows the run of them
 //
 // Many windows are looked up at once, and a verdict on 64 places is one word.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace tokenmill {
@@ -24,7 +27,7 @@ struct Verdicts {
 
 class SplitWindows {
  public:
-  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4, kCount = kSingle | kWalk };
+  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4, kCount = kSingle | kWalk, kRun = 8 };
   static constexpr size_t kReadsBehind = 65;  // bytes that can be read from `end` on
 
   // group_of[128], below 8; verdicts[512]; most, below 64: the bytes that kCount allows, 0 where it
@@ -39,6 +42,13 @@ class SplitWindows {
     verdicts.count = verdicts.single & verdicts.walk & ~verdicts.cut;
     verdicts.single &= ~verdicts.count;
     verdicts.walk &= ~verdicts.count;
+    // What is not ASCII has `single`, too.
+    uint64_t doubt = verdicts.cut & verdicts.walk & ~verdicts.single;
+    for (; doubt; doubt &= doubt - 1)
+      if (is_cut_by_run(at + __builtin_ctzll(doubt), end)) {
+        verdicts.single |= doubt & -doubt;
+        verdicts.walk ^= doubt & -doubt;
+      }
     if (end - at <= 64) {
       const uint64_t unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
       verdicts.cut |= unknown;
@@ -50,6 +60,21 @@ class SplitWindows {
   unsigned most() const { return most_; }
 
  private:
+  // Whether a pretoken ends at `at` because of what follows the run of the byte there.
+  bool is_cut_by_run(const uint8_t* at, const uint8_t* end) const {
+    const size_t pair = size_t(group_of_[at[-1]]) << 3 | group_of_[at[0]];
+    if (!(runs_ >> pair & 1)) return false;
+    const uint64_t run = 0x0101010101010101u * at[0];
+    for (uint64_t bytes; at < end; at += sizeof bytes) {
+      std::memcpy(&bytes, at, sizeof bytes);
+      if (bytes == run) continue;
+      at += __builtin_ctzll(bytes ^ run) / 8;
+      const auto sure = uint8_t(cut_[pair] & single_[pair] & ~walk_[pair]);
+      return at < end && *at < 0x80 && sure >> group_of_[*at] & 1;
+    }
+    return false;
+  }
+
   using Judge = Verdicts (*)(const SplitWindows&, const uint8_t* at);
   static Judge choose();
   struct Plain;
@@ -59,6 +84,7 @@ class SplitWindows {
 
   alignas(64) uint8_t group_of_[128];
   alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
+  uint64_t runs_ = 0;
   // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
   alignas(16) uint8_t group_bits_[3][16] = {};
   const unsigned most_;

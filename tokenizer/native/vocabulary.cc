@@ -24,9 +24,9 @@ Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t 
                  : at.size() != offsets_.size() || at.front() != 0 ||
                        at.back() != published_.ids.size() || !std::is_sorted(at.begin(), at.end()))
     throw std::invalid_argument("published ids do not fit the tokens");
-  unsigned bits = 10;
-  while ((size_t{1} << bits) < 2 * size()) ++bits;
-  pairs_.assign((size_t{1} << bits) + 2, kEmpty);
+  unsigned bits = 7;
+  while ((size_t{1} << bits) * Line::kSlots < 2 * size()) ++bits;
+  pairs_.assign(size_t{1} << bits, Line());
   shift_ = 64 - bits;
   parts_.assign(size(), {kNoToken, kNoToken});
   add_bytes();
@@ -90,11 +90,12 @@ void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   const std::string_view a = bytes_of(left), b = bytes_of(right);
   if (a.size() == 1 && b.size() == 1) byte_pairs_[size_t(uint8_t(a[0])) << 8 | uint8_t(b[0])] = result;
   const uint64_t key = key_of(left, right);
-  size_t slot = slot_of(key);
-  for (size_t pair = slot; pairs_[slot] != kEmpty; ++slot)
-    if (slot == pair + 1) pairs_[pair] |= kGoesOn, pair += 2;
-  if (slot + 2 >= pairs_.size()) pairs_.resize(slot + 3, kEmpty);
-  pairs_[slot] = key | result;
+  size_t line = line_of(key);
+  for (; pairs_[line].is_full(); ++line) {
+    pairs_[line].slots[Line::kSlots - 1] |= kGoesOn;
+    if (line + 1 == pairs_.size()) pairs_.push_back(Line());
+  }
+  *std::find(pairs_[line].slots, pairs_[line].slots + Line::kSlots, kEmpty) = key | result;
 }
 
 // Backwards, for a token may have several published ids and none has no place to be.

@@ -3,10 +3,9 @@
 //   bytes of all tokens     | token 0 | token 1 | ... | token n-1 |      offsets[n+1]
 //   byte_pairs[65536]       first byte, second byte -> token or kNoToken; the first step of
 //                           every merge, a plain array that fits into L2
-//   pairs[2^k]              left id (21 bits) | right id (21 bits) | goes on | result (21 bits)
-//                           open addressing with linear probing, at most half full; the
-//                           last run of entries goes on behind the end. "Goes on": a pair
-//                           whose search comes by here is neither here nor in the next slot
+//   pairs[2^k]              lines of 8: left id (21 bits) | right id (21 bits) | goes on | result
+//                           (21 bits), at most half full; a pair whose line is full is in one
+//                           behind it, and the last slot of that line "goes on"
 //
 // An id is also its rank: of two pairs the one with the smaller result merges first.
 //
@@ -29,6 +28,7 @@
 // is done. Half a character has no id of its own there, but one for each byte (byte fallback).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -69,22 +69,17 @@ class Vocabulary {
   TokenId merge_bytes(uint8_t left, uint8_t right) const {
     return byte_pairs_[size_t(left) << 8 | right];
   }
-  // The token that `left` and `right` merge into, or kNoToken. Two slots are looked at without a
-  // branch: which of them it is, if any, can not be foreseen.
+  // The token that `left` and `right` merge into, or kNoToken. No branch depends on which it is: that
+  // can not be foreseen, and the processor would go a wrong way for as long as the line takes to come.
   TokenId merge(TokenId left, TokenId right) const {
     const uint64_t key = key_of(left, right);
-    for (size_t slot = slot_of(key);; slot += 2) {
-      // What is left of the slot of this key is below kKeyUnit.
-      const uint64_t first = pairs_[slot], one = first ^ key, other = pairs_[slot + 1] ^ key;
-      TokenId result = kNoToken;
-      result = other < kKeyUnit ? TokenId(other) : result;
-      result = one < kKeyUnit ? TokenId(one) : result;
-      result &= kNoToken;
-      if ((result != kNoToken) | !(first & kGoesOn)) return result;
+    for (size_t line = line_of(key);; ++line) {
+      const TokenId result = pairs_[line].find(key);
+      if (__builtin_expect((result != kNoToken) | !pairs_[line].goes_on(), 1)) return result;
     }
   }
   void prefetch_merge(TokenId left, TokenId right) const {
-    __builtin_prefetch(&pairs_[slot_of(key_of(left, right))]);
+    __builtin_prefetch(&pairs_[line_of(key_of(left, right))]);
   }
   // The two tokens that merge into a token last; twice the token itself for a single byte, kNoToken
   // for gaps and irregular tokens.
@@ -102,12 +97,31 @@ class Vocabulary {
   }
 
  private:
-  static constexpr uint64_t kGoesOn = uint64_t{1} << kIdBits, kKeyUnit = 2 * kGoesOn;
-  static constexpr uint64_t kEmpty = ~(kKeyUnit - 1);  // the key of kNoToken twice
+  static constexpr unsigned kKeyBits = kIdBits + 1;
+  static constexpr uint64_t kGoesOn = uint64_t{1} << kIdBits;
+  static constexpr uint64_t kEmpty = ~uint64_t{0} << kKeyBits;  // the key of kNoToken twice
   static uint64_t key_of(TokenId left, TokenId right) {
-    return (uint64_t(left) << kIdBits | right) * kKeyUnit;
+    return (uint64_t(left) << kIdBits | right) << kKeyBits;
   }
-  size_t slot_of(uint64_t key) const { return size_t(key * 0x9E3779B97F4A7C15u >> shift_); }
+  size_t line_of(uint64_t key) const { return size_t(key * 0x9E3779B97F4A7C15u >> shift_); }
+  struct alignas(64) Line {
+    using Four = uint64_t __attribute__((vector_size(32)));
+    static constexpr size_t kSlots = 8;
+    union {
+      uint64_t slots[kSlots];
+      Four fours[2];
+    };
+    Line() { std::fill_n(slots, kSlots, kEmpty); }
+    bool is_full() const { return slots[kSlots - 1] != kEmpty; }
+    bool goes_on() const { return slots[kSlots - 1] & kGoesOn; }
+    // Of the slot of this key nothing is left above the result; no branch asks which it is.
+    TokenId find(uint64_t key) const {
+      const Four left[] = {fours[0] ^ key, fours[1] ^ key};
+      Four found = (Four(left[0] >> kKeyBits == 0) & ~left[0]) | (Four(left[1] >> kKeyBits == 0) & ~left[1]);
+      found |= Four{found[2], found[3], found[0], found[1]};
+      return TokenId(~(found[0] | found[1]) & kNoToken);
+    }
+  };
   void add_bytes();
   void add_merges();
   void insert(TokenId left, TokenId right, TokenId result);
@@ -120,7 +134,7 @@ class Vocabulary {
     TokenId left, right;
   };
   HugeVector<Parts> parts_;
-  HugeVector<uint64_t> pairs_;
+  HugeVector<Line> pairs_;
   unsigned shift_ = 0;
   bool is_in_order_ = true;
   size_t merged_;
