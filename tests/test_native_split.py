@@ -106,7 +106,7 @@ def test_windows_that_do_not_fit_are_refused() -> None:
     for stages, windows in (
         ([stage], right._replace(group_of=right.group_of[1:])),
         ([stage], right._replace(verdicts=right.verdicts[1:])),
-        ([stage], right._replace(group_of=right.group_of + 8)),
+        ([stage], right._replace(group_of=right.group_of + 16)),
         ([stage], right._replace(most=64)),
         ([stage, stage], right),
     ):

@@ -9,7 +9,17 @@ import pytest
 from split_patterns import EVERY_PATTERN, WHOLE_TEXT, table_of
 
 from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import COUNT, CUT, GROUPS, RUN, SINGLE, WALK, windows_of
+from tokenizer.split_windows import (
+    COUNT,
+    CUT,
+    GROUPS,
+    RUN,
+    SINGLE,
+    UNUSUAL,
+    USUAL,
+    WALK,
+    windows_of,
+)
 
 ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
 
@@ -20,7 +30,8 @@ windows = cache(windows_of)
 def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
     """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
     group_of, verdicts, most = windows(table)
-    groups = group_of[np.frombuffer(text.encode(), np.uint8)].tolist()
+    found_in = group_of[np.frombuffer(text.encode(), np.uint8)]
+    groups = (found_in % UNUSUAL).tolist()
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
     found, walks, start = [], 0, 0
     while start < len(text):
@@ -31,6 +42,9 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             at_first = place == start + 1
             if verdict == COUNT:
                 verdict = CUT if place - start == most else 0
+            if verdict & USUAL and found_in[place] < UNUSUAL:
+                stop = place
+                break
             if verdict & RUN and text[place] == text[place + 1]:
                 behind = len(text) - len(text[place:].lstrip(text[place]))
                 if (
@@ -97,10 +111,22 @@ def test_indented_lines_take_few_walks() -> None:
     assert not (verdicts & RUN).any(), "here it does matter how many there are"
 
 
+def test_a_rare_byte_costs_its_group_few_walks() -> None:
+    """By o200k_base "/" goes on behind a line break, and other punctuation does not."""
+    group_of, verdicts, _ = windows_of(table_of("o200k"))
+    assert group_of[ord("/")] == group_of[ord("-")] | UNUSUAL
+    assert (verdicts & USUAL).any()
+    _, walks = ends(table_of("o200k"), "One.\n- two;\n- three:\n* four)\n" * 3)
+    assert walks <= 1
+    _, walks = ends(table_of("o200k"), "One.\n/ two;\n/ three:\n/ four)\n" * 3)
+    assert walks >= 9
+
+
 def test_groups_are_of_like_bytes() -> None:
     group_of, verdicts, _ = windows_of(table_of("cl100k"))
+    group_of %= UNUSUAL
     assert group_of.max() < GROUPS
-    assert verdicts.max() <= CUT | SINGLE | WALK | RUN
+    assert verdicts.max() <= CUT | SINGLE | WALK | RUN | USUAL
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups

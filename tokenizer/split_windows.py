@@ -25,13 +25,15 @@ on how many there are. Where that is so, a window of CUT and WALK that looks ahe
 of a group has RUN as well: if the byte is the same, the window with what stands behind the run of
 it counts, should that be CUT and SINGLE.
 
+Bytes are taken together in groups, so that a window is a number of nine bits. Those with the most
+similar columns in the table share one; a group of unlike classes costs walks, never correctness.
+A window of CUT and WALK that is CUT and SINGLE where its second byte is of the class that most of
+its group are of has USUAL as well.
+
 They are proved, not learned. From each three bytes a pretoken may begin with, all walks are
 followed through the table at once, and each place is judged by what is sure to happen from the
 state there. A window is decided inside when all beginnings agree on it. A beginning that can come
 to a window in several ways, and to one that is decided otherwise, takes the walk.
-
-Bytes are taken together in groups, so that a window is a number of nine bits. Those with the most
-similar columns in the table share one; a group of unlike classes costs walks, never correctness.
 """
 
 from functools import reduce
@@ -46,7 +48,8 @@ from tokenizer.split_table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_s
 
 GROUPS = 8
 _ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two
-CUT, SINGLE, WALK, RUN = 1, 2, 4, 8
+CUT, SINGLE, WALK, RUN, USUAL = 1, 2, 4, 8, 16
+UNUSUAL = 8
 COUNT = SINGLE | WALK  # without CUT these two would mean nothing
 _MAX_COUNT = 8
 
@@ -58,8 +61,9 @@ _Place = tuple[int, int, int]
 class Windows(NamedTuple):
     """The verdicts on text cut by a table.
 
-    group_of: uint8[128], the group of each ASCII byte. verdicts: uint8[512]; the window of groups
-    a, b, c is number a << 6 | b << 3 | c. most: how many bytes COUNT allows; 0 where there is none.
+    group_of: uint8[128], the group of each ASCII byte, plus UNUSUAL when most of the group are of
+    another class. verdicts: uint8[512]; the window of groups a, b, c is number
+    a << 6 | b << 3 | c. most: how many bytes COUNT allows; 0 where there is none.
     """
 
     group_of: NDArray[np.uint8]
@@ -70,8 +74,15 @@ class Windows(NamedTuple):
 def windows_of(table: SplitTable) -> Windows:
     """Proves the verdicts from a table."""
     classes = table.classes_of("".join(map(chr, range(128))))
-    groups = _groups(table.transitions, np.bincount(classes))
-    group_of_class = {one: number for number, group in enumerate(groups) for one in group}
+    bytes_of = np.bincount(classes)
+    groups = _groups(table.transitions, bytes_of)
+    for group in groups:
+        group.sort(key=lambda one: -bytes_of[one])
+    group_of_class = {
+        one: number | UNUSUAL * (one != group[0])
+        for number, group in enumerate(groups)
+        for one in group
+    }
     group_of = np.array([group_of_class[one] for one in classes.tolist()], dtype=np.uint8)
     paths = _Paths(table.transitions, groups)
     verdicts = _verdicts(paths)
@@ -107,7 +118,9 @@ def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> lis
     return [classes[group].tolist() for group in groups]
 
 
-def _judged(transitions: NDArray[np.uint16], groups: list[list[int]]) -> NDArray[np.uint8]:
+def _judged(
+    transitions: NDArray[np.uint16], firsts: list[list[int]], seconds: list[list[int]]
+) -> NDArray[np.uint8]:
     """uint8[states, GROUPS, GROUPS]: what happens before a byte, and one more behind it."""
     sure = sure_states(transitions)
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
@@ -120,7 +133,7 @@ def _judged(transitions: NDArray[np.uint16], groups: list[list[int]]) -> NDArray
     judged[~accepts & (following == DEAD)] = _DEPENDS
     judged[accepts & (following == DEAD)] = _ENDS
     by_group = np.full((len(transitions), GROUPS, GROUPS), _DEPENDS, dtype=np.uint8)
-    for (a, first), (b, second) in product(enumerate(groups), repeat=2):
+    for (a, first), (b, second) in product(enumerate(firsts), enumerate(seconds)):
         block = judged[:, first][:, :, second].reshape(len(transitions), -1)
         agree = (block == block[:, :1]).all(axis=1)
         by_group[agree, a, b] = block[agree, 0]
@@ -135,7 +148,8 @@ class _Paths:
 
     def __init__(self, transitions: NDArray[np.uint16], groups: list[list[int]]) -> None:
         self.groups = range(len(groups))
-        self.judged = _judged(transitions, groups).tolist()
+        self.judged = _judged(transitions, groups, groups).tolist()
+        self.usually = _judged(transitions, [group[:1] for group in groups], groups).tolist()
         following = transitions & ~np.uint16(ACCEPT_BEFORE)
         self.following = [[set(row[group].tolist()) for group in groups] for row in following]
 
@@ -146,6 +160,10 @@ class _Paths:
         if judgements != {_GOES_ON}:
             return judgements.pop() if len(judgements) == 1 else _DEPENDS, set()
         return _GOES_ON, {(then, b, c) for state in states for then in self.following[state][b]}
+
+    def usually_ends(self, a: int, b: int, c: int) -> bool:
+        """Whether a pretoken that begins with the first byte ends there where the next is usual."""
+        return all(self.usually[state][b][c] == _ENDS for state in self.following[START][a])
 
     def most(self, group: int) -> int:
         """The bytes of a group that are a pretoken, whatever comes next; 0 where it depends."""
@@ -160,7 +178,8 @@ class _Paths:
     def ahead(self, places: set[_Place]) -> dict[_Place, int]:
         """What can happen from each of the places on, and from those they lead to.
 
-        Bit 512 k + window is set where k can happen in that window.
+        Bit 512 k + window is set where k can happen in that window, bit 512 (3 + k) + window where
+        it can if the second byte is usual.
         """
         happens: dict[_Place, int] = {}
         leads_to: dict[_Place, set[_Place]] = {}
@@ -170,7 +189,8 @@ class _Paths:
             happens[place], leads_to[place] = 0, set()
             for c in self.groups:
                 judgement = self.judged[state][b][c]
-                happens[place] |= 1 << 512 * judgement + (a << 6 | b << 3 | c)
+                usual = 3 + self.usually[state][b][c]
+                happens[place] |= (1 << 512 * judgement | 1 << 512 * usual) << (a << 6 | b << 3 | c)
                 if judgement == _GOES_ON:
                     leads_to[place] |= {(then, b, c) for then in self.following[state][b]}
             new = leads_to[place] - places
@@ -193,7 +213,7 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
     ahead = paths.ahead({place for _, places in begun.values() for place in places})
     every = (1 << 512) - 1
     can: dict[int, list[int]] = {}  # for each beginning: the windows where it can go on, end, ...
-    reached = 0
+    reached = unusual = 0
     agreed = [0, 0, 0]
     for window, (_, places) in begun.items():
         all_of_it = reduce(or_, (ahead[place] for place in places), 0)
@@ -201,6 +221,7 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
         mixed = goes_on & (ends | depends) | ends & depends
         agreed = [sets | more & ~mixed for sets, more in zip(agreed, can[window], strict=True)]
         reached |= goes_on | ends | depends
+        unusual |= all_of_it >> 512 * (3 + _GOES_ON) | all_of_it >> 512 * (3 + _DEPENDS)
     goes_on = agreed[_GOES_ON] & ~agreed[_ENDS] & ~agreed[_DEPENDS]
     ends = agreed[_ENDS] & ~agreed[_GOES_ON] & ~agreed[_DEPENDS]
     verdicts = np.zeros(512, dtype=np.uint8)
@@ -213,6 +234,8 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
             verdicts[window] |= SINGLE
         if first == _DEPENDS or at_odds or (reached & ~goes_on & ~ends) >> window & 1:
             verdicts[window] |= WALK
+        if verdicts[window] & CUT and verdicts[window] & WALK and not unusual >> window & 1:
+            verdicts[window] |= USUAL * paths.usually_ends(window >> 6, window >> 3 & 7, window & 7)
     return verdicts
 
 

@@ -17,10 +17,11 @@ SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
                            const std::vector<uint8_t>& verdicts, unsigned most)
     : most_(most) {
   if (group_of.size() != 128 || verdicts.size() != 512 || most > 63 ||
-      *std::max_element(group_of.begin(), group_of.end()) > 7)
+      *std::max_element(group_of.begin(), group_of.end()) > (7 | kUnusual))
     throw std::invalid_argument("split windows: not 128 groups below 8, 512 verdicts and a count");
   for (size_t byte = 0; byte < 128; ++byte) {
-    group_of_[byte] = group_of[byte];
+    group_of_[byte] = group_of[byte] & 7;
+    unusual_[byte] = group_of[byte] & kUnusual;
     for (unsigned k = 0; k < 3; ++k)
       group_bits_[k][byte & 15] |= uint8_t((group_of[byte] >> k & 1) << (byte >> 4));
   }
@@ -29,6 +30,7 @@ SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
     if (verdicts[window] & kCut) cut_[window >> 3] |= bit;
     if (verdicts[window] & kSingle) single_[window >> 3] |= bit;
     if (verdicts[window] & kWalk) walk_[window >> 3] |= bit;
+    if (verdicts[window] & kUsual) usual_[window >> 3] |= bit;
     if (verdicts[window] & kRun) runs_ |= uint64_t{1} << (window >> 3);
   }
 }
@@ -46,6 +48,7 @@ struct SplitWindows::Plain {
       found.cut |= verdict(windows.cut_);
       found.single |= verdict(windows.single_);
       found.walk |= verdict(windows.walk_);
+      found.foreign |= foreign << i;
     }
     return found;
   }
@@ -104,7 +107,8 @@ struct SplitWindows::Avx2 {  // 32 places
     const Avx2 low(windows, at), high(windows, at + 32);
     return {low.look_up(windows.cut_) | high.look_up(windows.cut_) << 32,
             low.look_up(windows.single_) | high.look_up(windows.single_) << 32,
-            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32, 0};
+            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32, 0,
+            low.foreign | uint64_t{high.foreign} << 32};
   }
 };
 
@@ -131,7 +135,8 @@ struct SplitWindows::Avx512 {  // 64 places
   }
   TOKENMILL_AVX512 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
     const Avx512 all(windows, at);
-    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_), 0};
+    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_), 0,
+            all.foreign};
   }
 };
 
@@ -152,11 +157,13 @@ struct SplitWindows::Neon {  // 16 places
     bit = vshlq_u8(vdupq_n_u8(1), vreinterpretq_s8_u8(group(windows, c)));
     pair = vorrq_u8(vshlq_n_u8(group(windows, a), 3), group(windows, b));
   }
-  uint64_t look_up(const uint8_t* verdicts) const {
-    const uint8x16_t is_set = vtstq_u8(vqtbl4q_u8(table(verdicts), pair), bit);
-    const uint8x16_t places = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
-    const uint8x16_t bits = vandq_u8(vorrq_u8(is_set, foreign), places);
+  static uint64_t bits_of(uint8x16_t places) {
+    const uint8x16_t bits =
+        vandq_u8(places, vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201)));
     return uint64_t(vaddv_u8(vget_low_u8(bits))) | uint64_t(vaddv_u8(vget_high_u8(bits))) << 8;
+  }
+  uint64_t look_up(const uint8_t* verdicts) const {
+    return bits_of(vorrq_u8(vtstq_u8(vqtbl4q_u8(table(verdicts), pair), bit), foreign));
   }
   static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
     Verdicts found{};
@@ -165,6 +172,7 @@ struct SplitWindows::Neon {  // 16 places
       found.cut |= some.look_up(windows.cut_) << i;
       found.single |= some.look_up(windows.single_) << i;
       found.walk |= some.look_up(windows.walk_) << i;
+      found.foreign |= bits_of(some.foreign) << i;
     }
     return found;
   }

@@ -69,8 +69,8 @@ class Vocabulary {
   TokenId merge_bytes(uint8_t left, uint8_t right) const {
     return byte_pairs_[size_t(left) << 8 | right];
   }
-  // The token that `left` and `right` merge into, or kNoToken. No branch depends on which it is: that
-  // can not be foreseen, and the processor would go a wrong way for as long as the line takes to come.
+  // The token that `left` and `right` merge into, or kNoToken. No branch depends on it: it can not be
+  // foreseen, and a processor that guessed wrong finds out when the line has come from memory.
   TokenId merge(TokenId left, TokenId right) const {
     const uint64_t key = key_of(left, right);
     for (size_t line = line_of(key);; ++line) {
@@ -117,7 +117,8 @@ class Vocabulary {
     // Of the slot of this key nothing is left above the result; no branch asks which it is.
     TokenId find(uint64_t key) const {
       const Four left[] = {fours[0] ^ key, fours[1] ^ key};
-      Four found = (Four(left[0] >> kKeyBits == 0) & ~left[0]) | (Four(left[1] >> kKeyBits == 0) & ~left[1]);
+      const Four is[] = {Four(left[0] >> kKeyBits == 0), Four(left[1] >> kKeyBits == 0)};
+      Four found = (is[0] & ~left[0]) | (is[1] & ~left[1]);
       found |= Four{found[2], found[3], found[0], found[1]};
       return TokenId(~(found[0] | found[1]) & kNoToken);
     }
