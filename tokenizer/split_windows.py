@@ -118,10 +118,8 @@ def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> lis
     return [classes[group].tolist() for group in groups]
 
 
-def _judged(
-    transitions: NDArray[np.uint16], firsts: list[list[int]], seconds: list[list[int]]
-) -> NDArray[np.uint8]:
-    """uint8[states, GROUPS, GROUPS]: what happens before a byte, and one more behind it."""
+def _judged(transitions: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """int64[states, classes, classes]: what happens before a byte, and one more behind it."""
     sure = sure_states(transitions)
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
     accepts = transitions >= ACCEPT_BEFORE
@@ -132,12 +130,20 @@ def _judged(
     judged[~accepts & (following != DEAD)] = _GOES_ON
     judged[~accepts & (following == DEAD)] = _DEPENDS
     judged[accepts & (following == DEAD)] = _ENDS
-    by_group = np.full((len(transitions), GROUPS, GROUPS), _DEPENDS, dtype=np.uint8)
+    return judged
+
+
+def _by_group(
+    judged: NDArray[np.int64], firsts: list[list[int]], seconds: list[list[int]]
+) -> list[list[list[int]]]:
+    """[states][GROUPS][GROUPS]: the same where all classes of two groups agree, else _DEPENDS."""
+    by_group = np.full((len(judged), GROUPS, GROUPS), _DEPENDS)
     for (a, first), (b, second) in product(enumerate(firsts), enumerate(seconds)):
-        block = judged[:, first][:, :, second].reshape(len(transitions), -1)
+        block = judged[:, first][:, :, second].reshape(len(judged), -1)
         agree = (block == block[:, :1]).all(axis=1)
         by_group[agree, a, b] = block[agree, 0]
-    return by_group
+    listed: list[list[list[int]]] = by_group.tolist()
+    return listed
 
 
 class _Paths:
@@ -148,8 +154,9 @@ class _Paths:
 
     def __init__(self, transitions: NDArray[np.uint16], groups: list[list[int]]) -> None:
         self.groups = range(len(groups))
-        self.judged = _judged(transitions, groups, groups).tolist()
-        self.usually = _judged(transitions, [group[:1] for group in groups], groups).tolist()
+        judged = _judged(transitions)
+        self.judged = _by_group(judged, groups, groups)
+        self.usually = _by_group(judged, [group[:1] for group in groups], groups)
         following = transitions & ~np.uint16(ACCEPT_BEFORE)
         self.following = [[set(row[group].tolist()) for group in groups] for row in following]
 
