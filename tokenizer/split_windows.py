@@ -74,10 +74,7 @@ class Windows(NamedTuple):
 def windows_of(table: SplitTable) -> Windows:
     """Proves the verdicts from a table."""
     classes = table.classes_of("".join(map(chr, range(128))))
-    bytes_of = np.bincount(classes)
-    groups = _groups(table.transitions, bytes_of)
-    for group in groups:
-        group.sort(key=lambda one: -bytes_of[one])
+    groups = _groups(table.transitions, np.bincount(classes))
     group_of_class = {
         one: number | UNUSUAL * (one != group[0])
         for number, group in enumerate(groups)
@@ -94,7 +91,7 @@ def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> lis
     """At most GROUPS groups of the classes that have ASCII bytes: the closest two become one.
 
     How far two classes are apart is how much of random text of up to two bytes leads to a state
-    where they lead on to different ones.
+    where they lead on to different ones. The class with the most bytes comes first in its group.
     """
     classes = bytes_of.nonzero()[0]
     share = bytes_of[classes] / bytes_of.sum()
@@ -115,7 +112,7 @@ def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> lis
             break
         one += other
         groups.remove(other)
-    return [classes[group].tolist() for group in groups]
+    return [sorted(classes[group].tolist(), key=lambda one: -bytes_of[one]) for group in groups]
 
 
 def _judged(transitions: NDArray[np.uint16]) -> NDArray[np.int64]:
