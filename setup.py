@@ -13,6 +13,10 @@ setup(
     packages=[
         "pipeline",
         "tokenizer",
+        "tokenizer.split",
+        "tokenizer.split.fast",
+        "tokenizer.text",
+        "tokenizer.vocabularies",
         "transforms",
         "transforms.reading",
         "transforms.writing",

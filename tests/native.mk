@@ -40,8 +40,8 @@ has = $(shell command -v $(1))
 
 .PHONY: sanitize fuzz fuzz-corpus aarch64
 
-$(FUZZ)/tables.h: tests/fuzz/tables.py tests/split_patterns.py $(wildcard tokenizer/split_*.py) \
-		| $(VENV)/installed-test
+$(FUZZ)/tables.h: tests/fuzz/tables.py tests/split_patterns.py \
+		$(wildcard tokenizer/split/*.py tokenizer/split/fast/*.py) | $(VENV)/installed-test
 	mkdir -p $(FUZZ)
 	PYTHONPATH=.:tests $(BIN)/python tests/fuzz/tables.py > $@.tmp
 	mv $@.tmp $@
@@ -49,7 +49,7 @@ $(FUZZ)/tables.h: tests/fuzz/tables.py tests/split_patterns.py $(wildcard tokeni
 # -- sanitizers
 
 $(SANITIZED)/built: $(INSTALLED_FROM) tests/native.mk \
-		$(wildcard tokenizer/*.py transforms/*.py transforms/*/*.py pipeline/*.py) | $(VENV)/installed-test
+		$(wildcard tokenizer/*.py tokenizer/*/*.py tokenizer/*/*/*.py transforms/*.py transforms/*/*.py pipeline/*.py) | $(VENV)/installed-test
 	rm -rf $(SANITIZED)
 	CFLAGS='$(SANITIZE)' LDFLAGS='-fsanitize=address,undefined' $(BIN)/python setup.py -q build \
 		--build-base $(SANITIZED) --build-lib $(SANITIZED)/lib

@@ -6,8 +6,8 @@ from typing import Any
 
 import tokenizers
 
-from tokenizer.split_plan import CompiledStage, plan_split
-from tokenizer.split_stages import Behavior, parse_pre_tokenizer
+from tokenizer.split.plan import CompiledStage, plan_split
+from tokenizer.split.stages import Behavior, parse_pre_tokenizer
 
 Section = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """The split patterns of published vocabularies, word for word."""
 
-from tokenizer.split_table import SplitTable, compile_split_pattern
+from tokenizer.split.table import SplitTable, compile_split_pattern
 
 # GPT-2 as first published, and as tiktoken has it since 0.7 for gpt2, r50k and p50k.
 GPT2_ORIGINAL = r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""

@@ -14,11 +14,11 @@ from pre_tokenizers import BEHAVIORS, SEVERAL_STAGES, plan_of
 from split_patterns import EVERY_PATTERN, table_of
 
 from tokenizer import _native
-from tokenizer.split_plan import CompiledStage, windows_of_plan
-from tokenizer.split_plan import split as split_by_plan
-from tokenizer.split_stages import Behavior
-from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import windows_of
+from tokenizer.split.fast.windows import windows_of
+from tokenizer.split.plan import CompiledStage, windows_of_plan
+from tokenizer.split.plan import split as split_by_plan
+from tokenizer.split.stages import Behavior
+from tokenizer.split.table import SplitTable, compile_split_pattern
 
 BYTES = bytes(range(256))
 OFFSETS = np.arange(257, dtype=np.uint64)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers
 
-from tokenizer.arrow_text import offsets_and_data
-from tokenizer.normalizers import Form, UnicodeForm, _quick_check
+from tokenizer.text.arrow_text import offsets_and_data
+from tokenizer.text.normalizers import Form, UnicodeForm, _quick_check
 
 FORMS: list[Form] = ["NFC", "NFD", "NFKC", "NFKD"]
 

@@ -8,9 +8,9 @@ import pytest
 from tokenizers import Regex, pre_tokenizers
 
 from tokenizer.errors import PatternError
-from tokenizer.split_dialect import Dialect, can_become_a_sequence
-from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.unicode_properties import (
+from tokenizer.split.dialect import Dialect, can_become_a_sequence
+from tokenizer.split.table import SplitTable, compile_split_pattern
+from tokenizer.split.unicode_properties import (
     CODE_POINTS,
     NOTHING,
     CodePointSet,

@@ -7,7 +7,7 @@ from split_patterns import EVERY_PATTERN
 from test_unicode_properties import EVERY_CHARACTER, NO_SURROGATES, matched_by_tiktoken
 
 from tokenizer.errors import PatternError
-from tokenizer.split_pattern import (
+from tokenizer.split.pattern import (
     END,
     Ahead,
     Character,
@@ -16,7 +16,7 @@ from tokenizer.split_pattern import (
     Sequence,
     parse_split_pattern,
 )
-from tokenizer.unicode_properties import EVERYTHING, CodePointSet, category, white_space
+from tokenizer.split.unicode_properties import EVERYTHING, CodePointSet, category, white_space
 
 ONE_CHARACTER = [
     ".", r"\s", r"\S", r"\d", r"\D", r"\w", r"\W", r"\pL", r"\PL", r"\p{Lu}", r"\P{Lu}",

@@ -29,15 +29,15 @@ from test_split_dialect import CHARACTERS
 from test_split_table import TRICKY, documents
 
 from tokenizer.errors import ConfigurationError, PatternError
-from tokenizer.split_plan import split as split_by_plan
-from tokenizer.split_stages import (
+from tokenizer.split.plan import split as split_by_plan
+from tokenizer.split.stages import (
     Behavior,
     PreTokenizer,
     SplitStage,
     literal,
     parse_pre_tokenizer,
 )
-from tokenizer.split_table import START, compile_split_pattern
+from tokenizer.split.table import START, compile_split_pattern
 
 # Matches of one character, of runs, of two that may overlap, of all text, and with doubt for long.
 PATTERNS = ["a", "a+", "[ab]", "ab", "ab?", "a|b+", "aa", "b$", r"\s+(?!\S)", "a|[^a]+", "a+b|b"]

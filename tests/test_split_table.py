@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from split_patterns import CL100K, EVERY_PATTERN, O200K, QWEN2, TEKKEN, WHOLE_TEXT, table_of
 
 from tokenizer.errors import PatternError
-from tokenizer.split_table import ACCEPT_BEFORE, START, SplitTable, compile_split_pattern
-from tokenizer.unicode_properties import CODE_POINTS, NOTHING, CodePointSet, named_set
+from tokenizer.split.table import ACCEPT_BEFORE, START, SplitTable, compile_split_pattern
+from tokenizer.split.unicode_properties import CODE_POINTS, NOTHING, CodePointSet, named_set
 
 BYTE_RANKS = {bytes([byte]): byte for byte in range(256)}
 SURROGATES = CodePointSet.of_ranges([(0xD800, 0xDFFF)])

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from split_patterns import EVERY_PATTERN, WHOLE_TEXT, table_of
 
-from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import (
+from tokenizer.split.fast.windows import (
     COUNT,
     CUT,
     GROUPS,
@@ -20,6 +19,7 @@ from tokenizer.split_windows import (
     WALK,
     windows_of,
 )
+from tokenizer.split.table import SplitTable, compile_split_pattern
 
 ODD = ["b+", "ab+c|b", "a(?:b{5}c)?", "a+$", "[a-y]*z|[\\s\\S]", r"\s+(?!\S)|\S+", "a{3}|a"]
 

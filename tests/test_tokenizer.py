@@ -23,7 +23,7 @@ from warcio.archiveiterator import ArchiveIterator
 
 from tokenizer import ConfigurationError, Tokenizer
 from tokenizer.reference import ReferenceEncoder
-from tokenizer.sources import load_vocabulary
+from tokenizer.vocabularies.sources import load_vocabulary
 from tokenizer.vocabulary import Vocabulary
 
 NAMES = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")

@@ -8,8 +8,8 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenizer import unicode_properties
-from tokenizer.unicode_properties import (
+from tokenizer.split import unicode_properties
+from tokenizer.split.unicode_properties import (
     CODE_POINTS,
     EVERYTHING,
     NOTHING,

@@ -1,8 +1,8 @@
 """Text to token ids by byte-pair encoding; knows nothing of Beam."""
 
 from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
-from tokenizer.sources import BUNDLED_NAMES
 from tokenizer.tokenizer import EncodedDocuments, Tokenizer
+from tokenizer.vocabularies.sources import BUNDLED_NAMES
 from tokenizer.vocabulary import Vocabulary
 
 __all__ = [

@@ -99,7 +99,7 @@ class Engine:
     ) -> None:
         """stages: 1 to 16 cuts one after the other, each page_of, pages, transitions as in
         SplitTable, the index of the behavior in `Behavior`, invert, on_bytes; as in
-        split_stages.py. windows: what split_windows.py proves of a single stage that isolates
+        split/stages.py. windows: what split/fast/windows.py proves of a single stage that isolates
         matches in code points, and makes the cut fast; None for others. cache_bytes: budget of the
         pretoken cache of each thread that encodes at the same time as others.
 

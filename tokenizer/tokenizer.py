@@ -14,18 +14,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
-from tokenizer.added_tokens import TEXT, AddedTokens, Segments, added_tokens_of
-from tokenizer.arrow_text import offsets_and_data, texts_of
 from tokenizer.errors import ConfigurationError
-from tokenizer.implied_split import MARK, implied_split
-from tokenizer.merge_ranks import native_vocabulary
-from tokenizer.normalizers import NORMALIZATION_VERSION, Replace, Step, apply_steps, prefix_steps
-from tokenizer.sources import load_vocabulary
-from tokenizer.split_dialect import Dialect
-from tokenizer.split_plan import CompiledStage, plan_split, windows_of_plan
-from tokenizer.split_stages import SplitStage, literal
-from tokenizer.split_table import compile_split_pattern
-from tokenizer.unicode_properties import UNICODE_VERSION
+from tokenizer.split.dialect import Dialect
+from tokenizer.split.implied import MARK, implied_split
+from tokenizer.split.plan import CompiledStage, plan_split, windows_of_plan
+from tokenizer.split.stages import SplitStage, literal
+from tokenizer.split.table import compile_split_pattern
+from tokenizer.split.unicode_properties import UNICODE_VERSION
+from tokenizer.text.added_tokens import TEXT, AddedTokens, Segments, added_tokens_of
+from tokenizer.text.arrow_text import offsets_and_data, texts_of
+from tokenizer.text.normalizers import (
+    NORMALIZATION_VERSION,
+    Replace,
+    Step,
+    apply_steps,
+    prefix_steps,
+)
+from tokenizer.vocabularies.merge_ranks import native_vocabulary
+from tokenizer.vocabularies.sources import load_vocabulary
 from tokenizer.vocabulary import Vocabulary
 
 DEFAULT_CACHE_BYTES = 64 << 20

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.normalizers import Step
-from tokenizer.split_stages import PreTokenizer
+from tokenizer.split.stages import PreTokenizer
+from tokenizer.text.normalizers import Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ Hugging Face tokenizers normalizes by Unicode 9.0, unlike its regular expression
 16.0. Python's own data is newer, but normalization never changes for characters that are assigned,
 so all that is needed is which ones were; the others are left alone. That this is what tokenizers
 does is checked here, code point by code point and in context, before anything is written.
-`tokenizer/normalizers.py` says what the file is for and how it is read.
+`tokenizer/text/normalizers.py` says what the file is for and how it is read.
 
 Why text may be cut in front of a starter: a character of combining class 0 that does not change
 alone, and whose decomposition begins with a character c that composition joins to nothing before

@@ -1,5 +1,5 @@
 // What the engine has to give, written to be read: nothing here is fast, and nothing of the engine
-// is used. The split is the walk that tokenizer/split_table.py specifies, the merge the definition
+// is used. The split is the walk that tokenizer/split/table.py specifies, the merge the definition
 // in tokenizer/reference.py.
 #pragma once
 
@@ -26,7 +26,7 @@ struct TableData {
 
 namespace oracle {
 
-// One of the cuts that are made one after the other, as tokenizer/split_stages.py has them.
+// One of the cuts that are made one after the other, as tokenizer/split/stages.py has them.
 enum Behavior : uint8_t { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
 struct Stage {
   const TableData* table;

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 from split_patterns import WHOLE_TEXT
 
-from tokenizer.split_table import SplitTable, compile_split_pattern
-from tokenizer.split_windows import windows_of
+from tokenizer.split.fast.windows import windows_of
+from tokenizer.split.table import SplitTable, compile_split_pattern
 
 _SMALL = {
     "whole": r"[\s\S]+",

@@ -20,7 +20,7 @@ constexpr size_t kPaddingBytes = SplitWindows::kReadsBehind;  // readable bytes 
 constexpr size_t kMaxStages = 16;
 
 // One of the cuts that a pre-tokenizer makes one after the other, each in the pieces of the one
-// before; tokenizer/split_stages.py says what the behaviors are.
+// before; tokenizer/split/stages.py says what the behaviors are.
 struct SplitStage {
   enum Behavior : uint8_t { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
   SplitTable table;

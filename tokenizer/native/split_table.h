@@ -5,7 +5,7 @@
 //
 // A match is decided one character late: the accept bit says "a match ends before this character".
 // When the next state is dead, the pretoken ends at the last such place and scanning starts again
-// from there. tokenizer/split_table.py builds the table and holds its executable specification.
+// from there. tokenizer/split/table.py builds the table and holds its executable specification.
 #pragma once
 
 #include <array>

@@ -1,5 +1,5 @@
 // Where pretokens of ASCII text end, as far as windows of three bytes tell; which windows do is
-// proved by tokenizer/split_windows.py.
+// proved by tokenizer/split/fast/windows.py.
 //
 //   group_of[byte]      3 bits; a, b, c are those of the bytes ahead of a place, at it and behind. Most
 //                       bytes of a group are alike, the others are `unusual`

@@ -16,9 +16,9 @@
 // last merge there. The table is half as large as one of all splits, and stays in L2.
 //
 // With an explicit list of merges (tokenizer.json) the same proof holds, and a token's rank is that
-// of its canonical merge. tokenizer/merge_ranks.py numbers tokens by that rank; once it has, which
-// merges the list holds is no longer asked here: the run that would show the difference is the one
-// that finds the canonical merge, and it is the same for both.
+// of its canonical merge. tokenizer/vocabularies/merge_ranks.py numbers tokens by that rank; once it
+// has, which merges the list holds is no longer asked here: the run that would show the difference
+// is the one that finds the canonical merge, and it is the same for both.
 //
 // A token that its own merges do not produce is `irregular`: it occurs only when it is a whole
 // pretoken (tiktoken looks a pretoken up before it merges, tokenizer.json says `ignore_merges`),

@@ -12,7 +12,7 @@ raises `PatternError`:
     |  first alternative that matches, not the longest
     (?=X) (?!X) where X is one character or the end; $ \\z
 
-Engines read some of it differently; `tokenizer.split_dialect` has the differences.
+Engines read some of it differently; `tokenizer.split.dialect` has the differences.
 """
 
 import re
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tokenizer.errors import PatternError
-from tokenizer.split_dialect import Dialect, can_become_a_sequence, may_become_one, shorthands
-from tokenizer.unicode_properties import (
+from tokenizer.split.dialect import Dialect, can_become_a_sequence, may_become_one, shorthands
+from tokenizer.split.unicode_properties import (
     CODE_POINTS,
     EVERYTHING,
     NOTHING,

@@ -23,7 +23,7 @@ to replace (`sure_states`).
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.split_table import (
+from tokenizer.split.table import (
     ACCEPT_BEFORE,
     DEAD,
     MAX_CLASSES,

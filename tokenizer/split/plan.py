@@ -8,7 +8,7 @@ pieces, and plain ones are then composed, the last two first:
     its behavior amounts to: Digits, Punctuation, Split by a string of one character.
 *   A table that covers all text has no gaps, so most behaviors come to the same for it.
 *   Others are made to match their gaps as well, where that needs no memory of what was ahead.
-*   Composing is in `tokenizer.split_composition`.
+*   Composing is in `tokenizer.split.fast.composition`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.byte_alphabet import BYTE_ALPHABET
-from tokenizer.split_composition import compose
-from tokenizer.split_pattern import Character, Choice, Node, Repeat, parse_split_pattern
-from tokenizer.split_pattern import Sequence as Items
-from tokenizer.split_stages import Behavior, SplitStage
-from tokenizer.split_table import SplitTable, compile_split_tree
-from tokenizer.split_windows import Windows, windows_of
-from tokenizer.unicode_properties import EVERYTHING
+from tokenizer.split.fast.composition import compose
+from tokenizer.split.fast.windows import Windows, windows_of
+from tokenizer.split.pattern import Character, Choice, Node, Repeat, parse_split_pattern
+from tokenizer.split.pattern import Sequence as Items
+from tokenizer.split.stages import Behavior, SplitStage
+from tokenizer.split.table import SplitTable, compile_split_tree
+from tokenizer.split.unicode_properties import EVERYTHING
+from tokenizer.text.byte_alphabet import BYTE_ALPHABET
 
 _BEHAVIORS = list(Behavior)
 

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tokenizer import _native
-from tokenizer.normalizers import Step, normalize_one
-from tokenizer.unicode_properties import white_space, word
+from tokenizer.split.unicode_properties import white_space, word
+from tokenizer.text.normalizers import Step, normalize_one
 from tokenizer.vocabulary import AddedToken
 
 TEXT, NOTHING = -1, -2  # kinds of segments; an id is an added token. As in native/added_tokens.h

@@ -20,7 +20,7 @@ In both, (?i:s) matches U+017F and (?i:k) U+212A. `\\Z` differs even more and is
 from enum import Enum
 from functools import cache
 
-from tokenizer.unicode_properties import NOTHING, CodePointSet, category, white_space, word
+from tokenizer.split.unicode_properties import NOTHING, CodePointSet, category, white_space, word
 
 
 class Dialect(Enum):

@@ -36,11 +36,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tokenizer.errors import PatternError
-from tokenizer.split_dialect import Dialect
-from tokenizer.split_pattern import Node, parse_split_pattern
-from tokenizer.split_program import Consume, Fork, Look, Program
-from tokenizer.split_repeats import prove_repeats
-from tokenizer.unicode_properties import CODE_POINTS, CodePointSet
+from tokenizer.split.dialect import Dialect
+from tokenizer.split.pattern import Node, parse_split_pattern
+from tokenizer.split.program import Consume, Fork, Look, Program
+from tokenizer.split.repeats import prove_repeats
+from tokenizer.split.unicode_properties import CODE_POINTS, CodePointSet
 
 ACCEPT_BEFORE = 0x8000
 DEAD = 0
@@ -107,7 +107,7 @@ class SplitTable:
 def compile_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> SplitTable:
     """The table of a split pattern; some 10 ms for the published ones.
 
-    The language is that of `tokenizer.split_pattern`, read in `dialect`. Raises `PatternError` for
+    The language is that of `tokenizer.split.pattern`, read in `dialect`. Raises `PatternError` for
     what is outside of it, for a possessive repeat that can not be proved equal to a greedy one, for
     a pattern that can match the empty string (engines disagree on what to do then, and tiktoken
     crashes) or nothing at all, and for one that needs more than 1024 states or 255 classes.

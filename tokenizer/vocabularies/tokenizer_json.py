@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.byte_alphabet import BYTE_ALPHABET
 from tokenizer.errors import VocabularyError
-from tokenizer.normalizers import parse_normalizer
-from tokenizer.split_stages import parse_pre_tokenizer
+from tokenizer.split.stages import parse_pre_tokenizer
+from tokenizer.text.byte_alphabet import BYTE_ALPHABET
+from tokenizer.text.normalizers import parse_normalizer
 from tokenizer.vocabulary import AddedToken, Vocabulary, offsets_of
 
 # What published vocabularies call the token that ends a document.

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import zstandard
 
 from tokenizer.errors import ConfigurationError, VocabularyError
-from tokenizer.hub import TOKENIZER_FILES, fetch_tokenizer, is_repository
-from tokenizer.tekken_json import read_tekken
-from tokenizer.tiktoken_file import parse_tiktoken
-from tokenizer.tokenizer_json import end_of_text_of, read_tokenizer_json
+from tokenizer.vocabularies.hub import TOKENIZER_FILES, fetch_tokenizer, is_repository
+from tokenizer.vocabularies.tekken_json import read_tekken
+from tokenizer.vocabularies.tiktoken_file import parse_tiktoken
+from tokenizer.vocabularies.tokenizer_json import end_of_text_of, read_tokenizer_json
 from tokenizer.vocabulary import AddedToken, Vocabulary
 
 _GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"

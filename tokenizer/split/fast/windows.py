@@ -44,7 +44,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tokenizer.split_table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_states
+from tokenizer.split.table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_states
 
 GROUPS = 8
 _ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two

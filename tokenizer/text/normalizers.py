@@ -29,12 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
-from tokenizer.arrow_text import offsets_and_data, texts_of
 from tokenizer.errors import ConfigurationError
-from tokenizer.split_stages import PreTokenizer
+from tokenizer.split.stages import PreTokenizer
+from tokenizer.text.arrow_text import offsets_and_data, texts_of
 
 NORMALIZATION_VERSION = "9.0.0"
-_DATA = Path(__file__).parent / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
+_DATA = Path(__file__).parents[1] / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
 _FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tokenizer.errors import PatternError
-from tokenizer.split_pattern import Ahead, Character, Choice, Node, Repeat, Sequence
-from tokenizer.unicode_properties import EVERYTHING, NOTHING, CodePointSet
+from tokenizer.split.pattern import Ahead, Character, Choice, Node, Repeat, Sequence
+from tokenizer.split.unicode_properties import EVERYTHING, NOTHING, CodePointSet
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Any
 
 from tokenizer.errors import ConfigurationError
-from tokenizer.split_dialect import Dialect
+from tokenizer.split.dialect import Dialect
 
 
 class Behavior(Enum):

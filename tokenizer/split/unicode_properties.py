@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 UNICODE_VERSION = "16.0.0"
 CODE_POINTS = 0x110000
 
-_DATA = Path(__file__).parent / "bundled" / f"unicode-{UNICODE_VERSION}.json"
+_DATA = Path(__file__).parents[1] / "bundled" / f"unicode-{UNICODE_VERSION}.json"
 
 _CATEGORY_NAMES = {
     "letter": "L", "casedletter": "LC", "l&": "LC", "uppercaseletter": "Lu",

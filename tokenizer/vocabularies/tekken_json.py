@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenizer.errors import VocabularyError
-from tokenizer.tokenizer_json import end_of_text_of
+from tokenizer.vocabularies.tokenizer_json import end_of_text_of
 from tokenizer.vocabulary import AddedToken, Vocabulary, offsets_of
 
 # The names of files that do not list them (version 3 and before); the rest are <SPECIAL_n>.
