@@ -59,7 +59,7 @@ def time_units(paths: list[Path], output: Path, settings: TokenizeSettings) -> d
     tokenizer.encode("one")  # the first call sets a thread's cache up
     clock = StageClock()
     whole = reader.decompress
-    reader.decompress = lambda raw, path: clock.timed_pieces("decompress", whole(raw, path))
+    reader.decompress = lambda *args: clock.timed_pieces("decompress", whole(*args))
     started = time.perf_counter()
     text_bytes = sum(_time_unit(path, output, settings, tokenizer, clock) for path in paths)
     seconds = time.perf_counter() - started

@@ -13,6 +13,7 @@ import pytest
 import zstandard
 
 from transforms.reading.byte_stream import decompress
+from transforms.reading.coverage import Coverage
 from transforms.reading.members import Damage
 from transforms.reading.raw_input import RawInput
 
@@ -39,11 +40,17 @@ def lines(count: int, seed: int) -> bytes:
 def read(data: bytes, name: str) -> tuple[list[bytes], list[Damage]]:
     """The pieces and the damages; asserts that the whole file was read, counted and hashed."""
     raw = RawInput(lambda: io.BytesIO(data))
-    events = list(decompress(raw, name))
+    coverage = Coverage()
+    events = list(decompress(raw, name, coverage))
     assert raw.size == len(data)
     assert raw.sha256 == hashlib.sha256(data).hexdigest()
     pieces = [event for event in events if isinstance(event, bytes)]
-    return pieces, [event for event in events if isinstance(event, Damage)]
+    damages = [event for event in events if isinstance(event, Damage)]
+    suspects = [damage.suspect for damage in damages]
+    assert coverage.decoded_bytes == sum(map(len, pieces + suspects))
+    if not damages:
+        assert coverage == Coverage(coverage.decoded_bytes)
+    return pieces, damages
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -59,6 +59,8 @@ class Reject:
     detail: one line for a person: what was expected and what was found.
     excerpt: the raw record, at most MAX_EXCERPT_BYTES of it; empty where the
       record is sound but no document by its kind.
+    lost_bytes: how many bytes of the decompressed stream were skipped because the container is
+      broken here (damaged-record, damaged-stream); 0 for every other reason.
     """
 
     record: int
@@ -66,6 +68,7 @@ class Reject:
     reason: Reason
     detail: str
     excerpt: bytes = b""
+    lost_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,10 +89,16 @@ class BatchBuilder:
         self._bytes += len(text)
 
     def reject(
-        self, record: int, offset: int, reason: Reason, detail: str, excerpt: bytes = b""
+        self,
+        record: int,
+        offset: int,
+        reason: Reason,
+        detail: str,
+        excerpt: bytes = b"",
+        lost_bytes: int = 0,
     ) -> None:
         excerpt = bytes(excerpt[:MAX_EXCERPT_BYTES])
-        self._rejects.append(Reject(record, offset, reason, detail, excerpt))
+        self._rejects.append(Reject(record, offset, reason, detail, excerpt, lost_bytes))
         self._bytes += 256 + len(excerpt)
 
     def full(self) -> Iterator[RecordBatch]:

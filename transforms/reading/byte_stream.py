@@ -12,6 +12,7 @@ import bz2
 import lzma
 from collections.abc import Callable, Generator, Iterator
 
+from transforms.reading.coverage import Coverage
 from transforms.reading.gzip_members import Gzip
 from transforms.reading.members import (
     PIECE_BYTES,
@@ -100,14 +101,20 @@ def choose_codec(head: bytes, path: str) -> Codec | None:
     return None
 
 
-def decompress(raw: RawInput, path: str) -> Iterator[bytes | Damage]:
+def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
     """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
 
     Nothing follows a Damage that ends the stream. Errors of the file system
     propagate. Time is linear in the size of the file, for any number of
     members; memory is a few MiB beside the window a zstd frame or an xz
-    stream asks for.
+    stream asks for. What was decoded and what was not is added to `coverage`.
     """
+    for event in _events(raw, path, coverage):
+        coverage.decoded_bytes += len(event if isinstance(event, bytes) else event.suspect)
+        yield event
+
+
+def _events(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
     codec = choose_codec(raw.peek(512), path)
     if codec is None:
         while raw.ensure(1):
@@ -116,7 +123,7 @@ def decompress(raw: RawInput, path: str) -> Iterator[bytes | Damage]:
             yield piece
         return
     while raw.ensure(1):
-        damage = yield from _one_member(raw, codec)
+        damage = yield from _one_member(raw, codec, coverage)
         if damage is not None:
             yield damage
             if damage.ends_stream:
@@ -125,7 +132,9 @@ def decompress(raw: RawInput, path: str) -> Iterator[bytes | Damage]:
     raw.drain()
 
 
-def _one_member(raw: RawInput, codec: Codec) -> Generator[bytes, None, Damage | None]:
+def _one_member(
+    raw: RawInput, codec: Codec, coverage: Coverage
+) -> Generator[bytes, None, Damage | None]:
     start, suspect = raw.position, b""
     failure: MemberDamaged
     try:
@@ -141,6 +150,9 @@ def _one_member(raw: RawInput, codec: Codec) -> Generator[bytes, None, Damage | 
     # ... or run over all that follows, even to the end of the file: search from the beginning.
     raw.rewind(start + 1)
     found = _find_member(raw, codec)
+    if not found:
+        coverage.is_truncated = isinstance(failure, MemberTruncated)
+    coverage.undecoded_bytes += max(0, raw.position - failure.offset)
     then = f"went on at {raw.position}" if found else f"no more {codec.name} to the end"
     return Damage(failure.offset, f"{failure.detail}; {then}", not found, suspect=suspect)
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from tokenizer.errors import ConfigurationError
 from transforms.documents import DocumentColumns, Reason, RecordBatch, Reject
 from transforms.reading.batching import BatchBuilder, readable
+from transforms.reading.coverage import Coverage
 from transforms.reading.formats import ReadSettings
 
 _MAX_ROWS = 8192  # in a batch
@@ -21,7 +22,9 @@ _NO_OFFSET = -1
 _BAD_BYTES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError)
 
 
-def read_parquet(handle: BinaryIO, settings: ReadSettings, path: str) -> Iterator[RecordBatch]:
+def read_parquet(
+    handle: BinaryIO, settings: ReadSettings, path: str, coverage: Coverage
+) -> Iterator[RecordBatch]:
     """Yield the rows of a Parquet file in batches of about `settings.batch_bytes` of text.
 
     A null text is a reject. Of a damaged row group the rows before the damage

@@ -34,7 +34,7 @@ def read_plain_text(
     if damage is not None:
         reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
         detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
-        builder.reject(record, 0, reason, detail, text[:MAX_EXCERPT_BYTES])
+        builder.reject(record, 0, reason, detail, text[:MAX_EXCERPT_BYTES], size)
     elif size > settings.max_record_bytes:
         detail = f"the file has {size} bytes, more than the {settings.max_record_bytes} allowed"
         builder.reject(record, 0, Reason.OVERSIZED_RECORD, detail, text[:MAX_EXCERPT_BYTES])

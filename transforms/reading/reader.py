@@ -2,12 +2,12 @@
 
 import hashlib
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import BinaryIO
 
 from transforms.documents import RecordBatch
 from transforms.filesystem import open_raw
 from transforms.reading.byte_stream import decompress
+from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
 from transforms.reading.json_lines import read_json_lines
 from transforms.reading.parquet import read_parquet
@@ -25,6 +25,8 @@ class Reader:
     records: records counted.
     input_bytes: size of the raw file.
     input_sha256: hex digest of the raw file.
+    decoded_bytes, undecoded_bytes, is_truncated: as in Coverage.
+    lost_bytes: the sum of the rejects' own.
     """
 
     def __init__(self, path: str, settings: ReadSettings) -> None:
@@ -33,18 +35,15 @@ class Reader:
         self.records = 0
         self.input_bytes = 0
         self.input_sha256 = hashlib.sha256().hexdigest()
+        self.lost_bytes = 0
+        self._coverage = Coverage()
         self._settings = settings
         self._batches = self._read()
 
     def __enter__(self) -> "Reader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -57,14 +56,27 @@ class Reader:
     def __next__(self) -> RecordBatch:
         batch = next(self._batches)
         self.records += batch.records
+        self.lost_bytes += sum(reject.lost_bytes for reject in batch.rejects)
         return batch
+
+    @property
+    def decoded_bytes(self) -> int:
+        return self._coverage.decoded_bytes
+
+    @property
+    def undecoded_bytes(self) -> int:
+        return self._coverage.undecoded_bytes
+
+    @property
+    def is_truncated(self) -> bool:
+        return self._coverage.is_truncated
 
     def _read(self) -> Generator[RecordBatch, None, None]:
         with RawInput(self._open) as raw:
             if self.input_format is InputFormat.PARQUET:
                 # Parquet is read from its end; a pass of its own counts and hashes it.
                 with self._open() as handle:
-                    yield from read_parquet(handle, self._settings, self.path)
+                    yield from read_parquet(handle, self._settings, self.path, self._coverage)
                 raw.drain()
             else:
                 for batch in self._records_of(raw):
@@ -73,12 +85,12 @@ class Reader:
             self._note(raw)
 
     def _records_of(self, raw: RawInput) -> Iterator[RecordBatch]:
-        pieces = decompress(raw, self.path)
+        pieces = decompress(raw, self.path, self._coverage)
         if self.input_format is InputFormat.JSONL:
             return read_json_lines(pieces, self._settings)
         if self.input_format is InputFormat.TEXT:
             return read_plain_text(pieces, self._settings, self.path)
-        return read_web_archive(pieces, self._settings, self.input_format)
+        return read_web_archive(pieces, self._settings, self.input_format, self._coverage)
 
     def _open(self) -> BinaryIO:
         return open_raw(self.path)

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 
 from transforms.documents import MAX_EXCERPT_BYTES, Reason, RecordBatch
 from transforms.reading.batching import BatchBuilder
+from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings
 from transforms.reading.http_payload import (
     Rejected,
@@ -30,7 +31,10 @@ _MAGIC = b"WARC/"
 
 
 def read_web_archive(
-    pieces: Iterable[bytes | Damage], settings: ReadSettings, input_format: InputFormat
+    pieces: Iterable[bytes | Damage],
+    settings: ReadSettings,
+    input_format: InputFormat,
+    coverage: Coverage,
 ) -> Iterator[RecordBatch]:
     """Yield the records of a WARC or WET stream.
 
@@ -38,14 +42,19 @@ def read_web_archive(
     and resources that are HTML (main text) or plain text. Every other record
     is a reject that says why. Memory: one record and one batch.
     """
-    return _WebArchive(pieces, settings, input_format).batches()
+    return _WebArchive(pieces, settings, input_format, coverage).batches()
 
 
 class _WebArchive:
     def __init__(
-        self, pieces: Iterable[bytes | Damage], settings: ReadSettings, input_format: InputFormat
+        self,
+        pieces: Iterable[bytes | Damage],
+        settings: ReadSettings,
+        input_format: InputFormat,
+        coverage: Coverage,
     ) -> None:
         self._window = RecordWindow(pieces)
+        self._coverage = coverage
         self._builder = BatchBuilder(settings.batch_bytes)
         self._max_record_bytes = settings.max_record_bytes
         self._is_wet = input_format is InputFormat.WET
@@ -137,11 +146,13 @@ class _WebArchive:
         damage = self._window.step_over_damage()
         if damage is None:
             reason, detail = Reason.DAMAGED_STREAM, "the file ends inside a WARC record"
+            self._coverage.is_truncated = True
         else:
             reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
             detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
-        self._builder.reject(self._builder.count(), start, reason, detail, excerpt)
         self._window.seek_record()
+        lost = self._window.offset - start
+        self._builder.reject(self._builder.count(), start, reason, detail, excerpt, lost)
 
     def _garbage(self, start: int, detail: str, excerpt: bytes) -> None:
         """Here is no record, or none that can be believed: go on at the next header."""
@@ -149,7 +160,10 @@ class _WebArchive:
         if self._window.damage is not None and not self._window.available:
             self._broken(start, excerpt)  # the same damage, told better by the decoder
             return
-        self._builder.reject(self._builder.count(), start, Reason.DAMAGED_RECORD, detail, excerpt)
+        lost = self._window.offset - start
+        self._builder.reject(
+            self._builder.count(), start, Reason.DAMAGED_RECORD, detail, excerpt, lost
+        )
 
     def _note_checksums(self) -> None:
         for damage, offset, record in self._window.take_failed_checksums():
@@ -159,6 +173,7 @@ class _WebArchive:
                 Reason.DAMAGED_RECORD,
                 f"compressed byte {damage.compressed_offset}: {damage.detail}",
                 record,
+                len(record),
             )
 
     def _judge(self, fields: dict[str, str], block: bytes, start: int) -> None:
