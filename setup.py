@@ -19,6 +19,7 @@ setup(
         "tokenizer.vocabularies",
         "transforms",
         "transforms.reading",
+        "transforms.stores",
         "transforms.writing",
     ],
     package_data={

@@ -96,7 +96,7 @@ def list_files(directory: str) -> dict[str, int]:
                     path = os.path.join(place, name)
                     found[path.replace(os.sep, "/")] = os.path.getsize(path)
         else:
-            found.update(find_files(f"{base}{folder}/**"))
+            found.update(file[:2] for file in find_files(f"{base}{folder}/**"))
     return {path.removeprefix(base): size for path, size in found.items()}
 
 

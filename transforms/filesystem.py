@@ -1,24 +1,43 @@
-"""Files on any filesystem Beam knows; local ones by plain calls, without Beam.
+"""Files wherever they are, by their path: local disks, object stores, what else Beam knows.
 
-Importing Beam takes half a second of a core. A command that reads and writes local files needs it
-in its workers alone.
+    data/web/a.jsonl.gz          plain file calls; Beam is not imported
+    scheme://place/a.jsonl.gz    what Beam has registered for the scheme
+
+Every function raises OSError where a store can not do what it is asked for, FileNotFoundError where
+there is no such file.
 """
 
-import fnmatch
-import os
 import re
-from collections.abc import Iterable
-from typing import Any, BinaryIO, NamedTuple
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import groupby
+from typing import BinaryIO
 
-_SCHEME = re.compile(r"\s*[a-zA-Z][-a-zA-Z0-9+.]*://")
-_WILDCARDS = frozenset("*?[")
+from transforms.stores.local_store import TEMPORARY_SUFFIX, LocalStore
+from transforms.stores.store import FoundFile, Store
 
+__all__ = [
+    "TEMPORARY_SUFFIX",
+    "FoundFile",
+    "create_exclusive",
+    "create_raw",
+    "delete_files",
+    "exists",
+    "find_files",
+    "is_local",
+    "list_files",
+    "look_up",
+    "open_raw",
+    "put_file",
+    "read_version",
+    "read_whole",
+    "replace_file",
+    "replace_version",
+    "write_whole",
+]
 
-class FoundFile(NamedTuple):
-    """A file as it was listed."""
-
-    path: str
-    size_bytes: int
+_SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")
+_LOCAL = LocalStore()
 
 
 def is_local(path: str) -> bool:
@@ -27,86 +46,110 @@ def is_local(path: str) -> bool:
 
 
 def find_files(pattern: str) -> list[FoundFile]:
-    """What a pattern stands for, by Beam's rules: `*` and `?` do not cross a `/`, `**` does.
+    """What a pattern stands for: `*` and `?` do not cross a `/`, `**` does.
 
-    A path without wild cards may be a folder, and is listed as it is. Raises OSError (BeamIOError)
-    or ValueError where it can not be listed.
+    A local path without wild cards may be a folder, and is listed as it is. A name with brackets in
+    it stands for itself where the pattern matches nothing. One listing.
     """
-    folder, name = os.path.split(pattern)
-    if is_local(pattern) and name and "**" not in name and _WILDCARDS.isdisjoint(folder):
-        return list(_find_in_folder(folder, name))
-    matched = _beam().match([pattern])[0].metadata_list
-    return [FoundFile(file.path, file.size_in_bytes) for file in matched]
+    store = _store_of(pattern)
+    found = store.find(pattern + "*" if pattern.endswith("/") else pattern)
+    if not found and "[" in pattern and (literal := store.look_up(pattern)):
+        return [literal]
+    return found
 
 
-def _find_in_folder(folder: str, name: str) -> Iterable[FoundFile]:
-    if _WILDCARDS.isdisjoint(name):
-        path = os.path.join(folder, name)
-        if os.path.exists(path):
-            yield FoundFile(path, os.path.getsize(path))
-        return
-    if not os.path.isdir(folder or os.curdir):
-        return
-    with os.scandir(folder or os.curdir) as entries:
-        for entry in entries:
-            if fnmatch.fnmatchcase(entry.name, name) and entry.is_file():
-                yield FoundFile(os.path.join(folder, entry.name), entry.stat().st_size)
+def list_files(folder: str) -> Iterator[FoundFile]:
+    """Every file below a folder, at any depth, in one listing; none when there is no folder."""
+    return _store_of(folder).list(folder)
+
+
+def look_up(path: str) -> FoundFile | None:
+    """Size and version of the file of that name, or None. One request."""
+    return _store_of(path).look_up(path)
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file of that name."""
-    if is_local(path):
-        return os.path.exists(path)
-    return bool(_beam().exists(path))
+    """Whether there is a file of that name. One request."""
+    return _store_of(path).exists(path)
 
 
 def open_raw(path: str) -> BinaryIO:
-    """The bytes of a file as they are, not decompressed. Raises OSError (BeamIOError)."""
-    if is_local(path):
-        return open(path, "rb")
-    return _uncompressed(_beam().open, path)
+    """The bytes of a file as they are, not decompressed; it can be read by seeking."""
+    return _store_of(path).open(path)
 
 
 def create_raw(path: str) -> BinaryIO:
-    """A new file to write bytes to as they are; its folder is made. Raises OSError."""
-    if is_local(path):
-        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
-        return open(path, "wb")
-    return _uncompressed(_beam().create, path)
+    """A new file to write bytes to as they are; its folder is made.
+
+    It may be seen before it is closed: where that matters, fill a local file and `put_file` it.
+    """
+    return _store_of(path).create(path)
+
+
+def read_whole(path: str) -> bytes:
+    """The content of a small file."""
+    return _store_of(path).read(path)[0]
+
+
+def read_version(path: str) -> tuple[bytes, str]:
+    """The content of a small file and its version, for `replace_version`."""
+    return _store_of(path).read(path)
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a small file that appears whole or not at all, and stays."""
+    _store_of(path).write(path, content)
+
+
+def put_file(local_path: str, path: str) -> None:
+    """Makes a local file appear at `path`, whole or not at all; `local_path` may be gone then.
+
+    Locally it is synced and renamed, elsewhere uploaded straight to its final name.
+    """
+    _store_of(path).put(local_path, path)
+
+
+def create_exclusive(path: str, content: bytes) -> bool:
+    """Writes a small file if there is none of that name; False when there is one.
+
+    Of several callers in one moment, one gets True. Two callers never give the same content: a
+    request that is repeated because its answer was lost is known by it.
+    """
+    return _store_of(path).write_new(path, content)
+
+
+def replace_version(path: str, content: bytes, version: str) -> bool:
+    """Writes a small file over one of that version; False when it is another, or none, by now.
+
+    Of several callers in one moment, one gets True. Two callers never give the same content.
+    """
+    return _store_of(path).write_over(path, content, version)
 
 
 def delete_files(paths: Iterable[str]) -> None:
-    """Deletes files. Raises OSError (BeamIOError) where one can not be."""
-    elsewhere = []
-    for path in paths:
-        if is_local(path):
-            os.remove(path)
-        else:
-            elsewhere.append(path)
-    if elsewhere:
-        _beam().delete(elsewhere)
+    """Deletes files."""
+    for _, group in groupby(paths, key=_scheme_of):
+        same = list(group)
+        _store_of(same[0]).delete(same)
 
 
 def replace_file(source: str, target: str) -> None:
-    """Renames a file on its filesystem; a file of the new name goes. Raises OSError."""
-    if is_local(target):
-        os.replace(source, target)
-        return
-    filesystems = _beam()
-    if filesystems.exists(target):
-        filesystems.delete([target])
-    filesystems.rename([source], [target])
+    """Renames a file on its store; a file of the new name goes."""
+    _store_of(target).rename(source, target)
 
 
-def _beam() -> Any:
-    from apache_beam.io.filesystems import FileSystems
+def _scheme_of(path: str) -> str:
+    match = _SCHEME.match(path)
+    return match.group(1).lower() if match else ""
 
-    return FileSystems
+
+def _store_of(path: str) -> Store:
+    scheme = _scheme_of(path)
+    return _open_store(scheme) if scheme else _LOCAL
 
 
-def _uncompressed(opener: Any, path: str) -> BinaryIO:
-    # Beam's own decompression accepts truncated files; we decode the bytes ourselves.
-    from apache_beam.io.filesystem import CompressionTypes
+@lru_cache
+def _open_store(scheme: str) -> Store:
+    from transforms.stores.beam_store import BeamStore
 
-    handle: BinaryIO = opener(path, compression_type=CompressionTypes.UNCOMPRESSED)
-    return handle
+    return BeamStore()

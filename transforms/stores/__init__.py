@@ -1,0 +1,1 @@
+"""Where files lie: one module a kind of store, behind one interface (store.py)."""

@@ -1,0 +1,191 @@
+"""Local disks: a file is written beside its place, synced, and renamed into it.
+
+<folder>/<name>.<attempt>.tmp ─ write ─ fsync ─ rename ─► <folder>/<name> ─ fsync of <folder>
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from transforms.stores.patterns import (
+    compile_pattern,
+    crosses_folders,
+    has_wildcard,
+    literal_folder,
+)
+from transforms.stores.store import FoundFile
+
+TEMPORARY_SUFFIX = ".tmp"
+
+
+class LocalStore:
+    """Files that plain calls reach."""
+
+    def find(self, pattern: str) -> list[FoundFile]:
+        """A path without wild cards may be a folder, and is listed as it is."""
+        if not has_wildcard(pattern):
+            found = self.look_up(pattern)
+            return [found] if found else []
+        folder = literal_folder(pattern)
+        listed = self.list(folder) if crosses_folders(pattern) else _list_one(folder)
+        matches = compile_pattern(pattern).fullmatch
+        return [file for file in listed if matches(file.path)]
+
+    def list(self, folder: str) -> Iterator[FoundFile]:
+        """Links to files are followed, links to folders are not."""
+        for place, _, names in os.walk(folder or os.curdir):
+            prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
+            for name in names:
+                path = (prefix if prefix != "./" else "") + name
+                if found := self.look_up(path):
+                    yield found
+
+    def exists(self, path: str) -> bool:
+        """True also for a folder."""
+        return os.path.exists(path)
+
+    def look_up(self, path: str) -> FoundFile | None:
+        """None also for a link to nowhere."""
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return FoundFile(path, status.st_size, _version_of(status))
+
+    def open(self, path: str) -> BinaryIO:
+        """Buffered."""
+        return open(path, "rb")
+
+    def create(self, path: str) -> BinaryIO:
+        """Its folder is made."""
+        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+        return open(path, "wb")
+
+    def read(self, path: str) -> tuple[bytes, str]:
+        """The version is that of the content, also while another process replaces the file."""
+        with open(path, "rb") as file:
+            return file.read(), _version_of(os.fstat(file.fileno()))
+
+    def write(self, path: str, content: bytes) -> None:
+        """Returns when a power cut can not undo it."""
+        with _written_beside(path, content) as temporary:
+            os.replace(temporary, path)
+            _sync_folder(path)
+
+    def put(self, local_path: str, path: str) -> None:
+        """Moves the file where both lie on one disk."""
+        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+        try:
+            _sync(local_path)
+            os.replace(local_path, path)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._copy(local_path, path)
+        _sync_folder(path)
+
+    def write_new(self, path: str, content: bytes) -> bool:
+        """By a hard link, which fails where the name is taken."""
+        with _written_beside(path, content) as temporary:
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            _sync_folder(path)
+            return True
+
+    def write_over(self, path: str, content: bytes, version: str) -> bool:
+        """Under a lock on the present file, so that one of several writers wins."""
+        try:
+            present = open(path, "rb")  # noqa: SIM115
+        except FileNotFoundError:
+            return False
+        with present, _written_beside(path, content) as temporary:
+            fcntl.flock(present, fcntl.LOCK_EX)
+            # The one who had the lock before may have put another file in its place.
+            if not _is_still(present, path) or _version_of(os.fstat(present.fileno())) != version:
+                return False
+            os.replace(temporary, path)
+            _sync_folder(path)
+            return True
+
+    def delete(self, paths: Sequence[str]) -> None:
+        """Raises FileNotFoundError at the first that is not there."""
+        for path in paths:
+            os.remove(path)
+
+    def rename(self, source: str, target: str) -> None:
+        """A file of the new name goes in the same moment."""
+        os.replace(source, target)
+
+    def _copy(self, source: str, target: str) -> None:
+        temporary = _temporary_name(target)
+        try:
+            shutil.copyfile(source, temporary)
+            _sync(temporary)
+            os.replace(temporary, target)
+        finally:
+            _remove_if_there(temporary)
+
+
+def _list_one(folder: str) -> Iterator[FoundFile]:
+    if not os.path.isdir(folder or os.curdir):
+        return
+    with os.scandir(folder or os.curdir) as entries:
+        for entry in entries:
+            if entry.is_file():
+                status = entry.stat()
+                yield FoundFile(folder + entry.name, status.st_size, _version_of(status))
+
+
+def _is_still(file: BinaryIO, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _version_of(status: os.stat_result) -> str:
+    return str(status.st_mtime_ns)
+
+
+def _temporary_name(path: str) -> str:
+    return f"{path}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
+
+
+@contextmanager
+def _written_beside(path: str, content: bytes) -> Iterator[str]:
+    """The content in a synced file of another name; what is left of that name goes at the end."""
+    os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+    temporary = _temporary_name(path)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        _remove_if_there(temporary)
+
+
+def _remove_if_there(path: str) -> None:
+    if os.path.lexists(path):
+        os.remove(path)
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(path: str) -> None:
+    """Without it a power cut can undo a rename."""
+    _sync(os.path.dirname(path) or os.curdir)
