@@ -88,16 +88,17 @@ def _watch(
 
 def _work(connection: Connection, unit: str, seconds: float, tokenizer: str) -> None:
     """The worker's main: says where its GIL is, then goes through its three phases."""
-    from transforms.settings import TokenizeSettings, WorkUnit
-    from transforms.tokenize_shards import tokenize_unit
+    from transforms.passes.tokenize import TokenizePass
+    from transforms.passes.work_pass import WorkUnit
+    from transforms.settings import TokenizeSettings
+    from transforms.shards.build import Build
 
-    settings = TokenizeSettings(tokenizer=tokenizer)
-    loaded = settings.load_tokenizer()
-    work = WorkUnit(os.path.basename(unit), unit, os.path.getsize(unit))
+    work = TokenizePass(TokenizeSettings(tokenizer=tokenizer))
+    source = WorkUnit(os.path.basename(unit), unit, os.path.getsize(unit))
     output = tempfile.mkdtemp(prefix="tokenmill-bench-")
 
     def tokenize() -> None:
-        tokenize_unit(work, output, settings, loaded)
+        work.run(source, Build.at(output, "bench"))
 
     try:
         tokenize()  # imports, caches

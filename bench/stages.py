@@ -4,7 +4,7 @@
     parse        lines or records to columns of documents      the rest of the reader's time
     encode       Tokenizer.encode_documents
     write        UnitWriter.write: token shard, index, rejects
-    commit       UnitWriter.commit: SHA-256 of what was written, fsync, rename, receipt
+    commit       UnitWriter.publish: SHA-256 of what was written, fsync, rename, receipt
 
 One process takes the units one after the other, as a worker does, without Beam around it. Beside
 it, what the command costs before and after its work: its wall time on an input of one document.
@@ -25,9 +25,11 @@ from bench.processes import wall_seconds
 from bench.report import RESULTS, print_table, write_results
 from tokenizer import Tokenizer
 from transforms import TokenizeSettings
+from transforms.passes.tokenize import facts_of
 from transforms.reading import open_reader, reader
-from transforms.settings import fingerprint_of
-from transforms.writing.unit_writer import UnitWriter
+from transforms.shards.build import Build
+from transforms.shards.json_records import fingerprint_of
+from transforms.shards.unit_writer import UnitWriter
 
 STAGES = ("decompress", "parse", "encode", "write", "commit")
 
@@ -54,7 +56,7 @@ class StageClock:
 
 
 def time_units(paths: list[Path], output: Path, settings: TokenizeSettings) -> dict[str, Any]:
-    """Tokenizes the inputs as `tokenize_unit` does; returns seconds by stage and text bytes."""
+    """Tokenizes the inputs as TokenizePass does; returns seconds by stage and text bytes."""
     tokenizer = settings.load_tokenizer()
     tokenizer.encode("one")  # the first call sets a thread's cache up
     clock = StageClock()
@@ -76,9 +78,10 @@ def _time_unit(
     clock: StageClock,
 ) -> int:
     described = settings.described(tokenizer)
+    build = Build.at(str(output), "bench")
     with (
         open_reader(str(path), settings.read) as opened,
-        UnitWriter(str(output), path.name, tokenizer.dtype, None) as writer,
+        UnitWriter(build, path.name, tokenizer.dtype, settings.shards) as writer,
     ):
         for batch in clock.timed_pieces("parse", opened):
             encoded = clock.timed(
@@ -90,12 +93,10 @@ def _time_unit(
             clock.timed("write", lambda pair=(batch, encoded): writer.write(*pair))
         receipt = clock.timed(
             "commit",
-            lambda: writer.commit(
+            lambda: writer.publish(
                 fingerprint=fingerprint_of(described),
                 settings=described,
-                input_bytes=opened.input_bytes,
-                input_sha256=opened.input_sha256,
-                records=opened.records,
+                source=facts_of(opened),
             ),
         )
     text_bytes: int = receipt.input.text_bytes

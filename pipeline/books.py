@@ -1,29 +1,16 @@
-"""The books of a build: the manifest, and the table for people."""
+"""The books of a build: what the receipts add up to, the manifest, and the table for people."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.terminal import escaped
 from tokenizer import Tokenizer
 from transforms.documents import Reason
-from transforms.receipt import Receipt
-from transforms.settings import FORMAT, canonical_json
+from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
+from transforms.shards.receipt import InputBooks, Receipt
 
 _WORST_INPUTS = 10
-
-
-@dataclass(frozen=True)
-class Totals:
-    """Sums over all inputs; `records == documents + sum(rejects.values())`."""
-
-    inputs: int
-    records: int
-    documents: int
-    rejects: Mapping[str, int]
-    tokens: int
-    text_bytes: int
-    special_token_texts: int
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
@@ -35,12 +22,17 @@ def total(receipts: Sequence[Receipt]) -> Totals:
     books = [receipt.input for receipt in receipts]
     return Totals(
         inputs=len(books),
+        input_bytes=sum(book.bytes for book in books),
         records=sum(book.records for book in books),
         documents=sum(book.documents for book in books),
         rejects=dict(sorted(rejects.items())),
         tokens=sum(book.tokens for book in books),
         text_bytes=sum(book.text_bytes for book in books),
         special_token_texts=sum(book.special_token_texts for book in books),
+        decoded_bytes=sum(book.decoded_bytes for book in books),
+        lost_bytes=sum(book.lost_bytes for book in books),
+        undecoded_bytes=sum(book.undecoded_bytes for book in books),
+        truncated_inputs=sum(book.is_truncated for book in books),
     )
 
 
@@ -56,36 +48,63 @@ def fault_share(records: int, rejects: Mapping[str, int]) -> float:
     return faults(rejects) / expected if expected else 0.0
 
 
-def manifest_json(
-    receipts: Sequence[Receipt], settings: Mapping[str, Any], fingerprint: str, tokenizer: Tokenizer
-) -> bytes:
-    """The manifest: a function of inputs, settings, tokenizer and format version alone.
+def over_limit(
+    receipts: Sequence[Receipt], max_rejects: float, *, allow_truncated: bool
+) -> Iterator[str]:
+    """Why a build is not complete, a line each; nothing when it is.
 
-    Canonical JSON, inputs and shards in the order of unit names; see docs/formats.md.
+    Records are counted over all inputs: one bad line of ten is no reason to stop a thousand files.
+    Bytes that were never read as records are counted for each input too, and so is an input that
+    gave nothing but faults: that is how a broken file looks among many sound ones.
     """
-    in_order = sorted(receipts, key=lambda receipt: receipt.input.path)
-    totals = total(in_order)
-    return canonical_json(
-        {
-            "format": FORMAT,
-            "fingerprint": fingerprint,
-            "tokenizer": {
-                "name": tokenizer.vocabulary.name,
-                "sha256": tokenizer.vocabulary.sha256,
-                "vocabulary_size": tokenizer.vocabulary_size,
-                "end_of_text": tokenizer.vocabulary.end_of_text,
-            },
-            "settings": dict(settings),
-            "totals": asdict(totals),
-            "inputs": [asdict(receipt.input) for receipt in in_order],
-            "shards": [asdict(shard) for receipt in in_order for shard in receipt.shards],
-            "indexes": [
-                asdict(index)
-                for receipt in in_order
-                for index in (receipt.documents, receipt.rejects)
-                if index is not None
-            ],
-        }
+    totals = total(receipts)
+    share = fault_share(totals.records, totals.rejects)
+    if share > max_rejects:
+        yield f"{share:.2%} of the records are faulty"
+    lost = _lost_share(totals)
+    if lost > max_rejects:
+        yield f"{lost:.2%} of all bytes could not be read"
+    for receipt in receipts:
+        book = receipt.input
+        name = escaped(book.path)
+        if book.is_truncated:
+            if not allow_truncated:
+                yield f"{name} is truncated: nobody knows how much is missing"
+        elif book.lost_share > max_rejects:
+            yield f"{name}: {book.lost_share:.2%} of its bytes could not be read"
+        elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
+            yield f"{name}: all of its {book.records:,} records are faulty"
+
+
+def _lost_share(totals: Totals) -> float:
+    undecoded = totals.undecoded_bytes / totals.input_bytes if totals.input_bytes else 0.0
+    lost = totals.lost_bytes / totals.decoded_bytes if totals.decoded_bytes else 0.0
+    return min(1.0, undecoded + (1 - undecoded) * lost)
+
+
+def make_manifest(
+    receipts: Sequence[Receipt], settings: Mapping[str, Any], fingerprint: str, tokenizer: Tokenizer
+) -> Manifest:
+    """The manifest: a function of inputs, settings, tokenizer and format version alone."""
+    in_order = sorted(receipts, key=lambda receipt: receipt.unit)
+    return Manifest(
+        fingerprint=fingerprint,
+        settings=dict(settings),
+        tokenizer=TokenizerEntry(
+            name=tokenizer.vocabulary.name,
+            sha256=tokenizer.vocabulary.sha256,
+            vocabulary_size=tokenizer.vocabulary_size,
+            end_of_text=tokenizer.vocabulary.end_of_text,
+        ),
+        totals=total(in_order),
+        inputs=tuple(receipt.input for receipt in in_order),
+        shards=tuple(shard for receipt in in_order for shard in receipt.shards),
+        indexes=tuple(
+            index
+            for receipt in in_order
+            for index in (receipt.documents, receipt.rejects)
+            if index is not None
+        ),
     )
 
 
@@ -100,13 +119,22 @@ def table(receipts: Sequence[Receipt]) -> str:
         ("tokens", totals.tokens),
         ("text bytes", totals.text_bytes),
         ("special-token texts, as plain text", totals.special_token_texts),
+        *(
+            (label, count)
+            for label, count in (
+                ("bytes lost in broken records", totals.lost_bytes),
+                ("compressed bytes never decoded", totals.undecoded_bytes),
+                ("truncated inputs", totals.truncated_inputs),
+            )
+            if count
+        ),
     ]
     width = max(len(label) for label, _ in rows)
     lines = [f"{label:<{width}}  {count:>17,}" for label, count in rows]
     balance = totals.documents + sum(totals.rejects.values())
     sign = "==" if totals.records == balance else "!="
     lines.append(f"books: {totals.records:,} records {sign} {balance:,} documents and rejects")
-    worst = sorted(
+    worst: list[InputBooks] = sorted(
         (receipt.input for receipt in receipts if faults(receipt.input.rejects)),
         key=lambda book: (-faults(book.rejects), book.path),
     )
@@ -118,7 +146,7 @@ def table(receipts: Sequence[Receipt]) -> str:
             for reason, count in book.rejects.items()
             if Reason(reason).counts_as_fault
         )
-        lines.append(f"  {book.path}: {reasons} of {book.records:,} records")
+        lines.append(f"  {escaped(book.path)}: {reasons} of {book.records:,} records")
     if len(worst) > _WORST_INPUTS:
         lines.append(f"  ... and {len(worst) - _WORST_INPUTS} more")
     return "\n".join(lines)

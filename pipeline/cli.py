@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             + (": Beam's own flags need --runner" if options.command == "build" else "")
         )
     if options.command == "build" and not rest:
-        from pipeline.fork_server import warm_up
+        from pipeline.runners.fork_server import warm_up
 
         warm_up()  # before all other imports: they take their time beside each other
     from tokenizer.errors import ConfigurationError, TokenmillError
@@ -41,7 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _COMMANDS[options.command](options, rest)
     except ConfigurationError as error:
-        print(f"tokenmill: {error}", file=sys.stderr)
+        message = str(error)
+        if error.setting is not None:  # it is the option of that name
+            message = "--" + error.setting.replace("_", "-") + message.removeprefix(error.setting)
+        print(f"tokenmill: {message}", file=sys.stderr)
         return exit_codes.USAGE
     except (TokenmillError, OSError) as error:
         print(f"tokenmill: {error}", file=sys.stderr)
@@ -60,10 +63,11 @@ def _names_runner(flags: Sequence[str]) -> bool:
 
 
 def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.build import build
+    from pipeline.commands.build import build
     from pipeline.config import BuildConfig
     from transforms.reading import InputFormat, ReadSettings
     from transforms.settings import TokenizeSettings
+    from transforms.shards.settings import ShardSettings
 
     config = BuildConfig(
         inputs=tuple(options.input),
@@ -72,7 +76,13 @@ def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         workers=options.workers,
         beam_flags=tuple(beam_flags),
         max_rejects=options.max_rejects,
+        max_memory_bytes=options.max_memory,
+        allow_empty=options.allow_empty,
+        allow_truncated=options.allow_truncated,
+        check_inputs=options.check_inputs,
         overwrite=options.overwrite,
+        repair=options.repair,
+        verbose=options.verbose,
         settings=TokenizeSettings(
             tokenizer=options.tokenizer,
             split_pattern=options.split_pattern,
@@ -80,7 +90,7 @@ def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             revision=options.revision,
             end_of_text=options.end_of_text,
             begin_of_text=options.begin_of_text,
-            max_shard_tokens=options.max_shard_tokens,
+            shards=ShardSettings(max_tokens=options.max_shard_tokens),
             read=ReadSettings(
                 input_format=options.input_format and InputFormat(options.input_format),
                 text_field=options.text_field,
@@ -89,7 +99,7 @@ def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             ),
         ),
     )
-    return build(config, verbose=options.verbose)
+    return build(config).exit_code
 
 
 def _special_tokens(value: str | None) -> dict[str, int] | None:
@@ -113,7 +123,7 @@ def _special_tokens(value: str | None) -> dict[str, int] | None:
 
 
 def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.verify import verify
+    from pipeline.commands.verify import verify
 
     return verify(
         options.directory,
@@ -124,7 +134,7 @@ def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
 
 
 def _inspect(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.inspect import inspect_document, inspect_text
+    from pipeline.commands.inspect import inspect_document, inspect_text
 
     if options.text is not None:
         if options.directory is not None:
@@ -276,6 +286,23 @@ def _add_build(build: argparse.ArgumentParser) -> None:
         help="the folder that inputs are named relative to (default: the one they share)",
     )
     add("--overwrite", action="store_true", help="remove what is there and start over")
+    add(
+        "--repair",
+        action="store_true",
+        help="read every finished file and do the units again whose files are not as written",
+    )
+    add(
+        "--check-inputs",
+        action="store_true",
+        help="read finished inputs again and do those anew whose SHA-256 has changed",
+    )
+    add("--allow-empty", action="store_true", help="a build without any token is complete")
+    add(
+        "--allow-truncated",
+        action="store_true",
+        help="a build is complete although inputs end too early",
+    )
+    add("--max-memory", type=int, metavar="BYTES", help="of all workers together")
 
 
 def _add_tokenizer(command: argparse.ArgumentParser, default: str | None) -> None:

@@ -3,19 +3,34 @@
 import os
 from dataclasses import dataclass, field
 
+from pipeline.runners import Running
 from tokenizer import ConfigurationError
 from transforms.settings import TokenizeSettings
+
+# Of a worker, beside what its documents take: Beam, Arrow, a vocabulary and its caches.
+_WORKER_BYTES = 400 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig:
     """A build, checked once here.
 
-    inputs: paths or glob patterns on any filesystem Beam knows. output: the build's folder.
-    input_root: what input names are relative to; None: the folder all patterns share.
-    workers: local worker processes; None: one a core. Only without beam_flags.
-    beam_flags: for another Beam runner (`--runner=...` among them); empty: run locally.
-    max_rejects: the share of records that may be faulty before the manifest is withheld, 0 to 1.
+    Attributes:
+        inputs: paths or glob patterns on any filesystem; `-` alone: standard input.
+        output: the build's folder.
+        settings: what decides the bytes.
+        input_root: what input names are relative to; None: the folder all patterns share.
+        workers: local worker processes; None: one a core. Only without beam_flags.
+        beam_flags: for another Beam runner (`--runner=...` among them); empty: run locally.
+        max_rejects: the share of records, and of bytes, that may be lost before the manifest is
+            withheld, 0 to 1.
+        max_memory_bytes: of all local workers together; None: no limit.
+        allow_empty: a build without a single token is complete.
+        allow_truncated: an input that ends too early costs what is missing, and no more.
+        check_inputs: read every finished input again and compare its SHA-256 before resuming.
+        overwrite: remove what is there and start over.
+        repair: look at every file of the units that are done, and do those again whose files are
+            not what their receipts say.
     """
 
     inputs: tuple[str, ...]
@@ -25,28 +40,56 @@ class BuildConfig:
     workers: int | None = None
     beam_flags: tuple[str, ...] = ()
     max_rejects: float = 0.01
+    max_memory_bytes: int | None = None
+    allow_empty: bool = False
+    allow_truncated: bool = False
+    check_inputs: bool = False
     overwrite: bool = False
+    repair: bool = False
+    verbose: bool = False
 
     def __post_init__(self) -> None:
         if not self.inputs:
-            raise ConfigurationError("no input: give at least one path or pattern with --input")
+            raise ConfigurationError("give at least one path or pattern", setting="input")
         if not self.output:
-            raise ConfigurationError("no output: give a folder with --output")
+            raise ConfigurationError("give a folder", setting="output")
+        if "-" in self.inputs and self.inputs != ("-",):
+            raise ConfigurationError("- is standard input, and stands alone", setting="input")
         if self.workers is not None and self.workers < 1:
-            raise ConfigurationError(f"--workers {self.workers}: expected 1 or more")
+            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
         if self.workers is not None and self.beam_flags:
             raise ConfigurationError(
-                "--workers is for local runs; with --runner, say how many in Beam's own flags"
+                "is for local runs; with a runner, say how many in Beam's own flags",
+                setting="workers",
             )
         if not 0 <= self.max_rejects <= 1:
             raise ConfigurationError(
-                f"--max-rejects {self.max_rejects}: expected a share from 0 to 1"
+                f"expected a share from 0 to 1, found {self.max_rejects}", setting="max_rejects"
+            )
+        if self.max_memory_bytes is not None and self.max_memory_bytes < self._least_memory:
+            raise ConfigurationError(
+                f"a worker needs {self._least_memory >> 20} MiB, found "
+                f"{self.max_memory_bytes >> 20}: give more, or a smaller max_document_bytes",
+                setting="max_memory",
             )
 
     @property
-    def worker_count(self) -> int:
-        """Local worker processes: as asked, or one for each core this process may use."""
-        return available_cores() if self.workers is None else self.workers
+    def _least_memory(self) -> int:
+        # A document stands in memory as it is read, decoded, as text and as ids.
+        return _WORKER_BYTES + 8 * self.settings.read.max_document_bytes
+
+    @property
+    def running(self) -> Running:
+        """How its passes are run: one worker a core, or as many as are asked for and fit."""
+        workers = available_cores() if self.workers is None else self.workers
+        if self.max_memory_bytes is not None:
+            workers = max(1, min(workers, self.max_memory_bytes // self._least_memory))
+        return Running(
+            workers=workers,
+            beam_flags=self.beam_flags,
+            max_memory_bytes=self.max_memory_bytes,
+            verbose=self.verbose,
+        )
 
 
 def available_cores() -> int:

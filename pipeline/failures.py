@@ -1,13 +1,60 @@
-"""What a Beam runner reports of a failed worker, made readable.
+"""Why units, workers and runners failed, made readable: one message a failure.
 
-A runner passes a worker's exception on as the text of its traceback, often several times over.
+runs/<run>/failures/<unit>.json   a unit that failed on its content: the others were done
+a traceback's text                a worker or a runner that could not go on at all
 """
 
 import re
+from dataclasses import dataclass
 
-from tokenizer import errors
+import pipeline.errors
+import tokenizer.errors
+import transforms.errors
+from pipeline.errors import RunFailedError
+from transforms.shards.build import Build
+from transforms.shards.json_records import parse_record
+from transforms.shards.layout import failures_folder
 
-_LINE = re.compile(r"tokenizer\.errors\.(\w+): (.*?)(?: \[while running .*)?$", re.MULTILINE)
+_MODULES = {
+    module.__name__: module for module in (tokenizer.errors, transforms.errors, pipeline.errors)
+}
+_LINE = re.compile(
+    r"((?:tokenizer|transforms|pipeline)\.errors)\.(\w+): (.*?)(?: \[while running .*)?$",
+    re.MULTILINE,
+)
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class UnitFailure:
+    """What a worker wrote of a unit that it could not do."""
+
+    unit: str
+    message: str
+    trace: str
+
+
+def unit_failures(build: Build) -> list[UnitFailure]:
+    """The units of this run that failed, by name."""
+    return [
+        parse_record(build.read(path), UnitFailure, path, "it is of no use any more")
+        for path in sorted(build.files_below(failures_folder(build.run)))
+    ]
+
+
+def raise_unit_failures(build: Build, units: int) -> None:
+    """Raises RunFailedError, naming each unit of this run that failed, where there is one."""
+    failures = unit_failures(build)
+    if not failures:
+        return
+    lines = [f"  {failure.message}" for failure in failures[:_SHOWN]]
+    if len(failures) > _SHOWN:
+        lines.append(f"  ... and {len(failures) - _SHOWN} more")
+    raise RunFailedError(
+        f"{len(failures)} of {units} units could not be done; the others are committed, and the "
+        f"same command will try these alone. Tracebacks are in "
+        f"{build.path(failures_folder(build.run))}\n" + "\n".join(lines)
+    )
 
 
 def summary(report: str) -> str:
@@ -16,12 +63,14 @@ def summary(report: str) -> str:
     return lines[-1].partition(" [while running ")[0]
 
 
-def known_error(report: str) -> errors.TokenmillError | None:
+def known_error(report: str) -> tokenizer.errors.TokenmillError | None:
     """The last of our errors that a traceback's text names, as its own class; None without one."""
     found = None
-    for name, message in _LINE.findall(report):
-        kind = getattr(errors, name, None)
-        if isinstance(kind, type) and issubclass(kind, errors.TokenmillError):
+    for module, name, message in _LINE.findall(report):
+        kind = getattr(_MODULES[module], name, None)
+        if isinstance(kind, type) and issubclass(kind, tokenizer.errors.TokenmillError):
             found = kind.__new__(kind)
             Exception.__init__(found, message)
+            if isinstance(found, tokenizer.errors.ConfigurationError):
+                found.setting = None
     return found

@@ -1,4 +1,9 @@
-"""Progress of a build, read from the receipts, so that it works on every runner."""
+"""Progress of a pass: from what workers tell where they can, else from the receipts.
+
+In a terminal a bar, elsewhere a line at the start, one now and then, and one at the end:
+
+    units 12/54  ━━━━━━━━╸━━━━━━━━  41% of 1.6 GB read  96.1 MB/s  0:00:09 left
+"""
 
 import sys
 import time
@@ -6,33 +11,34 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from transforms.filesystem import exists
-from transforms.receipt import Receipt, receipt_path
-from transforms.settings import WorkUnit
-from transforms.writing.staged_file import read_whole
+from transforms.passes.work_pass import WorkUnit
+from transforms.shards.build import Build
+from transforms.shards.layout import unit_of_receipt
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LOG_SECONDS = 30.0
-_LOCAL_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
 
-class BuildProgress:
-    """Counts what has been committed: a live bar in a terminal, a line now and then elsewhere.
+class PassProgress:
+    """Shows how far the pending units of a pass are; a context manager.
 
-    output: the build's folder. units: all pending work. Call `update` often; it looks at the
-    output at most twice a second, and less often the longer a look takes.
+    Args:
+        name: what the pass does, such as `build`. build: where its receipts appear.
+        units: all pending work. stream: where to show it.
     """
 
-    def __init__(self, output: str, units: Iterable[WorkUnit], stream: TextIO = sys.stderr) -> None:
-        self._missing = {
-            unit.name: f"{output.rstrip('/')}/{receipt_path(unit.name)}" for unit in units
-        }
-        self._sizes = {unit.name: unit.size_bytes for unit in units}
+    def __init__(
+        self, name: str, build: Build, units: Iterable[WorkUnit], stream: TextIO = sys.stderr
+    ) -> None:
+        self._name = name
+        self._build = build
+        self._missing = {unit.name: unit.size_bytes for unit in units}
         self._total_units = len(self._missing)
-        self._total_bytes = sum(self._sizes.values())
-        self._done_bytes = self._tokens = self._text_bytes = 0
+        self._total_bytes = sum(self._missing.values())
+        self._done_bytes = self._read_bytes = 0
         self._started = time.monotonic()
         self._next_look = 0.0
         self._next_line = self._started + _LOG_SECONDS
@@ -40,10 +46,12 @@ class BuildProgress:
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
-    def __enter__(self) -> "BuildProgress":
+    def __enter__(self) -> "PassProgress":
         if self._stream.isatty():
             self._bar = self._make_bar()
             self._bar.start()
+        else:
+            self._line(f"{self._total_units} units, {size_text(self._total_bytes)} to read")
         return self
 
     def __exit__(
@@ -54,57 +62,84 @@ class BuildProgress:
     ) -> None:
         if kind is None:
             self._next_look = 0.0
-            self.update()
+            self.update(None)
         if self._bar is not None:
             self._bar.stop()
+        else:
+            seconds = time.monotonic() - self._started
+            self._line(f"{self._done_units}/{self._total_units} units done in {seconds:,.1f} s")
 
-    def update(self) -> None:
-        """Looks for new receipts, if it is time, and shows what has changed."""
+    @property
+    def _done_units(self) -> int:
+        return self._total_units - len(self._missing)
+
+    def update(self, read_bytes: int | None) -> None:
+        """Shows what has changed, if it is time to look.
+
+        Args:
+            read_bytes: raw bytes of inputs read so far; None where the runner can not tell, and
+                finished units are all there is to see.
+        """
         now = time.monotonic()
+        if read_bytes is not None:
+            self._read_bytes = read_bytes
         if now < self._next_look:
             return
-        for name in [name for name, path in self._missing.items() if exists(path)]:
-            path = self._missing.pop(name)
-            receipt = Receipt.from_json(read_whole(path), path)
-            self._done_bytes += self._sizes[name]
-            self._tokens += receipt.input.tokens
-            self._text_bytes += receipt.input.text_bytes
+        for path in self._build.files_below("receipts"):
+            unit = unit_of_receipt(path)
+            if unit in self._missing:
+                self._done_bytes += self._missing.pop(unit)
         looked = time.monotonic()
-        self._next_look = looked + max(_LOCAL_POLL_SECONDS, 20 * (looked - now))
+        # The longer a look takes, the less often: at most a twentieth of the time is spent on it.
+        self._next_look = looked + max(_POLL_SECONDS, 20 * (looked - now))
         self._show(looked)
 
     def _make_bar(self) -> "Progress":
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            DownloadColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         bar = Progress(
-            TextColumn("{task.fields[units]}"),
-            BarColumn(),
-            DownloadColumn(),
+            TextColumn("units {task.fields[units]}"),
+            BarColumn(bar_width=16),
+            TextColumn("{task.fields[read]}"),
             TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
             console=Console(file=self._stream),
         )
-        self._task = bar.add_task("build", total=self._total_bytes, units="", speed="")
+        self._task = bar.add_task(
+            self._name, total=self._total_bytes or 1, units="", read="", speed=""
+        )
         return bar
 
     def _show(self, now: float) -> None:
-        done = self._total_units - len(self._missing)
         seconds = max(now - self._started, 1e-9)
-        units = f"{done}/{self._total_units} units"
-        speed = (
-            f"{self._tokens / 1e6:,.1f} M tokens, {self._text_bytes / 1e6 / seconds:,.1f} MB/s text"
-        )
+        # A receipt counts its input in full; a worker tells of one that is under way, too.
+        reached = min(max(self._done_bytes, self._read_bytes), self._total_bytes)
+        units = f"{self._done_units}/{self._total_units}"
+        share = reached / self._total_bytes if self._total_bytes else 1.0
+        read = f"{share:.0%} of {size_text(self._total_bytes)} read"
+        speed = f"{reached / 1e6 / seconds:,.1f} MB/s"
         if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=self._done_bytes, units=units, speed=speed)
+            self._bar.update(self._task, completed=reached, units=units, read=read, speed=speed)
         elif now >= self._next_line:
             self._next_line = now + _LOG_SECONDS
-            share = self._done_bytes / self._total_bytes if self._total_bytes else 1.0
             left = f", {seconds / share - seconds:,.0f} s left" if share else ""
-            print(f"{units} ({share:.0%}), {speed}{left}", file=self._stream, flush=True)
+            self._line(f"{units} units, {read}, {speed}{left}")
+
+    def _line(self, text: str) -> None:
+        print(f"{self._name}: {text}", file=self._stream, flush=True)
+
+
+def size_text(count: int) -> str:
+    """Bytes for people.
+
+    >>> size_text(999), size_text(1_640_000_000)
+    ('999 B', '1.6 GB')
+    """
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError("not reached")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.books import manifest_json
+from pipeline.books import make_manifest
 from tokenizer import Tokenizer
-from transforms.receipt import Receipt
-from transforms.settings import TokenizeSettings, WorkUnit, fingerprint_of
-from transforms.tokenize_shards import tokenize_unit
-from transforms.writing.staged_file import digest_of
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit, run_unit
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
+from transforms.shards.mark import Mark, settle
+from transforms.shards.receipt import Receipt
+from transforms.shards.recovery import clear_run
+from transforms.shards.settings import ShardSettings
+from transforms.shards.staged_file import digest_of
 
 BEGIN, END = 100258, 100257
-SETTINGS = TokenizeSettings(begin_of_text=BEGIN, max_shard_tokens=60)
+SETTINGS = TokenizeSettings(begin_of_text=BEGIN, shards=ShardSettings(max_tokens=60))
 UNIT = "web/lines.jsonl"
 FIRST_SHARD = f"tokens/{UNIT}-00000.npy"
 INDEX = f"documents/{UNIT}.parquet"
@@ -43,13 +49,17 @@ def write_inputs(folder: Path) -> None:
 
 def make_build(inputs: Path, output: Path, settings: TokenizeSettings = SETTINGS) -> None:
     """A build without Beam: the same units, receipts and manifest."""
-    tokenizer = settings.load_tokenizer()
+    work = TokenizePass(settings)
+    build = Build.at(str(output), "test")
+    settle(build, Mark(work.fingerprint, work.described()))
     files = [path for path in sorted(inputs.rglob("*")) if path.is_file()]
     for path in files:
         name = path.relative_to(inputs).as_posix()
         unit = WorkUnit(name, str(path), path.stat().st_size)
-        tokenize_unit(unit, str(output), settings, tokenizer)
-    write_manifest(output, tokenizer)
+        run_unit(work, unit, build)
+    clear_run(build, "test")
+    shutil.rmtree(output / "runs")
+    write_manifest(output, work.tokenizer)
 
 
 def receipts_of(output: Path) -> list[Receipt]:
@@ -61,9 +71,9 @@ def receipts_of(output: Path) -> list[Receipt]:
 
 def write_manifest(output: Path, tokenizer: Tokenizer) -> None:
     receipts = receipts_of(output)
-    settings = receipts[0].settings
-    content = manifest_json(receipts, settings, fingerprint_of(settings), tokenizer)
-    (output / "manifest.json").write_bytes(content)
+    settings, fingerprint = receipts[0].settings, receipts[0].fingerprint
+    manifest = make_manifest(receipts, settings, fingerprint, tokenizer)
+    (output / "manifest.json").write_bytes(manifest.to_json())
 
 
 def count_in(path: Path) -> int | None:

@@ -16,8 +16,10 @@ from sample_inputs import texts, write_inputs
 
 from tokenizer import ConfigurationError, Tokenizer
 from transforms import ApplyMergeRules, Document
-from transforms.settings import TokenizeSettings, WorkUnit
-from transforms.tokenize_shards import tokenize_unit
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit, run_unit
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -55,7 +57,7 @@ def test_a_text_of_which_nothing_is_left_is_a_reject_to_both_ways(tmp_path: Path
     path.write_text('{"text": " "}\n{"text": "a b"}\n', encoding="utf-8")
     settings = TokenizeSettings(tokenizer=vocabulary, begin_of_text=7, end_of_text="none")
     unit = WorkUnit(name=path.name, path=str(path), size_bytes=path.stat().st_size)
-    receipt = tokenize_unit(unit, str(tmp_path / "out"), settings, settings.load_tokenizer())
+    receipt = run_unit(TokenizePass(settings), unit, Build.at(str(tmp_path / "out"), "test"))
     assert (receipt.input.documents, receipt.input.rejects) == (1, {"empty-document": 1})
     assert np.load(tmp_path / "out" / "tokens" / "texts.jsonl.npy").tolist() == [7, 64, 65]
 
@@ -71,7 +73,7 @@ def test_documents_keep_their_ids_and_bad_ones_go_to_the_dead_letters() -> None:
     encoded = (
         pipeline
         | beam.Create([good, empty, null, number])
-        | ApplyMergeRules("gpt2", begin_of_text=50256, end_of_text=True)
+        | ApplyMergeRules("gpt2", begin_of_text=50256, end_of_text="auto")
     )
     rows = encoded.tokens | beam.Map(lambda document: (document.id, document.tokens.tolist()))
     assert_that(rows, equal_to([("a", [50256, 31373, 995, 50256])]))
@@ -116,10 +118,10 @@ def test_the_transform_and_the_build_give_the_same_tokens(tmp_path: Path) -> Non
     settings = TokenizeSettings()
     path = tmp_path / "in" / "a.jsonl.zst"
     unit = WorkUnit("a.jsonl.zst", str(path), path.stat().st_size)
-    tokenize_unit(unit, str(tmp_path / "out"), settings, settings.load_tokenizer())
+    run_unit(TokenizePass(settings), unit, Build.at(str(tmp_path / "out"), "test"))
     built = np.load(tmp_path / "out" / "tokens" / "a.jsonl.zst.npy").tolist()
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        encoded = pipeline | beam.Create(texts("a", 40)) | ApplyMergeRules(end_of_text=True)
+        encoded = pipeline | beam.Create(texts("a", 40)) | ApplyMergeRules(end_of_text="auto")
         together = (
             encoded.tokens
             | beam.Map(lambda tokens: tokens.tolist())

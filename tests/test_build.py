@@ -19,11 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from sample_inputs import json_lines, output_bytes, texts, write_inputs
 
-from pipeline.build import build
 from pipeline.cli import main
+from pipeline.commands.build import build
 from pipeline.config import BuildConfig
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.settings import TokenizeSettings
+from transforms.shards.settings import ShardSettings
 
 EVERYTHING = ("*.*", "sub/*")
 
@@ -36,7 +37,7 @@ def config(folder: Path, output: Path, **changes: Any) -> BuildConfig:
 
 def run(folder: Path, output: Path, **changes: Any) -> str:
     report = io.StringIO()
-    assert build(config(folder, output, **changes), report=report) == 0
+    assert build(config(folder, output, **changes), report=report).exit_code == 0
     return report.getvalue()
 
 
@@ -110,7 +111,7 @@ def test_the_books_balance_and_name_each_reject(built: Path, inputs: Path) -> No
 
 def test_the_manifest_has_the_promised_fields(built: Path) -> None:
     books = manifest(built)
-    assert books["format"] == "tokenmill/1"
+    assert books["format"] == "tokenmill/2"
     assert books["tokenizer"] == {
         "name": "cl100k_base",
         "sha256": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
@@ -159,7 +160,6 @@ def test_a_build_killed_at_random_moments_and_resumed_has_the_same_bytes(
     if kills == 0:  # a fast machine: leave behind what a kill would have left
         (output / "manifest.json").unlink()
         (output / "receipts" / "a.jsonl.zst.json").unlink()
-        (output / "tokens" / "a.jsonl.zst.npy.0123.tmp").write_bytes(b"half")
         run(inputs, output)
     assert output_bytes(output) == output_bytes(built)
 
@@ -232,7 +232,8 @@ def test_a_second_run_does_only_what_is_missing(inputs: Path, built: Path, tmp_p
     assert changed == ["c.jsonl.npy"]
     assert output_bytes(output) == output_bytes(built)
     kept = [
-        json.loads(path.read_text())["units_kept"] for path in sorted((output / "runs").iterdir())
+        json.loads(path.read_text())["units_kept"]
+        for path in sorted((output / "runs").glob("*/run.json"))
     ]
     assert kept == [0, 5]
 
@@ -242,7 +243,7 @@ def test_an_input_that_changed_is_done_again_and_leaves_nothing_of_its_past(
 ) -> None:
     folder, output = tmp_path / "in", tmp_path / "out"
     folder.mkdir()
-    settings = TokenizeSettings(max_shard_tokens=50)
+    settings = TokenizeSettings(shards=ShardSettings(max_tokens=50))
     (folder / "x.jsonl").write_bytes(json_lines("x", 9) + b"broken\n")
     (folder / "y.jsonl").write_bytes(json_lines("y", 3))
     inputs = [str(folder / "*.jsonl")]
@@ -275,9 +276,12 @@ def test_other_settings_are_refused_by_name_until_told_to_start_over(
     output = tmp_path / "out"
     run(inputs, output)
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"settings": TokenizeSettings(tokenizer="r50k_base")}, "tokenizer was 'cl100k_base'"),
-        ({"settings": TokenizeSettings(end_of_text="none")}, "end_of_text was 100257"),
-        ({"settings": TokenizeSettings(max_shard_tokens=9)}, "max_shard_tokens was None"),
+        ({"settings": TokenizeSettings(tokenizer="r50k_base")}, "tokenizer.name was 'cl100k_base'"),
+        ({"settings": TokenizeSettings(end_of_text="none")}, "tokenizer.end_of_text was 100257"),
+        (
+            {"settings": TokenizeSettings(shards=ShardSettings(max_tokens=9))},
+            "shards.max_tokens was None",
+        ),
         ({"inputs": [str(inputs / "*.*")]}, "not among the inputs"),
     ]
     for change, message in changes:
@@ -290,7 +294,7 @@ def test_other_settings_are_refused_by_name_until_told_to_start_over(
 
 
 def test_full_shards_are_closed_and_no_document_is_split(inputs: Path, tmp_path: Path) -> None:
-    run(inputs, tmp_path / "out", settings=TokenizeSettings(max_shard_tokens=300))
+    run(inputs, tmp_path / "out", settings=TokenizeSettings(shards=ShardSettings(max_tokens=300)))
     books = manifest(tmp_path / "out")
     unit = [shard for shard in books["shards"] if "a.jsonl.zst" in shard["path"]]
     assert [shard["path"] for shard in unit] == [
@@ -312,9 +316,9 @@ def test_too_many_rejects_withhold_the_manifest_until_they_are_accepted(
 ) -> None:
     output = tmp_path / "out"
     report = io.StringIO()
-    assert build(config(inputs, output, max_rejects=0.01), report=report) == 3
+    assert build(config(inputs, output, max_rejects=0.01), report=report).exit_code == 3
     assert not (output / "manifest.json").exists()
-    assert "no manifest: 2.43% of the records are faulty" in capsys.readouterr().err
+    assert "no manifest:\n  2.43% of the records are faulty\n" in capsys.readouterr().err
     assert "b.jsonl.gz: 1 empty-document, 1 invalid-json" in report.getvalue()
     assert "invalid-utf8" in report.getvalue()
     run(inputs, output, max_rejects=0.03)
@@ -376,7 +380,9 @@ def test_a_log_file_gets_plain_lines_and_no_noise_from_beam(inputs: Path, tmp_pa
     report, error = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "books: 207 records == 207 documents and rejects" in report
-    assert error == ""
+    assert error.splitlines()[0].startswith("build: 6 units, ")
+    assert error.splitlines()[1].startswith("build: 6/6 units done in ")
+    assert len(error.splitlines()) == 2
     assert "\x1b" not in report
 
 

@@ -215,7 +215,7 @@ def test_of_many_that_replace_a_version_one_does(tmp_path: Path) -> None:
 
 def test_a_local_command_leaves_beam_to_its_workers() -> None:
     program = (
-        "import sys, pipeline.build, pipeline.cli, pipeline.verify, transforms.reading\n"
+        "import sys, pipeline.commands.build, pipeline.commands.verify, pipeline.cli\n"
         "assert 'apache_beam' not in sys.modules\n"
         "from transforms import TokenizeShards\n"
         "assert 'apache_beam' in sys.modules"

@@ -10,11 +10,11 @@ import pytest
 from rich.console import Console
 from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
 
-import pipeline.inspect
+import pipeline.commands.inspect
 from pipeline.cli import main
-from pipeline.inspect import inspect_document, inspect_text
+from pipeline.commands.inspect import inspect_document, inspect_text
 from tokenizer import ConfigurationError, Tokenizer
-from tokenizer.errors import MismatchError
+from transforms.errors import MismatchError
 from transforms.settings import TokenizeSettings
 
 
@@ -146,7 +146,7 @@ def test_a_terminal_shows_boundaries_by_alternating_colours(
 ) -> None:
     stream = io.StringIO()
     terminal = Console(file=stream, force_terminal=True, color_system="256", width=80)
-    monkeypatch.setattr(pipeline.inspect, "_console", lambda: terminal)
+    monkeypatch.setattr(pipeline.commands.inspect, "_console", lambda: terminal)
     inspect_text("Hello world")
     backgrounds = re.findall(r"\x1b\[(48;5;\d+|4\d)m(.*?)\x1b\[0m", stream.getvalue())
     assert [text for _, text in backgrounds[:2]] == ["Hello", " world"]

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.books import fault_share
-from pipeline.config import BuildConfig
 from pipeline.failures import known_error, summary
-from pipeline.plan import common_root, make_plan
-from pipeline.workers import UnitClaims
+from pipeline.inputs import common_root, list_units
+from pipeline.runners.local import UnitClaims
 from tokenizer import ConfigurationError
-from tokenizer.errors import BooksError
-from transforms.settings import WorkUnit
+from transforms.errors import BooksError
+from transforms.passes.work_pass import WorkUnit
+from transforms.reading import ReadSettings
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_common_root_is_the_deepest_folder_before_any_wild_card(
 
 
 def test_inputs_on_different_filesystems_need_a_root() -> None:
-    with pytest.raises(ConfigurationError, match="--input-root"):
+    with pytest.raises(ConfigurationError, match="input_root"):
         common_root(["/data/a.gz", "gs://bucket/a.gz"])
 
 
@@ -44,9 +44,8 @@ def test_units_are_named_by_their_path_below_the_root_once_each(tmp_path: Path) 
         path.parent.mkdir(exist_ok=True)
         path.write_text("{}\n")
     inputs = (str(tmp_path / "*/x.jsonl"), str(tmp_path / "a/*"))
-    plan = make_plan(BuildConfig(inputs=inputs, output=str(tmp_path / "out")))
-    assert [unit.name for unit in plan.units] == ["a/x.jsonl", "a/y.jsonl", "b/x.jsonl"]
-    assert plan.pending == plan.units
+    units = list_units(inputs, common_root(inputs), str(tmp_path / "out"), ReadSettings())
+    assert [unit.name for unit in units] == ["a/x.jsonl", "a/y.jsonl", "b/x.jsonl"]
 
 
 def test_every_unit_is_claimed_once_and_the_largest_first() -> None:
@@ -69,7 +68,7 @@ def test_records_that_are_no_documents_by_kind_do_not_count_as_faults() -> None:
 def test_our_own_errors_are_found_in_a_runners_report() -> None:
     report = (
         "Traceback (most recent call last):\n  File ...\n"
-        "tokenizer.errors.BooksError: x: 3 records [while running 'Tokenize/TokenizeUnit-7']\n"
+        "transforms.errors.BooksError: x: 3 records [while running 'Tokenize/TokenizeUnit-7']\n"
     )
     error = known_error(report)
     assert type(error) is BooksError

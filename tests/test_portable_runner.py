@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from sample_inputs import output_bytes, write_inputs
 
-from pipeline.build import build
+from pipeline.commands.build import build
 from pipeline.config import BuildConfig
 
 
@@ -84,7 +84,7 @@ def test_the_portable_runner_writes_the_same_bytes(tmp_path: Path, beam_flags: l
     local = BuildConfig(
         inputs=tuple(patterns), output=str(tmp_path / "local"), workers=1, max_rejects=0.5
     )
-    assert build(local) == 0
+    assert build(local).exit_code == 0
     arguments = ["--input", *patterns, "--output", str(tmp_path / "portable")]
     ended = run_build(*arguments, "--max-rejects", "0.5", *beam_flags)
     assert ended.returncode == 0, ended.stderr

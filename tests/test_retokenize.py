@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from small_build import INDEX, UNIT, change_parquet, make_build, reseal
 
-from pipeline.retokenize import is_chosen
-from pipeline.verify import verify
+from pipeline.commands.verify import verify
 from tokenizer import ConfigurationError
-from transforms.writing.staged_file import digest_of
+from transforms.passes.retokenize import is_chosen
+from transforms.shards.staged_file import digest_of
 
 Verdict = Callable[[Path, Path], str]
 
@@ -69,27 +69,28 @@ def test_tokens_of_another_text_are_found_by_reading_the_input_again(
 def test_a_missing_input_is_named(output: Path, tmp_path: Path, verdict_on: Verdict) -> None:
     found = verdict_on(output, tmp_path / "nowhere")
     assert f"nowhere/{UNIT}: can not read the input again" in found
-    assert "--input-root" in found
+    assert "input_root" in found
 
 
 def test_the_inputs_are_looked_for_where_the_newest_run_read_them(
     made: Path, output: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (output / "runs").mkdir()
-    (output / "runs/20260101T000000.0Z.json").write_text('{"input_root": "nowhere"}')
+    for name in ("20260101T000000.0Z", "20260102T000000.0Z"):
+        (output / "runs" / name).mkdir(parents=True)
+    (output / "runs/20260101T000000.0Z/run.json").write_text('{"input_root": "nowhere"}')
     newest = json.dumps({"input_root": str(made / "input")})
-    (output / "runs/20260102T000000.0Z.json").write_text(newest)
+    (output / "runs/20260102T000000.0Z/run.json").write_text(newest)
     assert verify(str(output), retokenize=1.0) == 0
     assert f"read again from {made / 'input'}" in capsys.readouterr().out
 
 
 def test_without_a_run_the_inputs_must_be_named(output: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--input-root"):
+    with pytest.raises(ConfigurationError, match="input_root"):
         verify(str(output), retokenize=0.5)
 
 
 def test_a_share_above_one_is_refused(output: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--retokenize 2: expected a share from 0 to 1"):
+    with pytest.raises(ConfigurationError, match=r"retokenize: expected a share .*, found 2"):
         verify(str(output), retokenize=2)
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 from sample_inputs import json_lines
 
-from pipeline import workers
-from tokenizer.errors import WorkerDiedError
-from transforms.settings import TokenizeSettings, WorkUnit
+from pipeline.errors import WorkerDiedError
+from pipeline.runners import Running, local
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
 
 
-class DyingClaims(workers.UnitClaims):
+class DyingClaims(local.UnitClaims):
     """Whoever claims first is killed while it holds the lock; the others wait for the lock.
 
     Workers import this by its name.
@@ -29,7 +32,7 @@ class DyingClaims(workers.UnitClaims):
 def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "UnitClaims", DyingClaims)
+    monkeypatch.setattr(local, "UnitClaims", DyingClaims)
     units = []
     for name in ("a.jsonl", "b.jsonl"):
         path = tmp_path / name
@@ -40,7 +43,9 @@ def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(
     def run_to_the_end() -> None:
         output = str(tmp_path / "out")
         try:
-            workers.run_workers(units, output, TokenizeSettings(), 2, False, lambda: None)
+            build = Build.at(output, "test")
+            work = TokenizePass(TokenizeSettings())
+            local.run_on_workers(work, units, build, Running(workers=2), lambda _: None)
         except WorkerDiedError as error:
             raised.append(error)
 

@@ -1,12 +1,11 @@
-"""Every error that tokenmill raises on purpose.
+"""The base of all errors that tokenmill raises on purpose, and those of text and vocabularies.
 
 TokenmillError                  the base: catch this to catch them all
 ├── ConfigurationError          the caller asked for something impossible; also a ValueError
 │   ├── PatternError            a split pattern uses a construct that does not compile
 │   └── VocabularyError         a vocabulary file is malformed or not the published one
-├── BooksError                  counts that must be equal are not: nothing is committed
-├── MismatchError               what is on disk is not what the settings or the manifest say
-└── WorkerDiedError             a worker process ended without a result
+├── ...                         transforms/errors.py: files and passes
+└── ...                         pipeline/errors.py: runs
 """
 
 
@@ -16,6 +15,17 @@ class TokenmillError(Exception):
 
 class ConfigurationError(TokenmillError, ValueError):
     """Settings that can not work; the message says what to change. Exit code 2."""
+
+    def __init__(self, message: str, *, setting: str | None = None) -> None:
+        """Makes the error.
+
+        Args:
+            message: what was expected, what was found, what to do.
+            setting: the name of the setting at fault, where it is one: the message begins with it,
+                and the command line shows the option of that name.
+        """
+        super().__init__(message if setting is None else f"{setting}: {message}")
+        self.setting = setting
 
 
 class PatternError(ConfigurationError):
@@ -36,15 +46,3 @@ class PatternError(ConfigurationError):
 
 class VocabularyError(ConfigurationError):
     """A vocabulary file is malformed, or is not the published one."""
-
-
-class BooksError(TokenmillError):
-    """Counts that must be equal are not; the unit is not committed."""
-
-
-class MismatchError(TokenmillError):
-    """What is on disk is not what the settings or the manifest say."""
-
-
-class WorkerDiedError(TokenmillError):
-    """A worker process ended without a result."""

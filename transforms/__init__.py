@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from transforms.settings import TokenizeSettings, WorkUnit
+from transforms.settings import TokenizeSettings
 
 if TYPE_CHECKING:
     from transforms.apply_merge_rules import (
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         RejectedDocument,
         TokenizedDocument,
     )
+    from transforms.passes.work_pass import WorkUnit
     from transforms.tokenize_shards import TokenizeShards
 
 __all__ = [
@@ -25,9 +26,12 @@ __all__ = [
 ]
 
 
+_MODULES = {"TokenizeShards": "tokenize_shards", "WorkUnit": "passes.work_pass"}
+
+
 def __getattr__(name: str) -> Any:
     """The transforms themselves, which import Beam, when they are first asked for."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "tokenize_shards" if name == "TokenizeShards" else "apply_merge_rules"
+    module = _MODULES.get(name, "apply_merge_rules")
     return getattr(importlib.import_module(f"transforms.{module}"), name)

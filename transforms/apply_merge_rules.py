@@ -17,8 +17,9 @@ import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
-from tokenizer import ConfigurationError, Tokenizer
+from tokenizer import Tokenizer
 from transforms.documents import Reason
+from transforms.framing import begin_of_text_id, end_of_text_id
 
 
 class Document(NamedTuple):
@@ -49,7 +50,7 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
     """Encodes a document, or a batch of them, with the one tokenizer of its process."""
 
     def __init__(
-        self, load: Mapping[str, Any], begin_of_text: int | None, end_of_text: bool
+        self, load: Mapping[str, Any], begin_of_text: int | None, end_of_text: int | None
     ) -> None:
         self._load = dict(load)
         self._begin_of_text = begin_of_text
@@ -90,7 +91,7 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         encoded = self._tokenizer.encode_documents(
             pa.array(texts, pa.large_binary()).view(pa.large_string()),
             begin_of_text=self._begin_of_text,
-            end_of_text=self._tokenizer.vocabulary.end_of_text if self._end_of_text else None,
+            end_of_text=self._end_of_text,
         )
         self._documents.inc(int(np.count_nonzero(np.diff(encoded.offsets))))
         self._tokens.inc(len(encoded.tokens))
@@ -121,7 +122,8 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
     """Applies a vocabulary's merge rules to each document: `str` or `Document`.
 
     tokenizer, split_pattern, special_tokens: as in Tokenizer.load; a path must be readable on
-      the workers. begin_of_text, end_of_text: an id in front, the end-of-text id behind.
+      the workers. begin_of_text, end_of_text: what goes around each document, as in framing.py:
+      "auto", an id, the text of a special token, or None for nothing.
 
     Gives `.tokens` and `.rejects`; see the module. Special-token text is plain text. Counts
     documents, tokens and rejects by reason as Beam metrics of the namespace `tokenmill`.
@@ -136,23 +138,20 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         *,
         split_pattern: str | None = None,
         special_tokens: Mapping[str, int] | None = None,
-        begin_of_text: int | None = None,
-        end_of_text: bool = False,
+        revision: str | None = None,
+        begin_of_text: str | int | None = None,
+        end_of_text: str | int | None = None,
     ) -> None:
         super().__init__()
-        self._load = {
+        self._load: dict[str, Any] = {
             "source": tokenizer,
             "split_pattern": split_pattern,
             "special_tokens": special_tokens,
         }
-        self._begin_of_text = begin_of_text
-        self._end_of_text = end_of_text
-        loaded = Tokenizer.load(
-            tokenizer, split_pattern=split_pattern, special_tokens=special_tokens
-        )
+        loaded = Tokenizer.load(**self._load, revision=revision)
         self._load["revision"] = loaded.vocabulary.revision
-        if end_of_text and loaded.vocabulary.end_of_text is None:
-            raise ConfigurationError(f"{tokenizer} names no token that ends a document")
+        self._begin_of_text = begin_of_text_id(loaded, begin_of_text)
+        self._end_of_text = end_of_text_id(loaded, end_of_text)
 
     def expand(self, documents: Any) -> Any:
         do_fn = _ApplyMergeRules(self._load, self._begin_of_text, self._end_of_text)

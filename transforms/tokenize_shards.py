@@ -1,90 +1,101 @@
-"""`TokenizeShards`: work units in, receipts out; the files are written on the way."""
+"""`TokenizeShards`: inputs in, receipts out; the files of a build are written on the way."""
 
+import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Union
 
 import apache_beam as beam
-from apache_beam.metrics import Metrics
+from apache_beam.io.filesystem import FileMetadata
 
-from tokenizer import Tokenizer
-from transforms.reading import open_reader
-from transforms.receipt import Receipt
-from transforms.settings import TokenizeSettings, WorkUnit, fingerprint_of
-from transforms.writing.unit_writer import UnitWriter
+from transforms.errors import UnitFailedError
+from transforms.filesystem import is_local
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit
+from transforms.run_pass import RunPass
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
+from transforms.shards.mark import Mark, settle
+from transforms.shards.receipt import Receipt
+from transforms.shards.unit_names import unit_name
 
-
-def tokenize_unit(
-    unit: WorkUnit, output: str, settings: TokenizeSettings, tokenizer: Tokenizer
-) -> Receipt:
-    """Reads one input, writes all its files below `output`, and commits them with a receipt.
-
-    Doing it again writes the same bytes. Memory is a few batches, however large the unit. Raises
-    OSError where input or output can not be read or written, BooksError where counts disagree.
-    """
-    described = settings.described(tokenizer)
-    begin_of_text = settings.begin_of_text_id(tokenizer)
-    end_of_text = settings.end_of_text_id(tokenizer)
-    with (
-        open_reader(unit.path, settings.read) as reader,
-        UnitWriter(output, unit.name, tokenizer.dtype, settings.max_shard_tokens) as writer,
-    ):
-        for batch in reader:
-            encoded = tokenizer.encode_documents(
-                batch.documents.text,
-                begin_of_text=begin_of_text,
-                end_of_text=end_of_text,
-                dtype=tokenizer.dtype,
-            )
-            writer.write(batch, encoded)
-        return writer.commit(
-            fingerprint=fingerprint_of(described),
-            settings=described,
-            input_bytes=reader.input_bytes,
-            input_sha256=reader.input_sha256,
-            records=reader.records,
-        )
+_Input = Union[WorkUnit, FileMetadata]  # noqa: UP007 (a run-time value for Beam's hints)
 
 
-class _TokenizeUnit(beam.DoFn):  # type: ignore[misc]
-    """One call a unit. The tokenizer is loaded once a process and shared by its threads."""
+class _NameUnit(beam.DoFn):  # type: ignore[misc]
+    """Makes the output folder ours, once a process, and gives each input the name of its unit."""
 
-    def __init__(self, output: str, settings: TokenizeSettings) -> None:
-        self._output = output
-        self._settings = settings
-        self._tokenizer: Tokenizer | None = None
+    def __init__(self, work: TokenizePass, build: Build, input_root: str | None) -> None:
+        self._work = work
+        self._build = build
+        self._input_root = input_root
 
     def setup(self) -> None:
-        self._tokenizer = self._settings.load_tokenizer()
+        settle(self._build, Mark(self._work.fingerprint, self._work.described()))
 
-    def process(self, unit: WorkUnit) -> Iterator[Receipt]:
-        assert self._tokenizer is not None  # setup() ran
-        receipt = tokenize_unit(unit, self._output, self._settings, self._tokenizer)
-        for name, count in _counts(receipt):
-            Metrics.counter("tokenmill", name).inc(count)
-        yield receipt
+    def process(self, element: _Input) -> Iterator[WorkUnit]:
+        if isinstance(element, WorkUnit):
+            yield element
+            return
+        yield WorkUnit(
+            unit_name(self._below_root(element.path)), element.path, element.size_in_bytes
+        )
+
+    def _below_root(self, path: str) -> str:
+        if self._input_root is not None:
+            prefix = self._input_root.rstrip("/") + "/"
+            if not path.startswith(prefix):
+                raise UnitFailedError(f"{path} does not lie in the input_root {self._input_root}")
+            return path.removeprefix(prefix)
+        return (path if is_local(path) else path.partition("://")[2]).lstrip("/")
 
 
-def _counts(receipt: Receipt) -> Iterator[tuple[str, int]]:
-    books = receipt.input
-    for name in ("records", "documents", "tokens", "text_bytes"):
-        yield name, getattr(books, name)
-    for reason, count in books.rejects.items():
-        yield f"rejects.{reason}", count
+def _raise_failure(message: str) -> None:
+    raise UnitFailedError(message)
 
 
 class TokenizeShards(beam.PTransform):  # type: ignore[misc]
-    """Tokenizes each `WorkUnit` into files below `output`; gives a `Receipt` for each.
+    """Tokenizes each input into files of a build below `output`; gives a `Receipt` for each.
 
-    Elements are whole units: documents never cross a stage boundary, memory stays flat, and a
-    retry redoes one unit. The bytes written depend on units and settings alone.
+    Takes what `beam.io.fileio.MatchFiles` gives, or `WorkUnit`s. The bytes written depend on inputs
+    and settings alone. A unit that can not be read fails the pipeline, once its runner has tried
+    it as often as it does. No manifest is written: that is for whoever knows that all is there.
+
+        with beam.Pipeline() as pipeline:
+            receipts = (
+                pipeline
+                | MatchFiles("gs://bucket/web/*.jsonl.zst")
+                | beam.Reshuffle()
+                | TokenizeShards("gs://bucket/tokens", TokenizeSettings(), input_root="gs://bucket/web")
+            )
     """
 
-    def __init__(self, output: str, settings: TokenizeSettings) -> None:
-        super().__init__()
-        self._output = output
-        self._settings = settings
+    def __init__(
+        self, output: str, settings: TokenizeSettings, *, input_root: str | None = None
+    ) -> None:
+        """Makes the transform.
 
-    def expand(self, units: Any) -> Any:
-        return units | "TokenizeUnit" >> beam.ParDo(
-            _TokenizeUnit(self._output, self._settings)
-        ).with_input_types(WorkUnit).with_output_types(Receipt)
+        Args:
+            output: the build's folder: new, empty, or a build of the same settings.
+            settings: how documents become shards.
+            input_root: the folder that units are named relative to; None: they are named by their
+                whole path.
+        """
+        super().__init__()
+        self._work = TokenizePass(settings)
+        self._build = Build.at(output, f"pipeline-{uuid.uuid4().hex}")
+        self._input_root = input_root
+
+    def expand(self, inputs: Any) -> Any:
+        name_unit = _NameUnit(self._work, self._build, self._input_root)
+        done = (
+            inputs
+            | "NameUnit" >> beam.ParDo(name_unit).with_output_types(WorkUnit)
+            | "RunPass" >> RunPass(self._work, self._build)
+        )
+        _ = done.failures | "RaiseFailure" >> beam.Map(_raise_failure)
+        return done.receipts | "Receipt" >> beam.Map(lambda receipt: receipt).with_output_types(
+            Receipt
+        )
+
+    def display_data(self) -> dict[str, Any]:
+        return {"output": self._build.root, "input_root": self._input_root or "(whole paths)"}

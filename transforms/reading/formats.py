@@ -77,6 +77,7 @@ class ReadSettings:
     text_field: str = "text"
     id_field: str = "id"
     url_field: str = "url"
+    max_document_bytes: int = 64 << 20
     max_record_bytes: int = 256 << 20
     batch_bytes: int = 2 << 20
 

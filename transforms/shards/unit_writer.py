@@ -1,16 +1,13 @@
-"""Writes one work unit: token shards, the index of its documents, its rejects, its receipt.
+"""Writes the files of one work unit: token shards, the index of its documents, its rejects.
 
-    OUT/tokens/<unit>.npy            or <unit>-00000.npy, -00001 ... with max_shard_tokens
-    OUT/documents/<unit>.parquet
-    OUT/rejects/<unit>.parquet       only where there are rejects
-    OUT/receipts/<unit>.json         last: from then on the unit is done
-
-All of it is staged and appears only when the whole unit is there. A killed attempt leaves nothing
-but files with the suffix .tmp.
+All of it is staged and appears only when the whole unit is there. The receipt, which commits the
+unit, is written by whoever runs the pass (passes/work_pass.py).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -20,38 +17,53 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import EncodedDocuments
-from tokenizer.errors import BooksError
 from transforms.documents import MAX_EXCERPT_BYTES, DocumentColumns, Reason, RecordBatch, Reject
-from transforms.receipt import IndexEntry, InputBooks, Receipt, ShardEntry, receipt_path
-from transforms.writing.parquet_log import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, ParquetLog
-from transforms.writing.staged_file import StagedFile, write_whole
-from transforms.writing.token_shard import TokenShard
+from transforms.errors import BooksError
+from transforms.shards.build import Build
+from transforms.shards.formats import ShardFormat, ShardWriter, shard_format
+from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, ParquetLog
+from transforms.shards.layout import documents_path, rejects_path, shard_path
+from transforms.shards.receipt import IndexEntry, InputBooks, InputFacts, Receipt, ShardEntry
+from transforms.shards.settings import ShardSettings
+from transforms.shards.staged_file import StagedFile, sync_folders
 
-# A row of documents is about 100 bytes; a reject's excerpt is up to 64 KiB.
-_DOCUMENT_ROWS_PER_GROUP = 1 << 16
-_REJECT_ROWS_PER_GROUP = 1 << 8
+
+@dataclass(slots=True)
+class _OpenShard:
+    """A shard being written, and what went into it."""
+
+    path: str
+    staged: StagedFile
+    writer: ShardWriter
+    tokens: int = 0
+    documents: int = 0
 
 
 class UnitWriter:
-    """Takes the batches of one unit in order; `commit` at the end. Memory does not grow with it.
+    """Takes the batches of one unit in order; `publish` at the end. Memory does not grow with it.
 
-    output: the build's folder. unit: the name all files of the unit share.
-    max_shard_tokens: as in TokenizeSettings.
+    Args:
+        build: where the files go. unit: the name that all of them share.
+        dtype: of the ids, <u2 or <u4.
+        settings: the shard format, and how many tokens a shard may have.
     """
 
     def __init__(
-        self, output: str, unit: str, dtype: np.dtype[Any], max_shard_tokens: int | None
+        self, build: Build, unit: str, dtype: np.dtype[Any], settings: ShardSettings
     ) -> None:
-        self._output = output.rstrip("/")
+        self._build = build
         self._unit = unit
         self._dtype = dtype
-        self._max_shard_tokens = max_shard_tokens
-        self._documents = self._log("documents", DOCUMENTS_SCHEMA, _DOCUMENT_ROWS_PER_GROUP)
+        self._format: ShardFormat = shard_format(settings.format)
+        self._max_shard_tokens = settings.max_tokens
+        self._stack = ExitStack()
+        self._documents = self._log(documents_path(unit), DOCUMENTS_SCHEMA)
         self._rejects: ParquetLog | None = None
-        self._shard: TokenShard | None = None
+        self._shard: _OpenShard | None = None
         self._finished: list[tuple[StagedFile, ShardEntry]] = []
         self._records = 0
         self._reject_counts: Counter[str] = Counter()
+        self._lost_bytes = 0
         self._text_bytes = 0
         self._special_token_texts = 0
 
@@ -76,43 +88,46 @@ class UnitWriter:
             self._write_rejects(sorted(rejects, key=lambda reject: reject.record))
         self._write_documents(batch.documents, encoded, lengths, ~empty)
 
-    def commit(
-        self,
-        *,
-        fingerprint: str,
-        settings: dict[str, Any],
-        input_bytes: int,
-        input_sha256: str,
-        records: int,
-    ) -> Receipt:
-        """Publishes every file, then the receipt; `records` is the reader's own count.
+    def publish(self, *, fingerprint: str, settings: dict[str, Any], source: InputFacts) -> Receipt:
+        """Makes every file appear, durably, and returns the receipt that commits them.
 
-        Raises BooksError when the books do not balance; then nothing of the unit is published.
+        Args:
+            fingerprint: of the settings. settings: as TokenizeSettings.described gives them.
+            source: what the reader found by itself: its count of records among it.
+
+        Raises:
+            BooksError: the books do not balance; then nothing of the unit is published.
         """
         self._finish_shard()
-        documents = self._documents.finish(f"documents/{self._unit}.parquet")
+        documents = self._documents.finish(documents_path(self._unit))
         rejects = None
         if self._rejects is not None:
-            rejects = self._rejects.finish(f"rejects/{self._unit}.parquet")
+            rejects = self._rejects.finish(rejects_path(self._unit))
         shards = tuple(entry for _, entry in self._finished)
         books = InputBooks(
             path=self._unit,
-            bytes=input_bytes,
-            sha256=input_sha256,
-            records=records,
+            part=source.part,
+            bytes=source.bytes,
+            sha256=source.sha256,
+            records=source.records,
             documents=documents.rows,
             rejects=dict(sorted(self._reject_counts.items())),
             tokens=sum(shard.tokens for shard in shards),
             text_bytes=self._text_bytes,
             special_token_texts=self._special_token_texts,
+            decoded_bytes=source.decoded_bytes,
+            lost_bytes=source.lost_bytes,
+            undecoded_bytes=source.undecoded_bytes,
+            is_truncated=source.is_truncated,
         )
         self._check(books, shards, rejects)
-        for staged, _ in self._finished:
-            staged.publish()
-        for log in (self._documents, self._rejects):
-            if log is not None:
-                log.staged.publish()
-        receipt = Receipt(
+        staged = [file for file, _ in self._finished]
+        staged += [log.staged for log in (self._documents, self._rejects) if log is not None]
+        self._build.note_intent(self._unit, [file.final_path for file in staged])
+        for file in staged:
+            file.publish()
+        sync_folders(file.final_path for file in staged)
+        return Receipt(
             fingerprint=fingerprint,
             settings=settings,
             input=books,
@@ -120,8 +135,6 @@ class UnitWriter:
             documents=documents,
             rejects=rejects,
         )
-        write_whole(f"{self._output}/{receipt_path(self._unit)}", receipt.to_json())
-        return receipt
 
     def __enter__(self) -> "UnitWriter":
         return self
@@ -132,12 +145,7 @@ class UnitWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for part in (self._shard, self._documents, self._rejects):
-            if part is not None:
-                part.close()
-                part.staged.__exit__(kind, error, trace)
-        for staged, _ in self._finished:
-            staged.__exit__(kind, error, trace)
+        self._stack.close()
 
     def _check(
         self, books: InputBooks, shards: Sequence[ShardEntry], rejects: IndexEntry | None
@@ -147,27 +155,32 @@ class UnitWriter:
             ("records", books.records, self._records),
             ("documents", books.documents, sum(shard.documents for shard in shards)),
             ("rejects", sum(books.rejects.values()), rejects.rows if rejects else 0),
+            ("lost bytes", books.lost_bytes, self._lost_bytes),
         )
         for what, expected, found in counts:
             if expected != found:
                 raise BooksError(f"{self._unit}: {what}: expected {expected}, wrote {found}")
 
-    def _log(self, kind: str, schema: pa.Schema, rows_per_group: int) -> ParquetLog:
-        path = f"{self._output}/{kind}/{self._unit}.parquet"
-        return ParquetLog(StagedFile(path), schema, rows_per_group)
+    def _log(self, path: str, schema: pa.Schema) -> ParquetLog:
+        staged = self._stack.enter_context(self._build.stage(path))
+        log = ParquetLog(staged, schema)
+        self._stack.callback(log.close)
+        return log
 
     def _write_rejects(self, rejects: Sequence[Reject]) -> None:
         if self._rejects is None:
-            self._rejects = self._log("rejects", REJECTS_SCHEMA, _REJECT_ROWS_PER_GROUP)
+            self._rejects = self._log(rejects_path(self._unit), REJECTS_SCHEMA)
         self._rejects.append(
             {
                 "record": [reject.record for reject in rejects],
                 "byte_offset": [reject.byte_offset for reject in rejects],
                 "reason": [reject.reason.value for reject in rejects],
                 "detail": [reject.detail for reject in rejects],
+                "lost_bytes": [reject.lost_bytes for reject in rejects],
                 "excerpt": [reject.excerpt for reject in rejects],
             }
         )
+        self._lost_bytes += sum(reject.lost_bytes for reject in rejects)
         self._reject_counts.update(reject.reason.value for reject in rejects)
 
     def _write_documents(
@@ -205,7 +218,9 @@ class UnitWriter:
             columns = {name: column[first:last] for name, column in rows.items()}
             columns["start"] = ends[first:last] - columns["length"] - begin_token + shard.tokens
             columns["shard"] = np.full(last - first, len(self._finished), np.int32)
-            shard.append(encoded.tokens[begin_token:end_token], last - first)
+            shard.writer.append(encoded.tokens[begin_token:end_token])
+            shard.tokens += end_token - begin_token
+            shard.documents += last - first
             self._documents.append(columns)
             start = end_token
         if start != len(encoded.tokens):
@@ -229,20 +244,32 @@ class UnitWriter:
             yield first, last
             first = last
 
-    def _open_shard(self) -> TokenShard:
+    def _open_shard(self) -> _OpenShard:
         if self._shard is None:
-            self._shard = TokenShard(StagedFile(self._shard_path()), self._dtype)
+            number = None if self._max_shard_tokens is None else len(self._finished)
+            path = shard_path(self._unit, self._format.suffix, number)
+            staged = self._stack.enter_context(self._build.stage(path))
+            writer = self._format.create(staged.local_path, self._dtype)
+            self._stack.callback(writer.close)
+            self._shard = _OpenShard(path, staged, writer)
         return self._shard
 
-    def _shard_path(self) -> str:
-        part = "" if self._max_shard_tokens is None else f"-{len(self._finished):05d}"
-        return f"{self._output}/tokens/{self._unit}{part}.npy"
-
     def _finish_shard(self) -> None:
-        if self._shard is not None:
-            path = self._shard.staged.final_path.removeprefix(f"{self._output}/")
-            self._finished.append((self._shard.staged, self._shard.finish(path)))
-            self._shard = None
+        if self._shard is None:
+            return
+        shard, self._shard = self._shard, None
+        shard.writer.finish()
+        digest = shard.staged.finish()
+        entry = ShardEntry(
+            path=shard.path,
+            format=self._format.name,
+            dtype=self._dtype.str,
+            tokens=shard.tokens,
+            documents=shard.documents,
+            bytes=digest.bytes,
+            sha256=digest.sha256,
+        )
+        self._finished.append((shard.staged, entry))
 
 
 def _rejects_of(

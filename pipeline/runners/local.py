@@ -1,9 +1,9 @@
 """Local runs: one worker process a core, each running Beam's in-process runner on its share.
 
-    parent ──► fork server (imports Beam once) ─┬─► worker 0: claimed units ─ TokenizeShards
-       │                                        └─► worker 1: claimed units ─ TokenizeShards
+    parent ──► fork server (imports Beam once) ─┬─► worker 0: claimed units ─ RunPass
+       │                                        └─► worker 1: claimed units ─ RunPass
        ├ waits on the workers' sentinels: a death is seen at once
-       └ reads progress from the receipts
+       └ reads one number, the bytes that all of them have read
 
 A worker's share is what it claims, the largest unit first, by counting up a number that all of them
 see: so they end together, however fast each of them is.
@@ -20,19 +20,22 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import WorkerDiedError
 from pipeline.failures import known_error, summary
-from pipeline.fork_server import warm_up, worker_context
-from tokenizer.errors import WorkerDiedError
-from transforms.settings import TokenizeSettings, WorkUnit
+from pipeline.runners import Running, Tick
+from pipeline.runners.fork_server import warm_up, worker_context
+from transforms.passes.work_pass import Pass, WorkUnit, progress_to
+from transforms.shards.build import Build
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
 _POLL_SECONDS = 0.25
+_END_SECONDS = 5.0
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
 
@@ -46,6 +49,17 @@ class UnitClaims:
         self._units = sorted(units, key=lambda unit: (-unit.size_bytes, unit.name))
         # A process killed while it holds the lock stops the others: the parent ends them anyway.
         self._claimed = context.Value("q", 0)
+        self._read_bytes = context.Value("q", 0)
+
+    @property
+    def read_bytes(self) -> int:
+        """Raw bytes of inputs that all processes have read so far."""
+        return int(self._read_bytes.value)
+
+    def note_read(self, raw_bytes: int) -> None:
+        """Adds to `read_bytes`."""
+        with self._read_bytes.get_lock():
+            self._read_bytes.value += raw_bytes
 
     def __iter__(self) -> Iterator[WorkUnit]:
         """The units that this process claims, each when it is asked for."""
@@ -67,44 +81,49 @@ def _claim(_: object) -> Iterator[WorkUnit]:
     yield from _claims
 
 
-def run_workers(
-    units: Sequence[WorkUnit],
-    output: str,
-    settings: TokenizeSettings,
-    workers: int,
-    verbose: bool,
-    on_tick: Callable[[], None],
+def run_on_workers(
+    work: Pass, units: Sequence[WorkUnit], build: Build, running: Running, on_tick: Tick
 ) -> None:
-    """Tokenizes the units in worker processes; returns when all are committed.
+    """Does the units in worker processes; returns when all were tried.
 
-    on_tick: called several times a second. Raises WorkerDiedError within a second of the death of
-    a worker, TokenmillError as a worker raised it; the other workers are ended first.
+    Raises:
+        WorkerDiedError: within a second of the death of a worker; the others are ended first.
+        TokenmillError: as a worker raised it.
     """
     warm_up()
     context = worker_context()
-    running: dict[int, tuple[BaseProcess, Connection]] = {}
+    alive: dict[int, tuple[BaseProcess, Connection]] = {}
+    count = min(running.workers, len(units))
     try:
         claims = UnitClaims(units, context)
-        for index in range(min(workers, len(units))):
+        for index in range(count):
             receiver, sender = context.Pipe(duplex=False)
             process = context.Process(
                 target=_work,
-                args=(claims, output, settings, verbose, sender),
+                args=(claims, work, build, running, count, sender),
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
             process.start()
             sender.close()
-            running[process.sentinel] = (process, receiver)
-        while running:
-            ended = multiprocessing.connection.wait(list(running), _POLL_SECONDS)
-            for sentinel in [sentinel for sentinel in running if sentinel in ended]:
-                _conclude(*running.pop(sentinel))
-            on_tick()
+            alive[process.sentinel] = (process, receiver)
+        while alive:
+            ended = multiprocessing.connection.wait(list(alive), _POLL_SECONDS)
+            for sentinel in [sentinel for sentinel in alive if sentinel in ended]:
+                _conclude(*alive.pop(sentinel))
+            on_tick(claims.read_bytes)
     finally:
-        for process, _ in running.values():
-            process.terminate()
-        for process, _ in running.values():
+        _end([process for process, _ in alive.values()])
+
+
+def _end(processes: Sequence["BaseProcess"]) -> None:
+    """Ends workers: politely, then for good. None of them may keep the command from ending."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(_END_SECONDS)
+        if process.is_alive():
+            process.kill()
             process.join()
 
 
@@ -142,9 +161,10 @@ def _cause(exitcode: int | None) -> str:
 
 def _work(
     claims: UnitClaims,
-    output: str,
-    settings: TokenizeSettings,
-    verbose: bool,
+    work: Pass,
+    build: Build,
+    running: Running,
+    workers: int,
     sender: "Connection",
 ) -> None:
     """The worker's main: a Beam pipeline over what it claims; sends None, or what went wrong."""
@@ -153,9 +173,12 @@ def _work(
     # An interrupt goes to the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    logging.getLogger().setLevel(logging.INFO if verbose else logging.ERROR)
+    if running.max_memory_bytes is not None:
+        _limit_memory(running.max_memory_bytes // workers)
+    logging.getLogger().setLevel(logging.INFO if running.verbose else logging.CRITICAL)
     try:
-        _run_pipeline(output, settings)
+        with progress_to(claims.note_read):
+            _run_pipeline(work, build)
     except BaseException:  # noqa: BLE001 (this process ends here; the parent is told)
         sender.send(traceback.format_exc()[-_REPORT_CHARACTERS:])
         sender.close()
@@ -164,19 +187,26 @@ def _work(
     sender.close()
 
 
-def _run_pipeline(output: str, settings: TokenizeSettings) -> None:
+def _limit_memory(limit_bytes: int) -> None:
+    """Makes an allocation beyond the limit a MemoryError, which costs its unit and is named."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def _run_pipeline(work: Pass, build: Build) -> None:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-    from transforms.tokenize_shards import TokenizeShards
+    from transforms.run_pass import RunPass
 
     with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
         _ = (
             pipeline
             | beam.Impulse()
             | "Units" >> beam.FlatMap(_claim).with_output_types(WorkUnit)
-            | "Tokenize" >> TokenizeShards(output, settings)
+            | "RunPass" >> RunPass(work, build)
         )
 
 

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.findings import expect_rows
-from pipeline.output import Shard, read_rows
 from tokenizer import Tokenizer
-from tokenizer.errors import MismatchError
-from transforms.receipt import Receipt
-from transforms.writing.parquet_log import DOCUMENTS_SCHEMA
+from transforms.errors import MismatchError
+from transforms.passes.findings import expect_rows
+from transforms.shards.formats import ShardReader
+from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
+from transforms.shards.receipt import Receipt
 
 _CHUNK_TOKENS = 1 << 20
 
@@ -61,21 +61,21 @@ class DocumentCheck:
         self.special_token_texts = 0
         self._index_path = receipt.documents.path
         self._tokenizer = tokenizer
-        self._begin: int | None = receipt.settings["begin_of_text"]
-        self._end: int | None = receipt.settings["end_of_text"]
+        self._begin: int | None = receipt.settings["tokenizer"]["begin_of_text"]
+        self._end: int | None = receipt.settings["tokenizer"]["end_of_text"]
         self._frame = (self._begin is not None) + (self._end is not None)
         # Bytes of each ordinary token; 0 for special tokens and gaps in the numbering.
         self._widths = np.zeros(tokenizer.vocabulary_size, np.int64)
         widths = np.diff(tokenizer.vocabulary.token_offsets)
         self._widths[: len(widths)] = widths
 
-    def check(self, shard: Shard, chunk: Chunk) -> None:
+    def check(self, shard: ShardReader, shard_path: str, chunk: Chunk) -> None:
         """Raises MismatchError, naming the document, at the first difference."""
         columns = chunk.columns
         first, lengths = int(columns["start"][0]), columns["length"]
         ids = shard.read(first, first + int(lengths.sum()))
         ends = np.cumsum(lengths)
-        place = f"{shard.entry.path}: {self._index_path}: row"
+        place = f"{shard_path}: {self._index_path}: row"
         bounds = self._tokenizer.vocabulary_size
         self._expect_ids(place, chunk, ends, np.minimum(ids, bounds - 1), ids, f"an id < {bounds}")
         inside = self._inside(place, chunk, ids, ends)

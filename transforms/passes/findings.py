@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.errors import MismatchError
+from transforms.errors import MismatchError
 
 
 @dataclass

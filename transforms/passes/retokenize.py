@@ -3,7 +3,6 @@
 Which documents is a function of (fingerprint, unit, record), so that a check can be repeated.
 """
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -14,23 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.findings import expect, expect_rows
-from pipeline.output import Shard, local_copy, read_rows
 from tokenizer import ConfigurationError, Tokenizer
-from tokenizer.errors import MismatchError
 from transforms.documents import DocumentColumns
-from transforms.reading import InputFormat, ReadSettings, open_reader
-from transforms.receipt import Receipt
-from transforms.writing.parquet_log import DOCUMENTS_SCHEMA
-
-
-def read_settings(settings: Mapping[str, Any]) -> ReadSettings:
-    """The ReadSettings that a manifest's settings describe."""
-    names = {item.name for item in dataclasses.fields(ReadSettings)}
-    values = {name: value for name, value in settings.items() if name in names}
-    if values["input_format"] is not None:
-        values["input_format"] = InputFormat(values["input_format"])
-    return ReadSettings(**values)
+from transforms.errors import MismatchError
+from transforms.passes.findings import expect, expect_rows
+from transforms.reading import open_reader
+from transforms.settings import read_settings_of
+from transforms.shards.build import Build
+from transforms.shards.formats import ShardReader, shard_format
+from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
+from transforms.shards.receipt import Receipt
 
 
 def is_chosen(
@@ -51,23 +43,22 @@ def is_chosen(
 
 
 def retokenize_unit(
-    directory: str, receipt: Receipt, input_root: str, fraction: float, tokenizer: Tokenizer
+    build: Build, receipt: Receipt, path: str, fraction: float, tokenizer: Tokenizer
 ) -> int:
     """Compares a share of the input's documents token by token; returns how many.
 
     Checks the input's size, SHA-256 and records too. Memory: one batch. Raises MismatchError for
     the first difference, or where the input can not be read.
     """
-    path = f"{input_root.rstrip('/')}/{receipt.input.path}"
-    with _UnitComparison(directory, receipt, fraction, tokenizer) as comparison:
+    with _UnitComparison(build, receipt, fraction, tokenizer) as comparison:
         try:
-            with open_reader(path, read_settings(receipt.settings)) as reader:
+            with open_reader(path, read_settings_of(receipt.settings)) as reader:
                 for batch in reader:
                     comparison.take(batch.documents)
         except (OSError, ConfigurationError) as error:
             raise MismatchError(
                 f"{path}: can not read the input again: {error}. "
-                "Say where the inputs are now with --input-root"
+                "say where the inputs are now as input_root"
             ) from error
         comparison.finish()
     # A difference in a document means little where another file lies in the input's place.
@@ -76,7 +67,8 @@ def retokenize_unit(
     expect(place, "SHA-256", receipt.input.sha256, reader.input_sha256)
     if comparison.difference is not None:
         raise comparison.difference
-    expect(path, "records", receipt.input.records, reader.records)
+    for name in ("records", "decoded_bytes", "lost_bytes", "undecoded_bytes", "is_truncated"):
+        expect(path, name, getattr(receipt.input, name), getattr(reader, name))
     return comparison.compared
 
 
@@ -84,23 +76,23 @@ class _UnitComparison:
     """Goes through input and documents index side by side; both are in the order of records."""
 
     def __init__(
-        self, directory: str, receipt: Receipt, fraction: float, tokenizer: Tokenizer
+        self, build: Build, receipt: Receipt, fraction: float, tokenizer: Tokenizer
     ) -> None:
         self.compared = 0
         self.difference: MismatchError | None = None
-        self._directory = directory
+        self._build = build
         self._receipt = receipt
         self._fraction = fraction
         self._tokenizer = tokenizer
         self._place = f"{receipt.documents.path}: record"
         self._stack = ExitStack()
         self._shard_stack = ExitStack()
-        self._open: tuple[int, Shard] | None = None
+        self._open: tuple[int, ShardReader] | None = None
         self._rest: pa.RecordBatch | None = None
 
     def __enter__(self) -> "_UnitComparison":
         path = self._receipt.documents.path
-        local_path = self._stack.enter_context(local_copy(self._directory, path))
+        local_path = self._stack.enter_context(self._build.local_copy(path))
         self._batches = read_rows(local_path, path, DOCUMENTS_SCHEMA, DOCUMENTS_SCHEMA.names)
         return self
 
@@ -134,8 +126,8 @@ class _UnitComparison:
         chosen = self._is_chosen(documents.record)
         encoded = self._tokenizer.encode_documents(
             documents.text.filter(pa.array(chosen)),
-            begin_of_text=self._receipt.settings["begin_of_text"],
-            end_of_text=self._receipt.settings["end_of_text"],
+            begin_of_text=self._receipt.settings["tokenizer"]["begin_of_text"],
+            end_of_text=self._receipt.settings["tokenizer"]["end_of_text"],
             dtype=self._tokenizer.dtype,
         )
         lengths = np.diff(encoded.offsets)
@@ -199,10 +191,10 @@ class _UnitComparison:
                 break
         return pa.Table.from_batches(parts, schema=DOCUMENTS_SCHEMA)
 
-    def _shard(self, number: int) -> Shard:
+    def _shard(self, number: int) -> ShardReader:
         if self._open is None or self._open[0] != number:
             self._shard_stack.close()
             entry = self._receipt.shards[number]
-            local_path = self._shard_stack.enter_context(local_copy(self._directory, entry.path))
-            self._open = (number, Shard.open(local_path, entry))
+            local_path = self._shard_stack.enter_context(self._build.local_copy(entry.path))
+            self._open = (number, shard_format(entry.format).open(local_path, entry))
         return self._open[1]

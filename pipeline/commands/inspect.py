@@ -1,6 +1,5 @@
 """`tokenmill inspect`: tokens for people to look at."""
 
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -11,12 +10,14 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.output import Shard, local_copy, read_manifest, read_rows, tokenizer_of
+from pipeline.tokenizers import tokenizer_of
 from tokenizer import ConfigurationError, Tokenizer
-from tokenizer.errors import MismatchError
-from transforms.receipt import Receipt, receipt_path
-from transforms.writing.parquet_log import DOCUMENTS_SCHEMA
-from transforms.writing.staged_file import read_whole
+from transforms.errors import MismatchError
+from transforms.shards.build import Build
+from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
+from transforms.shards.layout import documents_path
+from transforms.shards.manifest import Manifest
+from transforms.shards.receipt import Receipt
 
 DEFAULT_LIMIT = 200
 
@@ -42,18 +43,19 @@ def inspect_document(
     """
     if limit < 1 or index < 0:
         raise ConfigurationError("inspect: --limit must be at least 1, --index at least 0")
-    manifest = read_manifest(directory)
+    source = Build.at(directory)
+    manifest = source.manifest()
     used = tokenizer_of(manifest, tokenizer)
     if document_id is not None:
-        unit, row, alike = _find_by_id(directory, manifest, document_id)
+        unit, row, alike = _find_by_id(source, manifest, document_id)
     else:
-        unit, row = _find_by_place(directory, manifest, str(shard), index)
+        unit, row = _find_by_place(source, manifest, str(shard), index)
         alike = 1
-    receipt = _receipt_of(directory, unit)
+    receipt = source.receipt(unit)
     entry = receipt.shards[row["shard"]]
     shown = min(limit, row["length"])
-    with local_copy(directory, entry.path) as local_path:
-        ids = Shard.open(local_path, entry).read(row["start"], row["start"] + shown).tolist()
+    with source.open_shard(entry) as opened:
+        ids = opened.read(row["start"], row["start"] + shown).tolist()
     console = _console()
     if alike > 1:
         console.print(f"{alike} documents have this id; the first of them:")
@@ -90,70 +92,62 @@ def inspect_text(text: str, tokenizer: Tokenizer | None = None) -> int:
 
 
 def _find_by_id(
-    directory: str, manifest: Mapping[str, Any], document_id: str
+    source: Build, manifest: Manifest, document_id: str
 ) -> tuple[str, dict[str, Any], int]:
     """Unit and index row of the first document of that id, and how many there are."""
     first: tuple[str, int] | None = None
     count = 0
-    for book in manifest["inputs"]:
+    for unit in manifest.units:
         row = 0
-        for batch in _index_rows(directory, book["path"], ["id"]):
+        for batch in _index_rows(source, unit, ["id"]):
             same = pc.equal(batch.column("id"), document_id)
             if first is None and (at := pc.index(same, True).as_py()) >= 0:
-                first = book["path"], row + at
+                first = unit, row + at
             count += pc.sum(same).as_py() or 0
             row += len(batch)
     if first is None:
         raise MismatchError(
-            f"{directory}: no document has the id {document_id!r}: look one up in documents/, "
+            f"{source.root}: no document has the id {document_id!r}: look one up in documents/, "
             "or name it by --shard and --index"
         )
-    return first[0], _row(directory, *first), count
+    return first[0], _row(source, *first), count
 
 
 def _find_by_place(
-    directory: str, manifest: Mapping[str, Any], shard: str, index: int
+    source: Build, manifest: Manifest, shard: str, index: int
 ) -> tuple[str, dict[str, Any]]:
     """Unit and index row of document number `index` of a shard."""
-    entry = next((entry for entry in manifest["shards"] if entry["path"] == shard), None)
-    if entry is None:
-        example = manifest["shards"][0]["path"] if manifest["shards"] else "none at all"
-        raise MismatchError(f"{directory}: no shard {shard!r}: there is for example {example}")
-    if index >= entry["documents"]:
-        raise MismatchError(
-            f"{shard}: no document {index}: it holds {entry['documents']}, counted from 0"
-        )
-    unit = shard.removeprefix("tokens/").removesuffix(".npy")
-    if manifest["settings"]["max_shard_tokens"] is not None:
-        unit = re.sub(r"-\d{5,}$", "", unit)
-    earlier = 0
-    for part in _receipt_of(directory, unit).shards:
-        if part.path == shard:
-            break
-        earlier += part.documents
-    return unit, _row(directory, unit, earlier + index)
+    if not any(entry.path == shard for entry in manifest.shards):
+        example = manifest.shards[0].path if manifest.shards else "none at all"
+        raise MismatchError(f"{source.root}: no shard {shard!r}: there is for example {example}")
+    for unit in manifest.units:
+        earlier = 0
+        for part in source.receipt(unit).shards:
+            if part.path == shard:
+                if index >= part.documents:
+                    raise MismatchError(
+                        f"{shard}: no document {index}: it holds {part.documents}, counted from 0"
+                    )
+                return unit, _row(source, unit, earlier + index)
+            earlier += part.documents
+    raise MismatchError(f"{shard}: no receipt names it")
 
 
 def _index_rows(
-    directory: str, unit: str, columns: Sequence[str] = DOCUMENTS_SCHEMA.names
+    source: Build, unit: str, columns: Sequence[str] = DOCUMENTS_SCHEMA.names
 ) -> Iterator[pa.RecordBatch]:
-    path = f"documents/{unit}.parquet"
-    with local_copy(directory, path) as local_path:
+    path = documents_path(unit)
+    with source.local_copy(path) as local_path:
         yield from read_rows(local_path, path, DOCUMENTS_SCHEMA, columns)
 
 
-def _row(directory: str, unit: str, number: int) -> dict[str, Any]:
-    for batch in _index_rows(directory, unit):
+def _row(source: Build, unit: str, number: int) -> dict[str, Any]:
+    for batch in _index_rows(source, unit):
         if number < len(batch):
             row: dict[str, Any] = batch.slice(number, 1).to_pylist()[0]
             return row
         number -= len(batch)
-    raise MismatchError(f"documents/{unit}.parquet: {number + 1} rows less than expected")
-
-
-def _receipt_of(directory: str, unit: str) -> Receipt:
-    path = f"{directory.rstrip('/')}/{receipt_path(unit)}"
-    return Receipt.from_json(read_whole(path), path)
+    raise MismatchError(f"{documents_path(unit)}: {number + 1} rows less than expected")
 
 
 def _print_provenance(

@@ -15,38 +15,41 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
-from pipeline.document_check import Chunk, DocumentCheck, chunks_of
-from pipeline.findings import Findings, expect, expect_rows
-from pipeline.output import Shard, local_copy, read_rows
 from tokenizer import Tokenizer
-from tokenizer.errors import MismatchError
-from transforms.receipt import IndexEntry, Receipt, ShardEntry
-from transforms.writing.parquet_log import DOCUMENTS_SCHEMA, REJECTS_SCHEMA
-from transforms.writing.staged_file import digest_of
+from transforms.errors import MismatchError
+from transforms.passes.document_check import Chunk, DocumentCheck, chunks_of
+from transforms.passes.findings import Findings, expect, expect_rows
+from transforms.shards.build import Build
+from transforms.shards.formats import shard_format
+from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, read_rows
+from transforms.shards.layout import receipt_path
+from transforms.shards.receipt import IndexEntry, Receipt, ShardEntry
+from transforms.shards.staged_file import digest_of
 
 
-def check_unit(directory: str, receipt: Receipt, tokenizer: Tokenizer) -> list[str]:
+def check_unit(build: Build, receipt: Receipt, tokenizer: Tokenizer) -> list[str]:
     """Checks all files of a unit against its receipt, and each other; returns the differences.
 
     Of each shard the first difference is named.
     """
     findings = Findings()
     with findings.collect():
-        _check_names(receipt)
+        receipt.check_paths(receipt_path(receipt.unit))
     record_sum = 0
-    with findings.collect(), local_copy(directory, receipt.documents.path) as index:
+    with findings.collect(), build.local_copy(receipt.documents.path) as index:
         index_is_sound = False
         with findings.collect():
             _check_digest(index, receipt.documents)
             record_sum = _check_index(index, receipt)
             index_is_sound = True
-        _check_shards(directory, receipt, tokenizer, index if index_is_sound else None, findings)
+        _check_shards(build, receipt, tokenizer, index if index_is_sound else None, findings)
     with findings.collect():
         if receipt.rejects is not None:
-            record_sum += _check_rejects(directory, receipt, receipt.rejects)
+            record_sum += _check_rejects(build, receipt, receipt.rejects)
         elif receipt.input.rejects:
-            raise MismatchError(f"receipts/{receipt.input.path}.json: rejects without a file")
+            raise MismatchError(f"{receipt_path(receipt.unit)}: rejects without a file")
     records = receipt.input.records
     if not findings.messages and record_sum != records * (records - 1) // 2:
         findings.messages.append(
@@ -54,23 +57,6 @@ def check_unit(directory: str, receipt: Receipt, tokenizer: Tokenizer) -> list[s
             f"{records - 1} once, found some twice and others never"
         )
     return findings.messages
-
-
-def _check_names(receipt: Receipt) -> None:
-    """Every file of a unit is named after it."""
-    unit = receipt.input.path
-    split = receipt.settings["max_shard_tokens"] is not None
-    expected = [
-        f"tokens/{unit}-{number:05d}.npy" if split else f"tokens/{unit}.npy"
-        for number in range(len(receipt.shards))
-    ]
-    expected.append(f"documents/{unit}.parquet")
-    found = [shard.path for shard in receipt.shards] + [receipt.documents.path]
-    if receipt.rejects is not None:
-        expected.append(f"rejects/{unit}.parquet")
-        found.append(receipt.rejects.path)
-    if found != expected:
-        raise MismatchError(f"receipts/{unit}.json: files: expected {expected}, found {found}")
 
 
 def _check_size(local_path: str, entry: ShardEntry | IndexEntry) -> None:
@@ -106,7 +92,7 @@ def _check_index(index: str, receipt: Receipt) -> int:
     expect(place, "rows", receipt.documents.rows, rows)
     expect(place, "documents", books.documents, rows)
     expect(place, "sum of text_bytes", books.text_bytes, text_bytes)
-    limit = receipt.settings["max_shard_tokens"]
+    limit = receipt.settings["shards"]["max_tokens"]
     for number, shard in enumerate(receipt.shards):
         expect(place, f"documents in {shard.path}", shard.documents, int(documents[number]))
         expect(place, f"tokens in {shard.path}", shard.tokens, int(tokens[number]))
@@ -141,7 +127,7 @@ def _check_order(
 
 
 def _check_shards(
-    directory: str, receipt: Receipt, tokenizer: Tokenizer, index: str | None, findings: Findings
+    build: Build, receipt: Receipt, tokenizer: Tokenizer, index: str | None, findings: Findings
 ) -> None:
     """Checks each shard, and its documents where the index can be trusted."""
     if index is None:
@@ -152,32 +138,35 @@ def _check_shards(
     content = DocumentCheck(receipt, tokenizer)
     for entry in receipt.shards:
         _, chunks = next(groups, (0, iter(())))
-        with findings.collect(), local_copy(directory, entry.path) as local_path:
+        with findings.collect(), build.local_copy(entry.path) as local_path:
             _check_size(local_path, entry)
             with findings.collect():
                 _check_digest(local_path, entry)
             expect(entry.path, "dtype", tokenizer.dtype.str, entry.dtype)
-            shard = Shard.open(local_path, entry)
+            shard = shard_format(entry.format).open(local_path, entry)
             for chunk in chunks:
-                content.check(shard, chunk)
+                content.check(shard, entry.path, chunk)
     if index is not None and not findings.messages:
         with findings.collect():
             expect(
-                f"receipts/{receipt.input.path}.json",
+                receipt_path(receipt.unit),
                 "special_token_texts",
                 content.special_token_texts,
                 receipt.input.special_token_texts,
             )
 
 
-def _check_rejects(directory: str, receipt: Receipt, entry: IndexEntry) -> int:
+def _check_rejects(build: Build, receipt: Receipt, entry: IndexEntry) -> int:
     """As many rejects of each reason as the books say; returns the sum of record numbers."""
-    with local_copy(directory, entry.path) as local_path:
+    with build.local_copy(entry.path) as local_path:
         _check_digest(local_path, entry)
         counts: Counter[str] = Counter()
-        rows = record_sum = 0
+        rows = record_sum = lost_bytes = 0
         lowest = 0
-        for batch in read_rows(local_path, entry.path, REJECTS_SCHEMA, ("record", "reason")):
+        for batch in read_rows(
+            local_path, entry.path, REJECTS_SCHEMA, ("record", "reason", "lost_bytes")
+        ):
+            lost_bytes += pc.sum(batch.column("lost_bytes")).as_py() or 0
             record = batch.column("record").to_numpy()
             expected = np.maximum(record, np.concatenate([[lowest], record[:-1] + 1]))
             expect_rows(
@@ -189,6 +178,7 @@ def _check_rejects(directory: str, receipt: Receipt, entry: IndexEntry) -> int:
             rows += len(batch)
             record_sum += int(record.sum())
     expect(entry.path, "rows", entry.rows, rows)
+    expect(entry.path, "sum of lost_bytes", receipt.input.lost_bytes, lost_bytes)
     expect(
         entry.path, "rejects by reason", dict(receipt.input.rejects), dict(sorted(counts.items()))
     )

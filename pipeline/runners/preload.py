@@ -12,7 +12,8 @@ logging.getLogger().setLevel(logging.ERROR)  # importing Beam warns of optional 
 
 import apache_beam.runners.portability.fn_api_runner  # noqa: E402, F401
 
-import transforms.tokenize_shards  # noqa: E402, F401
+import transforms.passes.tokenize  # noqa: E402
+import transforms.run_pass  # noqa: E402, F401
 
 gc.freeze()
 gc.enable()

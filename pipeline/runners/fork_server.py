@@ -7,7 +7,7 @@ import multiprocessing
 import os
 from typing import Any
 
-_PRELOAD = ["pipeline.preload"]
+_PRELOAD = ["pipeline.runners.preload"]
 # A batch is several blocks of a few MB, freed before the next. By default glibc gives each back to
 # the system and clears it anew, a sixth of a worker's time; the pool of Arrow's own choice as well.
 WORKER_ENVIRONMENT = {

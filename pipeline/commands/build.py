@@ -1,0 +1,280 @@
+"""`tokenmill build`: plan, run, check the books, write the manifest.
+
+inputs listed ─ folder settled (ours, or refused) ─ lease taken ─ plan
+   ─ pending units run ─ receipts collected ─ books within the limits? ─ manifest
+"""
+
+import datetime
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from pipeline import books, exit_codes
+from pipeline.config import BuildConfig
+from pipeline.failures import raise_unit_failures
+from pipeline.inputs import common_root, list_units
+from pipeline.lease import Lease
+from pipeline.plan import Plan, make_plan
+from pipeline.progress import PassProgress
+from pipeline.runners import run_pass
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.filesystem import is_local
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit
+from transforms.shards.build import Build
+from transforms.shards.input_versions import note_versions
+from transforms.shards.layout import (
+    MANIFEST,
+    MARK,
+    receipt_path,
+    run_record_path,
+    unit_of_receipt,
+)
+from transforms.shards.manifest import Totals
+from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
+from transforms.shards.receipt import Receipt
+from transforms.shards.recovery import remove_units
+
+_STANDARD_INPUT = "stdin"
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """How a build ended.
+
+    Attributes:
+        exit_code: COMPLETE, or TOO_MANY_REJECTS: all was read, and no manifest written.
+        totals: what the receipts add up to.
+        manifest: its path; None where it was withheld. why_incomplete: then the reasons.
+        seconds: the command took. units_done: in this run; units_kept: found done.
+    """
+
+    exit_code: int
+    totals: Totals
+    manifest: str | None
+    why_incomplete: tuple[str, ...]
+    seconds: float
+    units_done: int
+    units_kept: int
+
+
+def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
+    """Runs a build to its end.
+
+    Prints the books to `report`, by default standard output.
+
+    Raises:
+        ConfigurationError: before anything is started or touched, also when the output belongs to
+            another build.
+        BuildInUseError: somebody else is working on it.
+        TokenmillError, OSError: the job failed; running it again resumes.
+    """
+    started = time.time()
+    report = report or sys.stdout
+    config = replace(config, settings=config.settings.pinned())
+    from_pipe = config.inputs == ("-",)
+    root = "" if from_pipe else config.input_root or common_root(config.inputs)
+    units: tuple[WorkUnit, ...] = ()
+    if from_pipe:
+        _check_pipe(config)
+    else:
+        units = list_units(config.inputs, root, config.output, config.settings.read)
+    work = TokenizePass(config.settings)
+    mark = Mark(work.fingerprint, work.described())
+    target = Build.at(_absolute(config.output), new_run_name())
+    _check_output(config, target, mark)
+    with Lease(target) as lease:
+        if config.overwrite:
+            _start_over(target, mark)
+        if from_pipe:
+            units = (_spool(target),)
+            config = replace(config, check_inputs=True)
+        plan = make_plan(config, target, units)
+        _clear(target, plan)
+        if plan.done:
+            print(
+                f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr
+            )
+        if plan.pending:
+            note_versions(target, plan.pending)
+            with PassProgress("build", target, plan.pending) as progress:
+                run_pass(work, plan.pending, target, config.running, progress.update)
+            raise_unit_failures(target, len(plan.pending))
+        receipts = _collect(target, work, plan)
+        seconds = time.time() - started
+        print(books.table(receipts), file=report)
+        _write_run(config, target, plan, receipts, root, seconds)
+        lease.check()
+        return _conclude(config, target, work, plan, receipts, report, seconds)
+
+
+def new_run_name() -> str:
+    """A name for a run: later runs sort behind earlier ones, and no two are equal."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now.strftime('%Y%m%dT%H%M%S.%fZ')}-{uuid.uuid4().hex[:8]}"
+
+
+def _absolute(output: str) -> str:
+    return os.path.abspath(output) if is_local(output) else output
+
+
+def _check_pipe(config: BuildConfig) -> None:
+    if config.settings.read.input_format is None:
+        raise ConfigurationError("standard input has no name to go by", setting="input_format")
+    if config.beam_flags:
+        raise ConfigurationError("standard input reaches no other runner", setting="input")
+
+
+def _spool(target: Build) -> WorkUnit:
+    """Standard input as a file: a unit may have to be read twice."""
+    path = Path(target.staging, _STANDARD_INPUT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+    return WorkUnit(_STANDARD_INPUT, str(path), path.stat().st_size)
+
+
+def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
+    """The folder is ours, or becomes ours, or is refused."""
+    if not config.overwrite:
+        settle(target, mark)
+        return
+    if read_mark(target) is None:
+        check_free(target)
+        settle(target, mark)
+
+
+def _start_over(target: Build, mark: Mark) -> None:
+    """Removes what the records of the build name; then the folder is of the new settings."""
+    target.delete([MANIFEST])
+    for path in target.files():
+        unit = unit_of_receipt(path)
+        if unit is None:
+            continue
+        try:
+            remove_units(target, {unit: target.receipt(unit)})
+        except MismatchError as error:
+            print(f"left alone: {error}", file=sys.stderr)
+    if left := sorted(target.files()):
+        print(
+            f"left alone: {len(left)} files that no record of the build names, such as {left[0]}",
+            file=sys.stderr,
+        )
+    target.write(MARK, mark.to_json())
+
+
+def _clear(target: Build, plan: Plan) -> None:
+    """Removes what this run makes untrue, before it starts: the manifest first, then units."""
+    if plan.pending:
+        target.delete([MANIFEST])
+    remove_units(target, plan.stale)
+
+
+def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
+    """The receipts of all units, read from where they lie. Never of another fingerprint."""
+    try:
+        written = target.receipts([unit.name for unit in plan.pending])
+    except MismatchError as error:
+        raise MismatchError(
+            f"the run ended without all of its units ({error}): run the same command again"
+        ) from error
+    receipts = {**plan.done, **written}
+    for unit, receipt in receipts.items():
+        if receipt.fingerprint != work.fingerprint:
+            raise MismatchError(
+                f"{receipt_path(unit)}: written with other settings while this run was working: "
+                f"{explain_difference(target, receipt.settings, work.described())}"
+            )
+    return [receipts[unit.name] for unit in plan.units]
+
+
+def _conclude(
+    config: BuildConfig,
+    target: Build,
+    work: TokenizePass,
+    plan: Plan,
+    receipts: Sequence[Receipt],
+    report: TextIO,
+    seconds: float,
+) -> BuildResult:
+    totals = books.total(receipts)
+    why = list(
+        books.over_limit(receipts, config.max_rejects, allow_truncated=config.allow_truncated)
+    )
+    if not totals.tokens and not config.allow_empty:
+        why.append("there is not a single token: is the text field the right one?")
+    if why:
+        target.delete([MANIFEST])
+        _explain_incomplete(config, target, why)
+        manifest_path = None
+    else:
+        manifest = books.make_manifest(receipts, work.described(), work.fingerprint, work.tokenizer)
+        target.write(MANIFEST, manifest.to_json())
+        manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
+        print(f"complete: {manifest_path}", file=report)
+    return BuildResult(
+        exit_code=exit_codes.TOO_MANY_REJECTS if why else exit_codes.COMPLETE,
+        totals=totals,
+        manifest=manifest_path,
+        why_incomplete=tuple(why),
+        seconds=seconds,
+        units_done=len(plan.pending),
+        units_kept=len(plan.done),
+    )
+
+
+_SHOWN = 10
+
+
+def _explain_incomplete(config: BuildConfig, target: Build, why: Sequence[str]) -> None:
+    print("no manifest:", file=sys.stderr)
+    for line in why[:_SHOWN]:
+        print(f"  {line}", file=sys.stderr)
+    if len(why) > _SHOWN:
+        print(f"  ... and {len(why) - _SHOWN} more", file=sys.stderr)
+    print(
+        f"--max-rejects {config.max_rejects:g} allows less. What is wrong with each record is in "
+        f"{target.root}/rejects. To accept it, run again with a larger --max-rejects, "
+        "--allow-truncated or --allow-empty: nothing is read twice",
+        file=sys.stderr,
+    )
+
+
+def _write_run(
+    config: BuildConfig,
+    target: Build,
+    plan: Plan,
+    receipts: Sequence[Receipt],
+    root: str,
+    seconds: float,
+) -> None:
+    """What is not reproducible goes here, and nowhere else."""
+    read = sum(receipt.input.text_bytes for receipt in receipts if receipt.unit not in plan.done)
+    run: dict[str, Any] = {
+        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "units_done": len(plan.pending),
+        "units_kept": len(plan.done),
+        "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
+        "input_root": os.path.abspath(root) if is_local(root) else root,
+        "workers": None if config.beam_flags else config.running.workers,
+        "beam_flags": list(config.beam_flags),
+        "host": platform.node(),
+        "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {
+            name: metadata.version(name)
+            for name in ("tokenmill", "apache-beam", "pyarrow", "resiliparse")
+        },
+    }
+    target.write(run_record_path(target.run), json.dumps(run, indent=2).encode() + b"\n")

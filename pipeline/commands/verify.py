@@ -1,0 +1,249 @@
+"""`tokenmill verify`: is a build what its manifest says, down to each token?
+
+manifest ── settings, fingerprint, tokenizer
+   │ must be, byte for byte, what the receipts add up to
+receipts ── every file there, none besides
+   │ a unit each: VerifyPass, in worker processes or on any Beam runner
+passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs again (retokenize)
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pipeline import books
+from pipeline.commands.build import new_run_name
+from pipeline.config import available_cores
+from pipeline.failures import raise_unit_failures
+from pipeline.progress import PassProgress
+from pipeline.runners import Running, run_pass
+from pipeline.tokenizers import tokenizer_of
+from tokenizer import ConfigurationError, Tokenizer
+from transforms.errors import BooksError, MismatchError
+from transforms.filesystem import list_files
+from transforms.passes.findings import Findings, expect
+from transforms.passes.verify import VerifyPass, VerifyReceipt
+from transforms.passes.work_pass import WorkUnit
+from transforms.shards.build import Build
+from transforms.shards.json_records import canonical_json, fingerprint_of
+from transforms.shards.layout import MANIFEST, MARK, receipt_path, run_folder
+from transforms.shards.manifest import Manifest
+from transforms.shards.mark import Mark, read_mark
+from transforms.shards.receipt import Receipt
+from transforms.shards.recovery import clear_run
+from transforms.shards.unit_names import relative_path, unit_name
+
+_SHOWN = 50
+# Of shards: below, starting workers takes longer than the work.
+_SMALL_BYTES = 8 << 20
+
+
+def verify(
+    directory: str,
+    *,
+    retokenize: float = 0.0,
+    input_root: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    beam_flags: Sequence[str] = (),
+) -> int:
+    """Checks a whole build; returns 0 when all is as it should be, 1 at any difference.
+
+    Prints what was checked, or to stderr each difference with its place. Memory: a few chunks a
+    core, however large the build.
+
+    Args:
+        directory: the build.
+        retokenize: the share of the documents to compare with the inputs, 0 to 1.
+        input_root: where the inputs are; None: where the newest run read them.
+        tokenizer: needed when the vocabulary came from a file.
+        beam_flags: for a Beam runner; empty: worker processes here.
+
+    Raises:
+        ConfigurationError: impossible arguments.
+        MismatchError: there is no manifest to go by.
+    """
+    if not 0 <= retokenize <= 1:
+        raise ConfigurationError(
+            f"expected a share from 0 to 1, found {retokenize}", setting="retokenize"
+        )
+    source = Build.at(directory)
+    manifest = source.manifest()
+    used = tokenizer_of(manifest, tokenizer)
+    root = (input_root or _last_input_root(source)) if retokenize else None
+    findings = Findings()
+    receipts = _receipts(source, manifest, findings)
+    with findings.collect():
+        _check_manifest(source, manifest, receipts, used)
+    if len(receipts) == len(manifest.inputs):  # or whole units would look like strays
+        _find_strays(source, receipts, findings)
+    found = _run(source, manifest, used, root, retokenize, beam_flags)
+    for unit in found:
+        findings.messages += [m for m in unit.differences if m not in findings.messages]
+    if findings.messages:
+        return _report(findings, any(unit.files_differ for unit in found))
+    _summarize(source, manifest, receipts)
+    if root is not None:
+        compared = sum(unit.compared for unit in found)
+        documents = manifest.totals.documents
+        print(f"read again from {root}: {compared:,} of {documents:,} documents, token by token")
+    return 0
+
+
+def _last_input_root(source: Build) -> str:
+    """Where the newest run read its inputs. Raises ConfigurationError when no run says so."""
+    record = source.newest_run_record() or {}
+    root = record.get("input_root")
+    if not isinstance(root, str) or not root:
+        raise ConfigurationError(
+            f"{source.path('runs')} does not tell where the inputs are: say it",
+            setting="input_root",
+        )
+    return root
+
+
+def _receipts(source: Build, manifest: Manifest, findings: Findings) -> list[Receipt]:
+    """The receipts of all inputs of the manifest that can be read; what is wrong is a finding."""
+    receipts = []
+    for unit in manifest.units:
+        with findings.collect():
+            receipts.append(source.receipt(unit))
+    return receipts
+
+
+def _check_manifest(
+    source: Build, manifest: Manifest, receipts: Sequence[Receipt], tokenizer: Tokenizer
+) -> None:
+    """The manifest is, byte for byte, what the receipts add up to; the mark says the same."""
+    if len(receipts) < len(manifest.inputs):
+        return  # the receipts that lack are findings already
+    settings = manifest.settings
+    try:
+        expected = books.make_manifest(
+            receipts, settings, fingerprint_of(settings), tokenizer
+        ).to_json()
+    except (BooksError, TypeError, ValueError) as error:
+        raise MismatchError(f"the receipts do not add up: {error}") from error
+    content = source.read(MANIFEST)
+    for place, value, other in _differences(MANIFEST, json.loads(expected), json.loads(content)):
+        expect(place, "from the receipts", value, other)
+    if content != expected:
+        raise MismatchError(f"{MANIFEST}: not canonical JSON")
+    mark = Mark(manifest.fingerprint, settings)
+    if read_mark(source) != mark or source.read(MARK) != mark.to_json():
+        raise MismatchError(f"{MARK}: not the settings and fingerprint of {MANIFEST}")
+
+
+def _differences(place: str, expected: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ, as deep inside as can be told."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in sorted({*expected, *found}):
+            yield from _differences(f"{place}: {key}", expected.get(key), found.get(key))
+    elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):
+        for index, pair in enumerate(zip(expected, found, strict=True)):
+            yield from _differences(f"{place}[{index}]", *pair)
+    elif canonical_json(expected) != canonical_json(found):
+        yield place, expected, found
+
+
+def _find_strays(source: Build, receipts: Iterable[Receipt], findings: Findings) -> None:
+    """No file lies in the build that no receipt names; missing ones are found by their unit."""
+    known: set[str] = set()
+    for receipt in receipts:
+        known.add(receipt_path(receipt.unit))
+        known.update(receipt.sizes())
+    for path in sorted(source.files().keys() - known):
+        findings.messages.append(
+            f"{path}: a stray file that no receipt names: remove it, or keep it elsewhere"
+        )
+
+
+def _run(
+    source: Build,
+    manifest: Manifest,
+    tokenizer: Tokenizer,
+    input_root: str | None,
+    fraction: float,
+    beam_flags: Sequence[str],
+) -> list[VerifyReceipt]:
+    """Checks the content of every unit; what was found, in the order of their names."""
+    work = VerifyPass(source, manifest.fingerprint, manifest.settings, tokenizer, fraction)
+    paths = _input_paths(input_root, manifest.units)
+    units = [WorkUnit(unit, path, _bytes_of(manifest, unit)) for unit, path in paths.items()]
+    with _place(source, beam_flags) as place:
+        with PassProgress("verify", place, units) as progress:
+            is_small = sum(unit.size_bytes for unit in units) < _SMALL_BYTES
+            workers = 0 if is_small else available_cores()
+            running = Running(workers=workers, beam_flags=tuple(beam_flags))
+            run_pass(work, units, place, running, progress.update)
+        raise_unit_failures(place, len(units))
+        return [work.read_receipt(place.read(receipt_path(unit.name)), unit.name) for unit in units]
+
+
+def _input_paths(input_root: str | None, units: Sequence[str]) -> dict[str, str]:
+    """Where the input of each unit is; "" where none is to be read."""
+    if input_root is None:
+        return dict.fromkeys(units, "")
+    root = input_root.rstrip("/") + "/"
+    paths = {unit: relative_path(unit) for unit in units}
+    if None in paths.values():  # a name that was too long to keep: look which file has it
+        for file in list_files(root):
+            paths[unit_name(file.path.removeprefix(root))] = file.path.removeprefix(root)
+    return {unit: root + (paths[unit] or unit) for unit in units}
+
+
+def _bytes_of(manifest: Manifest, unit: str) -> int:
+    prefix = f"tokens/{unit}"
+    return sum(shard.bytes for shard in manifest.shards if shard.path.startswith(prefix))
+
+
+@contextmanager
+def _place(source: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
+    """Where the pass leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
+    run = new_run_name()
+    if not beam_flags:
+        with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
+            yield Build.at(folder, run)
+        return
+    place = Build.at(source.path(run_folder(run)), run)
+    try:
+        yield place
+    finally:
+        clear_run(place, run)
+        place.delete(place.files())
+
+
+def _report(findings: Findings, repairable: bool) -> int:
+    for message in findings.messages[:_SHOWN]:
+        print(f"difference: {message}", file=sys.stderr)
+    count = len(findings.messages)
+    if count > _SHOWN:
+        print(f"... and {count - _SHOWN} more", file=sys.stderr)
+    print(f"tokenmill: not what the manifest says: {count} differences", file=sys.stderr)
+    if repairable:
+        print(
+            "tokenmill: `tokenmill build --repair`, with the command that made the build, does the "
+            "units again whose files are not what their receipts say",
+            file=sys.stderr,
+        )
+    return 1
+
+
+def _summarize(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
+    totals: Mapping[str, Any] = {"rejects": sum(manifest.totals.rejects.values())}
+    files = sum(len(receipt.sizes()) + 1 for receipt in receipts)
+    where = os.path.relpath(source.root) if source.is_local else source.root
+    print(f"verified: {where}")
+    print(
+        f"  {manifest.totals.inputs:,} inputs, {files:,} files: sizes, SHA-256, sums; "
+        "the manifest is what the receipts add up to"
+    )
+    print(
+        f"  {manifest.totals.documents:,} documents, {manifest.totals.tokens:,} tokens: ids below "
+        f"{manifest.tokenizer.vocabulary_size}, begin and end of text in place; each "
+        "document decodes to its text, and the text encodes to the same tokens"
+    )
+    print(f"  {totals['rejects']:,} records rejected: as many for each reason as in the books")

@@ -1,0 +1,182 @@
+"""The inputs of a build: listed, named, and none of them in the output."""
+
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterable, Sequence
+
+from tokenizer import ConfigurationError
+from transforms.filesystem import FoundFile, find_files, is_local, look_up
+from transforms.passes.work_pass import WorkUnit
+from transforms.reading import ReadSettings, detect_format
+from transforms.shards.layout import MANIFEST, UNIT_FOLDERS
+from transforms.shards.unit_names import unit_name
+
+_WILDCARDS = "*?["
+
+
+def list_units(
+    patterns: Sequence[str], root: str, output: str, read: ReadSettings
+) -> tuple[WorkUnit, ...]:
+    """The units of a build, in the order of their names.
+
+    Args:
+        patterns: paths or glob patterns. A path that names a file is taken as it is, brackets or
+            not. root: what units are named relative to.
+        output: the build's folder: no input may lie in it, and nothing it writes may match.
+        read: how inputs are read; their format must be known.
+
+    Raises:
+        ConfigurationError: a pattern matches nothing, or something that is no regular file; an
+            input's format is unknown; input and output overlap.
+    """
+    files = _list_files(patterns)
+    _check_apart(patterns, files, output)
+    units = _name_units(files, root)
+    if read.input_format is None:
+        for unit in units:
+            detect_format(unit.path)
+    return units
+
+
+def common_root(patterns: Sequence[str]) -> str:
+    """The deepest folder that every pattern lies in, wild cards not looked into.
+
+    >>> common_root(["data/en/*.gz", "data/de/a-*.gz"])
+    'data'
+    >>> common_root(["gs://bucket/web/a.jsonl"])
+    'gs://bucket/web'
+
+    Raises:
+        ConfigurationError: there is none.
+    """
+    folders = []
+    for pattern in patterns:
+        literal = _absolute(pattern)
+        if not _is_file(pattern):
+            for wildcard in _WILDCARDS:
+                literal = literal.split(wildcard, 1)[0]
+        folders.append(posixpath.dirname(literal).split("/"))
+    shared: list[str] = []
+    for parts in zip(*folders, strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    root = "/".join(shared)
+    if not root.strip("/:") and len(set(map(tuple, folders))) > 1:
+        raise ConfigurationError(
+            "the inputs share no folder to name them by: give one as input_root, "
+            "or make a build of each"
+        )
+    return _as_given(root, patterns)
+
+
+def _absolute(pattern: str) -> str:
+    return os.path.abspath(pattern).replace(os.sep, "/") if is_local(pattern) else pattern
+
+
+def _as_given(root: str, patterns: Sequence[str]) -> str:
+    """Keeps a relative root relative, for people to read; names do not depend on it."""
+    if any(os.path.isabs(pattern) or not is_local(pattern) for pattern in patterns):
+        return root or "/"
+    return os.path.relpath(root).replace(os.sep, "/")
+
+
+def _is_file(path: str) -> bool:
+    return is_local(path) and os.path.isfile(path)
+
+
+def _list_files(patterns: Sequence[str]) -> list[FoundFile]:
+    found: dict[str, FoundFile] = {}
+    for pattern in patterns:
+        for file in _matched(pattern):
+            found[_absolute(file.path)] = file
+    return list(found.values())
+
+
+def _matched(pattern: str) -> list[FoundFile]:
+    if _is_file(pattern) and (file := look_up(pattern)) is not None:
+        return [file]  # also where its name holds what would be a wild card
+    try:
+        matched = find_files(pattern)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"can not list the inputs: {error}", setting="input") from error
+    files = [file for file in matched if not (is_local(file.path) and os.path.isdir(file.path))]
+    if not files:
+        hint = f"it is a folder: try {pattern}/*" if matched else "check the path"
+        raise ConfigurationError(f"{pattern} matches no file: {hint}", setting="input")
+    for file in files:
+        if is_local(file.path):
+            _check_regular(file.path)
+    return files
+
+
+def _check_regular(path: str) -> None:
+    """A pipe may never end, and nothing of it can be read twice."""
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFCHR: "a device", stat.S_IFSOCK: "a socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "no regular file")
+        raise ConfigurationError(
+            f"{path} is {kind}, which can not be read again: write it to a file first, or pipe it "
+            "to standard input and say --input -",
+            setting="input",
+        )
+
+
+def _name_units(files: Iterable[FoundFile], root: str) -> tuple[WorkUnit, ...]:
+    prefix = _absolute(root).rstrip("/") + "/"
+    units: dict[str, WorkUnit] = {}
+    for file in files:
+        path = _absolute(file.path)
+        if not path.startswith(prefix):
+            raise ConfigurationError(f"{file.path} does not lie in {root}", setting="input_root")
+        name = unit_name(path.removeprefix(prefix))
+        units[name] = WorkUnit(name, path, file.size_bytes, file.version)
+    return tuple(units[name] for name in sorted(units))
+
+
+def _check_apart(patterns: Sequence[str], files: Sequence[FoundFile], output: str) -> None:
+    """No input lies in the output, and no file of the output would be an input tomorrow."""
+    folder = _resolved(output) + "/"
+    for file in files:
+        if _resolved(file.path).startswith(folder):
+            raise ConfigurationError(
+                f"the input {file.path} lies in the output {output}: name another folder",
+                setting="output",
+            )
+    written = [MANIFEST, *(f"{name}/part.{end}" for name in UNIT_FOLDERS for end in _ENDINGS)]
+    for pattern in patterns:
+        matches = _pattern_regex(_resolved_pattern(pattern)).fullmatch
+        for path in written:
+            if matches(folder + path):
+                raise ConfigurationError(
+                    f"the input pattern {pattern} would match {output}/{path}, which the build "
+                    "writes: name another folder",
+                    setting="output",
+                )
+
+
+_ENDINGS = ("jsonl", "jsonl.npy", "jsonl.parquet", "jsonl.json", "txt", "parquet", "json")
+
+
+def _resolved(path: str) -> str:
+    """Absolute, with symbolic links followed: two names of one folder are one folder."""
+    return os.path.realpath(path).replace(os.sep, "/") if is_local(path) else path.rstrip("/")
+
+
+def _resolved_pattern(pattern: str) -> str:
+    """The pattern with links followed in front of its first wild card."""
+    literal = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    folder = posixpath.dirname(literal)
+    if not is_local(pattern):
+        return pattern
+    return _resolved(folder or os.curdir) + "/" + pattern[len(folder) :].lstrip("/")
+
+
+def _pattern_regex(pattern: str) -> re.Pattern[str]:
+    """Beam's rules: `*` and `?` do not cross a `/`, `**` does."""
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(known.get(part, re.escape(part)) for part in parts), re.DOTALL)

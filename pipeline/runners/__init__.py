@@ -1,0 +1,53 @@
+"""Where passes run: here in worker processes, or on any Beam runner. Both know passes alone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from transforms.passes.work_pass import Pass, WorkUnit
+from transforms.shards.build import Build
+
+Tick = Callable[[int | None], None]
+"""Called several times a second with the raw bytes read so far; None where nobody can tell."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How a pass is run.
+
+    Attributes:
+        workers: local worker processes; 0: none, this very process does all of it.
+        beam_flags: for another Beam runner, `--runner` among them; empty: run here.
+        max_memory_bytes: of all local workers together; None: no limit.
+        verbose: show what Beam has to say.
+    """
+
+    workers: int
+    beam_flags: tuple[str, ...] = ()
+    max_memory_bytes: int | None = None
+    verbose: bool = False
+
+
+def run_pass(
+    work: Pass, units: Sequence[WorkUnit], build: Build, running: Running, on_tick: Tick
+) -> None:
+    """Does the units, here or on the runner that the flags name; returns when all were tried.
+
+    Units that fail leave their reason below the run's folder (pipeline/failures.py reads it).
+
+    Raises:
+        WorkerDiedError: a local worker ended without a word.
+        TokenmillError: nothing more can be done; what was committed is kept.
+    """
+    if running.beam_flags:
+        from pipeline.runners.on_beam import run_on_beam
+
+        run_on_beam(work, units, build, running.beam_flags, on_tick)
+        return
+    if running.workers == 0:
+        from pipeline.runners.in_process import run_in_process
+
+        run_in_process(work, units, build, on_tick)
+        return
+    from pipeline.runners.local import run_on_workers
+
+    run_on_workers(work, units, build, running, on_tick)

@@ -1,0 +1,22 @@
+"""The errors of files and passes; those of vocabularies are in tokenizer/errors.py.
+
+TokenmillError
+├── ConfigurationError     tokenizer/errors.py: settings that can not work; exit code 2
+├── BooksError             counts that must be equal are not: nothing is committed
+├── MismatchError          what is on disk is not what the settings or the manifest say
+└── UnitFailedError        one unit could not be done; the others can
+"""
+
+from tokenizer.errors import TokenmillError
+
+
+class BooksError(TokenmillError):
+    """Counts that must be equal are not; the unit is not committed."""
+
+
+class MismatchError(TokenmillError):
+    """What is on disk is not what the settings or the manifest say."""
+
+
+class UnitFailedError(TokenmillError):
+    """One unit could not be done; the message names its input, the record and the cause."""

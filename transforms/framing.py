@@ -1,0 +1,54 @@
+"""Which ids go in front of a document and behind it: one meaning, wherever it is asked for.
+
+"auto"              in front: what the vocabulary's own tokenizer puts there, often nothing;
+                    behind: the vocabulary's end of text
+"none", None        nothing
+100257, "100257"    that id
+"<|endoftext|>"     the id of that special token
+"""
+
+from tokenizer import ConfigurationError, Tokenizer
+
+
+def begin_of_text_id(tokenizer: Tokenizer, wanted: str | int | None) -> int | None:
+    """The id in front of each document, or None for nothing.
+
+    Raises:
+        ConfigurationError: `wanted` is none of the values above, or no id of the vocabulary.
+    """
+    if wanted == "auto":
+        return tokenizer.begin_of_text
+    return _id_of(tokenizer, wanted, "begin_of_text")
+
+
+def end_of_text_id(tokenizer: Tokenizer, wanted: str | int | None) -> int | None:
+    """The id behind each document, or None for nothing.
+
+    Raises:
+        ConfigurationError: `wanted` is none of the values above, or no id of the vocabulary; or
+            "auto", where the vocabulary names no token that ends a document.
+    """
+    if wanted != "auto":
+        return _id_of(tokenizer, wanted, "end_of_text")
+    if tokenizer.end_of_text is None:
+        raise ConfigurationError(
+            f"{tokenizer.vocabulary.name} names no token that ends a document: say which, or none",
+            setting="end_of_text",
+        )
+    return tokenizer.end_of_text
+
+
+def _id_of(tokenizer: Tokenizer, wanted: str | int | None, setting: str) -> int | None:
+    if wanted is None or wanted == "none":
+        return None
+    if isinstance(wanted, str) and wanted in tokenizer.vocabulary.special_tokens:
+        return tokenizer.vocabulary.special_tokens[wanted]
+    if not isinstance(wanted, bool) and isinstance(wanted, str | int):
+        digits = str(wanted)
+        if digits.isascii() and digits.isdecimal() and int(digits) < tokenizer.vocabulary_size:
+            return int(digits)
+    raise ConfigurationError(
+        f"expected auto, none, the text of a special token, or an id below "
+        f"{tokenizer.vocabulary_size}, found {wanted!r}",
+        setting=setting,
+    )

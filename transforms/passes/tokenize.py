@@ -1,0 +1,129 @@
+"""The pass that makes a build: one input in, its token shards, indexes and books out.
+
+unit ─► Reader ─► RecordBatch ─► Tokenizer.encode_documents ─► UnitWriter ─► Receipt
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizer import Tokenizer
+from transforms.errors import UnitFailedError
+from transforms.filesystem import look_up
+from transforms.passes.work_pass import WorkUnit, report_progress
+from transforms.reading import Reader, open_reader
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
+from transforms.shards.json_records import fingerprint_of
+from transforms.shards.receipt import InputFacts, Receipt
+from transforms.shards.unit_writer import UnitWriter
+
+
+@dataclass(frozen=True)
+class TokenizePass:
+    """Tokenizes inputs. Memory is a few batches, however large a unit."""
+
+    settings: TokenizeSettings
+
+    @functools.cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Loaded once a process, when it is first needed."""
+        return self.settings.load_tokenizer()
+
+    @functools.cached_property
+    def _described(self) -> Mapping[str, Any]:
+        return self.settings.described(self.tokenizer)
+
+    def described(self) -> Mapping[str, Any]:
+        return self._described
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self._described)
+
+    def prepare(self) -> None:
+        self.tokenizer.dtype  # noqa: B018 (loads it)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"settings": self.settings}  # each process loads its own
+
+    def run(self, unit: WorkUnit, build: Build) -> Receipt:
+        """Reads one input and writes all its files.
+
+        Raises:
+            UnitFailedError: the input is not the one that was listed.
+            OSError: input or output can not be read or written.
+            BooksError: counts disagree.
+        """
+        settings, tokenizer = self.settings, self.tokenizer
+        begin = settings.begin_of_text_id(tokenizer)
+        end = settings.end_of_text_id(tokenizer)
+        with (
+            open_reader(unit.path, settings.read) as reader,
+            UnitWriter(build, unit.name, tokenizer.dtype, settings.shards) as writer,
+        ):
+            try:
+                self._encode_all(reader, writer, begin, end)
+            except Exception as error:
+                _note_place(error, reader)
+                raise
+            _check_unchanged(unit, reader)
+            return writer.publish(
+                fingerprint=self.fingerprint,
+                settings=dict(self._described),
+                source=facts_of(reader),
+            )
+
+    def read_receipt(self, content: bytes, place: str) -> Receipt:
+        return Receipt.from_json(content, place)
+
+    def _encode_all(
+        self, reader: Reader, writer: UnitWriter, begin: int | None, end: int | None
+    ) -> None:
+        told = 0
+        for batch in reader:
+            encoded = self.tokenizer.encode_documents(
+                batch.documents.text,
+                begin_of_text=begin,
+                end_of_text=end,
+                dtype=self.tokenizer.dtype,
+            )
+            writer.write(batch, encoded)
+            report_progress(reader.input_bytes - told)
+            told = reader.input_bytes
+
+
+def _note_place(error: Exception, reader: Reader) -> None:
+    notes = [*getattr(error, "__notes__", []), f"after record {reader.records}:"]
+    error.__notes__ = notes  # type: ignore[attr-defined]  # add_note, for Python 3.10 too
+
+
+def _check_unchanged(unit: WorkUnit, reader: Reader) -> None:
+    """An input that changes while it is read is two inputs, half of each."""
+    if reader.input_bytes != unit.size_bytes:
+        raise UnitFailedError(
+            f"{unit.path} had {unit.size_bytes} bytes when it was listed and has "
+            f"{reader.input_bytes} now: run the same command again when nothing writes to it"
+        )
+    found = look_up(unit.path)
+    version = "" if found is None else found.version or unit.version
+    if unit.version and version != unit.version:
+        raise UnitFailedError(
+            f"{unit.path} was replaced while it was read: run the same command again when nothing "
+            "writes to it"
+        )
+
+
+def facts_of(reader: Reader) -> InputFacts:
+    """What a reader that is at its end found."""
+    return InputFacts(
+        part=None,
+        bytes=reader.input_bytes,
+        sha256=reader.input_sha256,
+        records=reader.records,
+        decoded_bytes=reader.decoded_bytes,
+        lost_bytes=reader.lost_bytes,
+        undecoded_bytes=reader.undecoded_bytes,
+        is_truncated=reader.is_truncated,
+    )

@@ -1,0 +1,171 @@
+"""What a pass is, and how one unit of it is done, once, wherever it runs.
+
+    Pass ── describes itself (the fingerprint), does one unit, reads its own receipts
+      │
+      ▼
+    run_unit(pass, unit, build)          the one place where a unit is done or done again
+      │ receipt there, of this fingerprint, with its files?  ──yes──► that receipt
+      ├─ pass.run: files are written, published, synced
+      ├─ receipt written: from now on the unit is done       ───────► the new receipt
+      └─ it failed: why is written below runs/<run>/failures ───────► UnitFailedError
+
+To run a unit twice is harmless: it gives the same bytes under the same names.
+"""
+
+import errno
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tokenizer.errors import ConfigurationError
+from transforms.errors import MismatchError, UnitFailedError
+from transforms.shards.build import Build
+from transforms.shards.json_records import FORMAT, canonical_json
+from transforms.shards.layout import failure_path, receipt_path
+
+# What is wrong with the machine and not with a unit: no other unit would fare better.
+_FULL_OR_GONE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
+_TRACE_CHARACTERS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class WorkUnit:
+    """One input, or a part of one.
+
+    Attributes:
+        name: the input's path below the common root of all inputs, made safe (unit_names.py);
+            every output file of the unit is named after it.
+        path: where to open it, on any filesystem.
+        size_bytes: of the raw file, as it was listed.
+        version: what tells a replaced file from the one that was listed; "" where nothing does.
+    """
+
+    name: str
+    path: str
+    size_bytes: int
+    version: str = ""
+
+
+class PassReceipt(Protocol):
+    """What a pass leaves of a unit, written last."""
+
+    @property
+    def unit(self) -> str: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def sizes(self) -> Mapping[str, int]:
+        """Path and bytes of every file that it stands for."""
+
+    def counts(self) -> Iterator[tuple[str, int]]:
+        """What to add up while the pass runs: name and number."""
+
+    def to_json(self) -> bytes:
+        """Canonical JSON."""
+
+
+class Pass(Protocol):
+    """A pass over the units of a build: frozen and picklable."""
+
+    def described(self) -> Mapping[str, Any]:
+        """All that decides its bytes, as plain JSON values."""
+
+    @property
+    def fingerprint(self) -> str:
+        """fingerprint_of over what `described` gives."""
+
+    def prepare(self) -> None:
+        """Loads what all units need, once a process. Raises ConfigurationError."""
+
+    def run(self, unit: WorkUnit, build: Build) -> PassReceipt:
+        """Does one unit: its files appear, durably. The receipt is written by run_unit."""
+
+    def read_receipt(self, content: bytes, place: str) -> PassReceipt:
+        """Reads a receipt of this pass. Raises MismatchError, naming `place`."""
+
+
+def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
+    """Does one unit, unless it is done, and commits it with its receipt.
+
+    Returns:
+        The receipt: the one that was there with the right fingerprint and files, or a new one.
+
+    Raises:
+        UnitFailedError: this unit could not be done, and why is written below the run's folder;
+            the others can be done.
+        OSError: the disk is full or gone: no unit can be done.
+    """
+    if (receipt := committed_receipt(work, unit, build)) is not None:
+        return receipt
+    try:
+        receipt = work.run(unit, build)
+        build.write(receipt_path(unit.name), receipt.to_json())
+    except Exception as error:
+        if is_fatal(error):
+            raise
+        message = explain(unit, error)
+        _write_failure(unit, build, message, error)
+        raise UnitFailedError(message) from error
+    return receipt
+
+
+def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt | None:
+    """The receipt of a unit that another attempt has committed already; None when it is to do."""
+    path = receipt_path(unit.name)
+    if not build.exists(path):
+        return None
+    try:
+        receipt = work.read_receipt(build.read(path), path)
+    except MismatchError:
+        return None  # it is written anew
+    if receipt.unit != unit.name or receipt.fingerprint != work.fingerprint:
+        return None
+    found = {entry: build.size(entry) for entry in receipt.sizes()}
+    return receipt if found == receipt.sizes() else None
+
+
+def is_fatal(error: BaseException) -> bool:
+    """Whether no other unit would fare better."""
+    if isinstance(error, ConfigurationError):
+        return True
+    return isinstance(error, OSError) and error.errno in _FULL_OR_GONE
+
+
+def explain(unit: WorkUnit, error: BaseException) -> str:
+    """One line: the input, where in it if that is known, and the cause."""
+    where = "".join(f" {note}" for note in getattr(error, "__notes__", []))
+    kind = type(error).__name__
+    text = " ".join(str(error).split()) or kind
+    if not isinstance(error, UnitFailedError | MismatchError | OSError):
+        text = f"{kind}: {text}"
+    return f"{unit.name}:{where} {text}"
+
+
+def _write_failure(unit: WorkUnit, build: Build, message: str, error: Exception) -> None:
+    trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
+    content = {"format": FORMAT, "unit": unit.name, "message": message, "trace": trace}
+    build.write(failure_path(build.run, unit.name), canonical_json(content))
+
+
+# -- progress inside a unit ------------------------------------------------------------------------
+
+Progress = Callable[[int], None]
+_listener: Progress | None = None
+
+
+@contextmanager
+def progress_to(listener: Progress) -> Iterator[None]:
+    """Has `report_progress` of this process call the listener, while the block runs."""
+    global _listener
+    _listener, before = listener, _listener
+    try:
+        yield
+    finally:
+        _listener = before
+
+
+def report_progress(raw_bytes: int) -> None:
+    """Tells that so many more bytes of inputs were read; nothing listens on most runners."""
+    if _listener is not None:
+        _listener(raw_bytes)

@@ -1,0 +1,184 @@
+"""`Build`: a folder that holds a build, and the run that works on it."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transforms import filesystem
+from transforms.errors import MismatchError
+from transforms.filesystem import exists, is_local, list_files, look_up, open_raw, read_whole
+from transforms.shards import layout
+from transforms.shards.formats import ShardReader, shard_format
+from transforms.shards.json_records import FORMAT, canonical_json
+from transforms.shards.manifest import Manifest
+from transforms.shards.receipt import Receipt, ShardEntry
+from transforms.shards.staged_file import StagedFile, write_whole
+
+_READERS = 16  # of small files at a time, where each is a request to a store
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """Where a build is, and under which name this run works on it. Small and picklable.
+
+    root: the folder, without a slash at its end, on any filesystem.
+    run: the name of the folder below `runs/` where this run keeps what is under way; "" for those
+      who only read.
+    """
+
+    root: str
+    run: str = ""
+
+    @classmethod
+    def at(cls, directory: str, run: str = "") -> "Build":
+        """The build in that folder, which need not be there yet."""
+        return cls(directory.rstrip("/") or "/", run)
+
+    def path(self, relative: str) -> str:
+        """The full path of a file, from one of layout.py."""
+        return f"{self.root}/{relative}"
+
+    @property
+    def is_local(self) -> bool:
+        """True when plain file calls reach it."""
+        return is_local(self.root)
+
+    # -- small files ---------------------------------------------------------------------------
+
+    def exists(self, relative: str) -> bool:
+        """Whether there is a file of that name."""
+        return exists(self.path(relative))
+
+    def read(self, relative: str) -> bytes:
+        """The content of a small file. Raises MismatchError when it is missing."""
+        if not self.exists(relative):
+            raise MismatchError(f"{relative}: the file is missing")
+        return read_whole(self.path(relative))
+
+    def write(self, relative: str, content: bytes) -> None:
+        """Writes a small file, whole or not at all. Raises OSError."""
+        write_whole(self.path(relative), content, self.staging)
+
+    def size(self, relative: str) -> int | None:
+        """Bytes of a file; None when there is none."""
+        found = look_up(self.path(relative))
+        return None if found is None else found.size_bytes
+
+    def delete(self, relatives: Iterable[str]) -> None:
+        """Deletes files; those that are gone already are none of our business."""
+        paths = [self.path(relative) for relative in relatives]
+        filesystem.delete_files(path for path in paths if exists(path))
+
+    # -- files of units ------------------------------------------------------------------------
+
+    @property
+    def staging(self) -> str:
+        """Where this run writes files before they appear under their final names."""
+        return self.path(layout.staging_folder(self.run))
+
+    def stage(self, relative: str) -> StagedFile:
+        """A new file of the build, to be filled and published."""
+        return StagedFile(self.path(relative), self.staging)
+
+    def note_intent(self, unit: str, final_paths: Sequence[str]) -> None:
+        """Notes what a unit is about to publish, for the case that this run dies in between.
+
+        Files without a receipt are of no build. Whoever takes over may remove them because this
+        record names them, and for no other reason.
+        """
+        if self.is_local:
+            name = hashlib.sha256(unit.encode()).hexdigest()[:32]
+            paths = [path.removeprefix(f"{self.root}/") for path in final_paths]
+            content = canonical_json({"format": FORMAT, "unit": unit, "paths": paths})
+            Path(self.staging, f"{name}.intent").write_bytes(content)
+
+    def files(self) -> dict[str, int]:
+        """Every file below the folders of units: path relative to the build, and bytes."""
+        found: dict[str, int] = {}
+        for folder in layout.UNIT_FOLDERS:
+            found.update(self.files_below(folder))
+        return found
+
+    def files_below(self, folder: str) -> dict[str, int]:
+        """Every file below one folder of the build: path relative to the build, and bytes."""
+        prefix = f"{self.root}/"
+        return {
+            file.path.replace(os.sep, "/").removeprefix(prefix): file.size_bytes
+            for file in list_files(f"{prefix}{folder}")
+        }
+
+    @contextmanager
+    def local_copy(self, relative: str) -> Iterator[str]:
+        """A name under which plain file calls reach a file; a copy where they can not.
+
+        Raises:
+            MismatchError: it does not exist.
+        """
+        source = self.path(relative)
+        if not exists(source):
+            raise MismatchError(f"{relative}: the file is missing")
+        if self.is_local:
+            yield source
+            return
+        with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
+            copy = Path(folder, "copy")
+            with open_raw(source) as remote, copy.open("wb") as file:
+                shutil.copyfileobj(remote, file, 1 << 20)
+            yield str(copy)
+
+    @contextmanager
+    def open_shard(self, entry: ShardEntry) -> Iterator[ShardReader]:
+        """A token shard, to read any range of. Raises MismatchError where it is not as claimed."""
+        with self.local_copy(entry.path) as local_path:
+            yield shard_format(entry.format).open(local_path, entry)
+
+    # -- records -------------------------------------------------------------------------------
+
+    def receipt(self, unit: str) -> Receipt:
+        """A unit's receipt. Raises MismatchError when it is missing, broken, or another unit's."""
+        path = layout.receipt_path(unit)
+        receipt = Receipt.from_json(self.read(path), path)
+        if receipt.unit != unit:
+            raise MismatchError(f"{path}: input.path: expected {unit}, found {receipt.unit}")
+        return receipt
+
+    def receipts(self, units: Sequence[str]) -> dict[str, Receipt]:
+        """The receipts of those units, by name; many at a time where a store is asked.
+
+        Raises:
+            MismatchError: one is missing, broken, or another unit's.
+        """
+        if self.is_local:
+            return {unit: self.receipt(unit) for unit in units}
+        with ThreadPoolExecutor(_READERS) as threads:
+            return dict(zip(units, threads.map(self.receipt, units), strict=True))
+
+    def manifest(self) -> Manifest:
+        """The manifest of a complete build. Raises MismatchError when there is none."""
+        if not self.exists(layout.MANIFEST):
+            raise MismatchError(
+                f"{self.path(layout.MANIFEST)} does not exist: this is no build, or not a complete "
+                "one; run `tokenmill build` again to complete it"
+            )
+        return Manifest.from_json(self.read(layout.MANIFEST), self.path(layout.MANIFEST))
+
+    def newest_run_record(self) -> Mapping[str, Any] | None:
+        """What the last run that ended wrote of itself; None when there is none to be read."""
+        records = sorted(
+            path for path in self.files_below(layout.RUNS) if path.endswith("/run.json")
+        )
+        if not records:
+            return None
+        try:
+            record = json.loads(self.read(records[-1]))
+        except (ValueError, RecursionError, OSError):
+            return None
+        return record if isinstance(record, dict) else None

@@ -1,0 +1,140 @@
+"""The two Parquet files beside the token shards, documents and rejects: written and read back.
+
+id            url              record  shard  start  length  text_bytes  text_xxh3
+en-0010996    https://...           0      0      0     311        1402   0x8f3a...
+en-0010997    null                  1      0    311      18          77   0x12c0...
+
+"""
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from transforms.errors import MismatchError
+from transforms.shards.receipt import IndexEntry
+from transforms.shards.staged_file import StagedFile
+
+DOCUMENTS_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),  # null where the input names none
+        pa.field("url", pa.string()),
+        pa.field("record", pa.int64(), nullable=False),  # 0-based, among the input's records
+        pa.field("shard", pa.int32(), nullable=False),  # 0-based, among the unit's shards
+        pa.field("start", pa.int64(), nullable=False),  # first token, an index into the shard
+        pa.field("length", pa.int64(), nullable=False),  # tokens, begin and end of text included
+        pa.field("text_bytes", pa.int64(), nullable=False),  # of UTF-8
+        pa.field("text_xxh3", pa.uint64(), nullable=False),  # XXH3-64 of the UTF-8 bytes, seed 0
+    ]
+)
+
+REJECTS_SCHEMA = pa.schema(
+    [
+        pa.field("record", pa.int64(), nullable=False),
+        pa.field("byte_offset", pa.int64(), nullable=False),  # decompressed; -1 in Parquet inputs
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("lost_bytes", pa.int64(), nullable=False),  # decompressed, skipped unread
+        pa.field("excerpt", pa.binary(), nullable=False),  # raw, at most 64 KiB
+    ]
+)
+
+
+_READ_ROWS = 1 << 16
+_GROUP_ROWS = 1 << 16
+_GROUP_BYTES = 16 << 20
+_ROW_BYTES = 64  # of what is not a string
+
+
+class ParquetLog:
+    """Rows of one schema, written in order; call `finish` once, then publish the staged file.
+
+    A row group ends with the row that makes it _GROUP_BYTES of strings large, or with row number
+    _GROUP_ROWS of it: where it ends depends on the rows alone, and memory does not depend on them.
+    """
+
+    def __init__(self, staged: StagedFile, schema: pa.Schema) -> None:
+        self.staged = staged
+        self.rows = 0
+        self._schema = schema
+        self._pending: list[pa.Table] = []
+        self._sizes: list[npt.NDArray[np.int64]] = []
+        self._pending_rows = self._pending_bytes = 0
+        self._writer = pq.ParquetWriter(staged.local_path, schema, compression="zstd")
+
+    def append(self, columns: dict[str, Any]) -> None:
+        """Adds a row for each element of the columns (Arrow or NumPy arrays, or lists)."""
+        arrays = [
+            value if isinstance(value, pa.Array) else pa.array(value, field.type)
+            for field in self._schema
+            for value in [columns[field.name]]
+        ]
+        sizes = np.full(len(arrays[0]), _ROW_BYTES, np.int64)
+        for array in arrays:
+            if pa.types.is_string(array.type) or pa.types.is_binary(array.type):
+                sizes += pc.fill_null(pc.binary_length(array), 0).to_numpy()
+        self._pending.append(pa.Table.from_arrays(arrays, schema=self._schema))
+        self._sizes.append(sizes)
+        self._pending_rows += len(sizes)
+        self._pending_bytes += int(sizes.sum())
+        self.rows += len(sizes)
+        if self._pending_rows >= _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
+            self._write_groups(is_last=False)
+
+    def finish(self, path: str) -> IndexEntry:
+        """Closes the file and returns its entry; path is its name in the manifest."""
+        self._write_groups(is_last=True)
+        self._writer.close()
+        digest = self.staged.finish()
+        return IndexEntry(path=path, rows=self.rows, bytes=digest.bytes, sha256=digest.sha256)
+
+    def close(self) -> None:
+        """Gives the file handle back; harmless after `finish`."""
+        self._writer.close()
+
+    def _write_groups(self, *, is_last: bool) -> None:
+        if not self._pending:
+            return
+        table = pa.concat_tables(self._pending)
+        sizes = np.concatenate(self._sizes)
+        ends = np.cumsum(sizes)
+        first = written = 0
+        while first < len(sizes):
+            # The group's last row is the one that reaches the limit.
+            full = int(np.searchsorted(ends, written + _GROUP_BYTES, side="left")) + 1
+            last = min(full, first + _GROUP_ROWS)
+            if last > len(sizes):
+                if not is_last:
+                    break
+                last = len(sizes)
+            group = table.slice(first, last - first).combine_chunks()
+            self._writer.write_table(group, row_group_size=last - first)
+            first, written = last, int(ends[last - 1])
+        self._pending, self._sizes = [table.slice(first)], [sizes[first:]]
+        self._pending_rows, self._pending_bytes = len(sizes) - first, int(ends[-1]) - written
+
+
+def read_rows(
+    local_path: str, path: str, schema: pa.Schema, columns: Sequence[str]
+) -> Generator[pa.RecordBatch, None, None]:
+    """The rows of an index file in order, so many at a time.
+
+    Args:
+        local_path: where the file is. path: what to call it in a message.
+        schema: what it must have. columns: those that are wanted.
+
+    Raises:
+        MismatchError: it is no Parquet file of that schema.
+    """
+    try:
+        with pq.ParquetFile(local_path) as file:
+            found = file.schema_arrow
+            if not found.equals(schema):
+                raise MismatchError(f"{path}: columns: expected\n{schema}\nfound\n{found}")
+            yield from file.iter_batches(_READ_ROWS, columns=list(columns))
+    except (pa.ArrowException, OSError) as error:
+        raise MismatchError(f"{path}: not a readable Parquet file: {error}") from error

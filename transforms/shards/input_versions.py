@@ -1,0 +1,39 @@
+"""Which version of each input a run was to read: how a replaced input is seen on resuming.
+
+A receipt can not hold it: modification times and ETags are not reproducible. So each run notes them
+in its own folder, and the last run that was to read an input tells what its unit was made of.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transforms.errors import MismatchError
+from transforms.passes.work_pass import WorkUnit
+from transforms.shards.build import Build
+from transforms.shards.json_records import FORMAT, canonical_json, parse_record
+from transforms.shards.layout import RUNS, input_versions_path
+
+
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    versions: Mapping[str, str]
+
+
+def note_versions(build: Build, units: Sequence[WorkUnit]) -> None:
+    """Notes the inputs that this run is to read. To be called before any of them is read."""
+    versions = {unit.name: unit.version for unit in units if unit.version}
+    content = canonical_json({"format": FORMAT, "versions": versions})
+    build.write(input_versions_path(build.run), content)
+
+
+def known_versions(build: Build) -> dict[str, str]:
+    """The version of each input that a run noted, by unit; of several runs, the latest's."""
+    known: dict[str, str] = {}
+    for path in sorted(build.files_below(RUNS)):
+        parts = path.split("/")
+        if len(parts) == 3 and path == input_versions_path(parts[1]):
+            try:
+                known.update(parse_record(build.read(path), _Versions, path, "").versions)
+            except MismatchError:
+                continue  # it died while it wrote this: then it has read nothing
+    return known

@@ -1,0 +1,107 @@
+"""Where every file of a build lies: the one module that spells a path, in both directions.
+
+    OUT/
+      tokenmill.json            the mark: this folder is ours, of this format and these settings
+      manifest.json             the whole build; exists only when it is complete
+      receipts/<unit>.json      one unit; written last, so it commits the unit
+      tokens/<unit>.npy         token shards; <unit>-00000.npy, -00001 ... with a size limit
+      documents/<unit>.parquet  a row a document
+      rejects/<unit>.parquet    a row a reject; only where there are any
+      runs/<run>/               what is not reproducible, a folder for each run of a command
+        run.json                clock, host, versions, speed
+        owner.json              who works on the build; there only while it does
+        inputs.json             the version of each input that this run was to read
+        failures/<unit>.json    why a unit could not be done
+        staging/                files being written
+
+Names of units are made by unit_names.py and never hold anything that needs care here.
+"""
+
+MARK = "tokenmill.json"
+MANIFEST = "manifest.json"
+RUNS = "runs"
+UNIT_FOLDERS = ("receipts", "tokens", "documents", "rejects")
+
+
+def receipt_path(unit: str) -> str:
+    """The commit record of a unit."""
+    return f"receipts/{unit}.json"
+
+
+def unit_of_receipt(path: str) -> str | None:
+    """The unit whose receipt that is; None for any other file.
+
+    >>> unit_of_receipt(receipt_path("en/a.jsonl")), unit_of_receipt("tokens/a.jsonl.npy")
+    ('en/a.jsonl', None)
+    """
+    if path.startswith("receipts/") and path.endswith(".json"):
+        return path.removeprefix("receipts/").removesuffix(".json")
+    return None
+
+
+def documents_path(unit: str) -> str:
+    """The index of a unit's documents."""
+    return f"documents/{unit}.parquet"
+
+
+def rejects_path(unit: str) -> str:
+    """The rejects of a unit."""
+    return f"rejects/{unit}.parquet"
+
+
+def shard_path(unit: str, suffix: str, number: int | None) -> str:
+    """A token shard of a unit.
+
+    Args:
+        unit: the unit's name.
+        suffix: of the shard format, such as `.npy`.
+        number: 0-based, where the unit may have several; None where it has at most one.
+
+    >>> shard_path("a.jsonl", ".npy", None), shard_path("a.jsonl", ".npy", 3)
+    ('tokens/a.jsonl.npy', 'tokens/a.jsonl-00003.npy')
+    """
+    part = "" if number is None else f"-{number:05d}"
+    return f"tokens/{unit}{part}{suffix}"
+
+
+def run_folder(run: str) -> str:
+    """All that a run of a command writes of itself."""
+    return f"{RUNS}/{run}"
+
+
+def run_record_path(run: str) -> str:
+    """What is not reproducible: clock, host, versions, speed."""
+    return f"{RUNS}/{run}/run.json"
+
+
+def owner_path(run: str) -> str:
+    """Who works on the build, while it does."""
+    return f"{RUNS}/{run}/owner.json"
+
+
+def run_of_owner(path: str) -> str | None:
+    """The run whose owner record that is; None for any other file."""
+    parts = path.split("/")
+    if len(parts) == 3 and parts[0] == RUNS and parts[2] == "owner.json":
+        return parts[1]
+    return None
+
+
+def input_versions_path(run: str) -> str:
+    """The version of each input that a run was to read."""
+    return f"{RUNS}/{run}/inputs.json"
+
+
+def failures_folder(run: str) -> str:
+    """Why units of a run could not be done."""
+    return f"{RUNS}/{run}/failures"
+
+
+def failure_path(run: str, unit: str) -> str:
+    """Why one unit of a run could not be done."""
+    return f"{RUNS}/{run}/failures/{unit}.json"
+
+
+def staging_folder(run: str) -> str:
+    """Files that a run is writing, under names of their own."""
+    return f"{RUNS}/{run}/staging"

@@ -1,0 +1,79 @@
+"""The manifest: a whole build in one file, a function of inputs, settings and format alone."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transforms.shards.json_records import (
+    FORMAT,
+    Count,
+    Sha256,
+    canonical_json,
+    check_settings,
+    parse_record,
+)
+from transforms.shards.receipt import IndexEntry, InputBooks, ShardEntry
+
+_REMEDY = "run `tokenmill build` again to write it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerEntry:
+    """The vocabulary of a build.
+
+    name: as it was asked for, without folders. sha256: of the published file. vocabulary_size: the
+    largest id plus one. end_of_text: the vocabulary's own; whether the build used it is a setting.
+    """
+
+    name: str
+    sha256: str
+    vocabulary_size: Count
+    end_of_text: Count | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all inputs; `records == documents + sum(rejects.values())`."""
+
+    inputs: Count
+    input_bytes: Count
+    records: Count
+    documents: Count
+    rejects: Mapping[str, Count]
+    tokens: Count
+    text_bytes: Count
+    special_token_texts: Count
+    decoded_bytes: Count
+    lost_bytes: Count
+    undecoded_bytes: Count
+    truncated_inputs: Count
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """All of a build. Entries are in the order of unit names, shards of a unit by number."""
+
+    fingerprint: Sha256
+    settings: Mapping[str, Any]
+    tokenizer: TokenizerEntry
+    totals: Totals
+    inputs: tuple[InputBooks, ...]
+    shards: tuple[ShardEntry, ...]
+    indexes: tuple[IndexEntry, ...]
+
+    def to_json(self) -> bytes:
+        """Canonical JSON; see docs/formats.md."""
+        return canonical_json({"format": FORMAT, **dataclasses.asdict(self)})
+
+    @classmethod
+    def from_json(cls, content: bytes, place: str) -> "Manifest":
+        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        manifest = parse_record(content, cls, place, _REMEDY)
+        check_settings(manifest.settings, place, _REMEDY)
+        return manifest
+
+    @property
+    def units(self) -> Sequence[str]:
+        """The names of all units."""
+        return [book.path for book in self.inputs]

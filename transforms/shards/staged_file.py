@@ -1,0 +1,159 @@
+"""Files that appear whole or not at all, on any filesystem.
+
+    local output     <staging>/<attempt> ─ fsync ─ rename ─► <final path> ─ fsync of its folder
+    other output     local temporary folder ─ put ─► <final path>, whole or not at all
+
+A file is always written on a local disk first, because the header of a token shard is known only
+when its last token is, and object stores can not seek.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from transforms import filesystem
+from transforms.filesystem import is_local, put_file, replace_file
+
+# Threads that wait for disks; they are made when the first is needed.
+_DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
+
+
+@dataclass(frozen=True, slots=True)
+class FileDigest:
+    """A file's size in bytes and its SHA-256, hexadecimal."""
+
+    bytes: int
+    sha256: str
+
+
+def digest_of(path: str | Path) -> FileDigest:
+    """Size and SHA-256 of a local file, read once, the GIL released while hashing."""
+    with open(path, "rb", buffering=0) as file:
+        return digest_of_stream(file)
+
+
+def digest_of_stream(file: Any) -> FileDigest:
+    """Size and SHA-256 of what is left to read of a binary file; memory: 1 MiB."""
+    sha256 = hashlib.sha256()
+    size = 0
+    buffer = memoryview(bytearray(1 << 20))
+    while count := file.readinto(buffer):
+        sha256.update(buffer[:count])
+        size += count
+    return FileDigest(size, sha256.hexdigest())
+
+
+class StagedFile:
+    """A file being written: fill `local_path`, then `publish()`. Without that it leaves no trace.
+
+    Publishing replaces what is there: two attempts at one unit write the same bytes, so whichever
+    comes last is right.
+    """
+
+    def __init__(self, final_path: str, staging: str) -> None:
+        """Makes room for the file.
+
+        Args:
+            final_path: where it appears.
+            staging: a folder of the run, on the same filesystem; made where it is missing.
+        """
+        self.final_path = final_path
+        self._is_published = False
+        self._folder: str | None = None
+        self._synced: Future[None] | None = None
+        if is_local(final_path):
+            os.makedirs(staging, exist_ok=True)
+            self.local_path = f"{staging}/{uuid.uuid4().hex}"
+        else:
+            self._folder = tempfile.mkdtemp(prefix="tokenmill-")
+            self.local_path = os.path.join(self._folder, "staged")
+
+    def finish(self) -> FileDigest:
+        """The digest of all that was written, which goes to the disk in the meantime."""
+        if self._folder is None:
+            self._synced = _DISKS.submit(_sync, self.local_path)
+        return digest_of(self.local_path)
+
+    def publish(self) -> None:
+        """Makes the file appear under its final name, its content durable.
+
+        That the *name* outlives a power cut is for `sync_folders`, once for many files.
+
+        Raises:
+            OSError: it can not be written.
+        """
+        if self._folder is None:
+            if self._synced is None:
+                _sync(self.local_path)
+            else:
+                self._synced.result()
+            make_folder(os.path.dirname(self.final_path))
+            replace_file(self.local_path, self.final_path)
+        else:
+            put_file(self.local_path, self.final_path)
+        self._is_published = True
+
+    def discard(self) -> None:
+        """Removes what is staged; harmless after `publish`."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        elif not self._is_published and os.path.exists(self.local_path):
+            os.unlink(self.local_path)
+
+    def __enter__(self) -> "StagedFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+
+def make_folder(folder: str) -> None:
+    """Makes a local folder and those above it that are missing, durably."""
+    if not folder or os.path.isdir(folder):
+        return
+    above = os.path.dirname(folder)
+    make_folder(above)
+    os.makedirs(folder, exist_ok=True)
+    _sync(above or os.curdir)
+
+
+def sync_folders(paths: Iterable[str]) -> None:
+    """Makes the names of files durable: a rename is undone by a power cut until its folder is.
+
+    Args:
+        paths: final paths of files that were published; those on object stores need nothing.
+    """
+    for folder in sorted({os.path.dirname(path) for path in paths if is_local(path)}):
+        _sync(folder)
+
+
+def write_whole(final_path: str, content: bytes, staging: str) -> None:
+    """Writes a small file that appears whole or not at all, durably."""
+    if not is_local(final_path):
+        filesystem.write_whole(final_path, content)
+        return
+    with StagedFile(final_path, staging) as staged:
+        Path(staged.local_path).write_bytes(content)
+        staged.publish()
+    sync_folders([final_path])
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
