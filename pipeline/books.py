@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.terminal import escaped
-from tokenizer import Tokenizer
 from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
 from transforms.shards.receipt import InputBooks, Receipt
@@ -83,19 +82,17 @@ def _lost_share(totals: Totals) -> float:
 
 
 def make_manifest(
-    receipts: Sequence[Receipt], settings: Mapping[str, Any], fingerprint: str, tokenizer: Tokenizer
+    receipts: Sequence[Receipt],
+    settings: Mapping[str, Any],
+    fingerprint: str,
+    tokenizer: TokenizerEntry,
 ) -> Manifest:
     """The manifest: a function of inputs, settings, tokenizer and format version alone."""
     in_order = sorted(receipts, key=lambda receipt: receipt.unit)
     return Manifest(
         fingerprint=fingerprint,
         settings=dict(settings),
-        tokenizer=TokenizerEntry(
-            name=tokenizer.vocabulary.name,
-            sha256=tokenizer.vocabulary.sha256,
-            vocabulary_size=tokenizer.vocabulary_size,
-            end_of_text=tokenizer.vocabulary.end_of_text,
-        ),
+        tokenizer=tokenizer,
         totals=total(in_order),
         inputs=tuple(receipt.input for receipt in in_order),
         shards=tuple(shard for receipt in in_order for shard in receipt.shards),

@@ -73,8 +73,8 @@ class PassProgress:
     def _done_units(self) -> int:
         return self._total_units - len(self._missing)
 
-    def update(self, read_bytes: int | None) -> None:
-        """Shows what has changed, if it is time to look.
+    def update(self, read_bytes: int | None) -> int:
+        """Shows what has changed, if it is time to look; returns how many units are finished.
 
         Args:
             read_bytes: raw bytes of inputs read so far; None where the runner can not tell, and
@@ -84,7 +84,7 @@ class PassProgress:
         if read_bytes is not None:
             self._read_bytes = read_bytes
         if now < self._next_look:
-            return
+            return self._done_units
         for path in self._build.files_below("receipts"):
             unit = unit_of_receipt(path)
             if unit in self._missing:
@@ -93,6 +93,7 @@ class PassProgress:
         # The longer a look takes, the less often: at most a twentieth of the time is spent on it.
         self._next_look = looked + max(_POLL_SECONDS, 20 * (looked - now))
         self._show(looked)
+        return self._done_units
 
     def _make_bar(self) -> "Progress":
         from rich.console import Console

@@ -1,27 +1,44 @@
-"""The tokenizer of a build that is there already."""
+"""The tokenizer of a build: what the manifest says of it, and how it is found again."""
 
-from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
+from tokenizer import Tokenizer
 from transforms.errors import MismatchError
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
 from transforms.shards.layout import MANIFEST
-from transforms.shards.manifest import Manifest
+from transforms.shards.manifest import Manifest, TokenizerEntry
+from transforms.shards.vocabulary_copy import load_copy
 
 
-def tokenizer_of(manifest: Manifest, given: Tokenizer | None) -> Tokenizer:
-    """The tokenizer a build was made with: the one given, or a bundled one by its name.
+def entry_of(settings: TokenizeSettings, tokenizer: Tokenizer, file: str | None) -> TokenizerEntry:
+    """What the manifest says of a tokenizer; file: the vocabulary's copy in the build, or None."""
+    return TokenizerEntry(
+        name=tokenizer.vocabulary.name,
+        sha256=tokenizer.vocabulary.sha256,
+        file=file,
+        split_pattern=settings.split_pattern,
+        special_tokens=settings.special_tokens,
+        vocabulary_size=tokenizer.vocabulary_size,
+        end_of_text=tokenizer.vocabulary.end_of_text,
+    )
+
+
+def tokenizer_of(source: Build, manifest: Manifest, given: Tokenizer | None) -> Tokenizer:
+    """The tokenizer a build was made with: the one given, the build's own copy, or a bundled one.
 
     Raises:
-        ConfigurationError: the vocabulary came from a file and none is given.
+        ConfigurationError: there is no such vocabulary.
         MismatchError: it would not give the same ids.
     """
-    name = manifest.settings["tokenizer"]["name"]
+    entry = manifest.tokenizer
     expected = manifest.settings["tokenizer"]["fingerprint"]
-    if given is None and name not in BUNDLED_NAMES:
-        raise ConfigurationError(
-            f"the build was made with a vocabulary from a file ({name!r}): name it, with "
-            "split_pattern and special_tokens where it is a .tiktoken file",
-            setting="tokenizer",
+    if given is not None:
+        tokenizer = given
+    elif entry.file is not None:
+        tokenizer = load_copy(
+            source, entry.file, entry.sha256, entry.split_pattern, entry.special_tokens
         )
-    tokenizer = given or Tokenizer.load(name)
+    else:
+        tokenizer = Tokenizer.load(manifest.settings["tokenizer"]["name"])
     if tokenizer.fingerprint != expected:
         raise MismatchError(
             f"{MANIFEST}: settings.tokenizer.fingerprint: expected {tokenizer.fingerprint}, that "

@@ -12,16 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.books import make_manifest
-from tokenizer import Tokenizer
+from pipeline.tokenizers import entry_of
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit, run_unit
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
+from transforms.shards.manifest import TokenizerEntry
 from transforms.shards.mark import Mark, settle
 from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import clear_run
 from transforms.shards.settings import ShardSettings
 from transforms.shards.staged_file import digest_of
+from transforms.shards.vocabulary_copy import keep_vocabulary
 
 BEGIN, END = 100258, 100257
 SETTINGS = TokenizeSettings(begin_of_text=BEGIN, shards=ShardSettings(max_tokens=60))
@@ -58,8 +60,9 @@ def make_build(inputs: Path, output: Path, settings: TokenizeSettings = SETTINGS
         unit = WorkUnit(name, str(path), path.stat().st_size)
         run_unit(work, unit, build)
     clear_run(build, "test")
+    kept = keep_vocabulary(build, settings.tokenizer, settings.revision)
     shutil.rmtree(output / "runs")
-    write_manifest(output, work.tokenizer)
+    write_manifest(output, entry_of(settings, work.tokenizer, kept))
 
 
 def receipts_of(output: Path) -> list[Receipt]:
@@ -69,10 +72,10 @@ def receipts_of(output: Path) -> list[Receipt]:
     ]
 
 
-def write_manifest(output: Path, tokenizer: Tokenizer) -> None:
+def write_manifest(output: Path, entry: TokenizerEntry) -> None:
     receipts = receipts_of(output)
     settings, fingerprint = receipts[0].settings, receipts[0].fingerprint
-    manifest = make_manifest(receipts, settings, fingerprint, tokenizer)
+    manifest = make_manifest(receipts, settings, fingerprint, entry)
     (output / "manifest.json").write_bytes(manifest.to_json())
 
 
@@ -112,7 +115,7 @@ def reseal(output: Path, unit: str = UNIT, **books: Any) -> None:
         )
         path = output / f"receipts/{receipt.input.path}.json"
         path.write_bytes(changed.to_json())
-    write_manifest(output, SETTINGS.load_tokenizer())
+    write_manifest(output, entry_of(SETTINGS, SETTINGS.load_tokenizer(), None))
 
 
 def change_shard(output: Path, index: int, token: int, path: str = FIRST_SHARD) -> None:

@@ -117,6 +117,9 @@ def test_the_manifest_has_the_promised_fields(built: Path) -> None:
         "sha256": "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
         "vocabulary_size": 100277,
         "end_of_text": 100257,
+        "file": None,
+        "split_pattern": None,
+        "special_tokens": None,
     }
     assert books["totals"]["tokens"] == sum(shard["tokens"] for shard in books["shards"])
     for shard in books["shards"]:

@@ -27,7 +27,7 @@ from small_build import (
 )
 
 from pipeline.commands.verify import verify
-from tokenizer import ConfigurationError, Tokenizer
+from tokenizer import Tokenizer
 from transforms.errors import MismatchError
 from transforms.settings import TokenizeSettings
 
@@ -247,7 +247,7 @@ def test_what_is_no_manifest_of_our_format_is_refused(output: Path, change: dict
         verify(str(output))
 
 
-def test_a_vocabulary_from_a_file_must_be_named_again(
+def test_a_build_keeps_a_vocabulary_that_came_from_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "bytes.tiktoken"
@@ -259,13 +259,16 @@ def test_a_vocabulary_from_a_file_must_be_named_again(
     write_inputs(tmp_path / "input")
     output = tmp_path / "output"
     make_build(tmp_path / "input", output, settings)
-    with pytest.raises(ConfigurationError, match=r"^tokenizer: .* vocabulary from a file"):
-        verify(str(output))
+    table.unlink()
+    assert verify(str(output)) == 0
     with pytest.raises(MismatchError, match=r"settings\.tokenizer\.fingerprint"):
         verify(str(output), tokenizer=Tokenizer.load("cl100k_base"))
-    assert verify(str(output), tokenizer=settings.load_tokenizer()) == 0
     assert "<u2" in (output / "manifest.json").read_text()
     capsys.readouterr()
+    kept = output / "vocabulary/tokenizer.tiktoken"
+    kept.write_bytes(kept.read_bytes()[:-1])
+    with pytest.raises(MismatchError, match=r"vocabulary/tokenizer\.tiktoken: expected SHA-256"):
+        verify(str(output))
 
 
 class _ElsewhereFileSystem(LocalFileSystem):  # type: ignore[misc]

@@ -45,7 +45,7 @@ def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(
         try:
             build = Build.at(output, "test")
             work = TokenizePass(TokenizeSettings())
-            local.run_on_workers(work, units, build, Running(workers=2), lambda _: None)
+            local.run_on_workers(work, units, build, Running(workers=2), lambda _: 0)
         except WorkerDiedError as error:
             raised.append(error)
 

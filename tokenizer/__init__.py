@@ -2,7 +2,7 @@
 
 from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
 from tokenizer.tokenizer import EncodedDocuments, Tokenizer
-from tokenizer.vocabularies.sources import BUNDLED_NAMES
+from tokenizer.vocabularies.sources import BUNDLED_NAMES, vocabulary_file
 from tokenizer.vocabulary import Vocabulary
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "TokenmillError",
     "Vocabulary",
     "VocabularyError",
+    "vocabulary_file",
 ]

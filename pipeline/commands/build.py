@@ -26,6 +26,7 @@ from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import PassProgress
 from pipeline.runners import run_pass
+from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.filesystem import is_local
@@ -44,6 +45,7 @@ from transforms.shards.manifest import Totals
 from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
 from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import remove_units
+from transforms.shards.vocabulary_copy import keep_vocabulary
 
 _STANDARD_INPUT = "stdin"
 
@@ -96,26 +98,46 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     with Lease(target) as lease:
         if config.overwrite:
             _start_over(target, mark)
+        kept = keep_vocabulary(target, config.settings.tokenizer, config.settings.revision)
+        if kept is not None and config.beam_flags:  # workers elsewhere do not see our files
+            work = work.with_vocabulary(target, kept)
         if from_pipe:
             units = (_spool(target),)
             config = replace(config, check_inputs=True)
         plan = make_plan(config, target, units)
-        _clear(target, plan)
-        if plan.done:
-            print(
-                f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr
-            )
-        if plan.pending:
-            note_versions(target, plan.pending)
-            with PassProgress("build", target, plan.pending) as progress:
-                run_pass(work, plan.pending, target, config.running, progress.update)
-            raise_unit_failures(target, len(plan.pending))
-        receipts = _collect(target, work, plan)
-        seconds = time.time() - started
+        job = _Job(config, target, work, plan, kept, root, started)
+        receipts = _run(job)
         print(books.table(receipts), file=report)
-        _write_run(config, target, plan, receipts, root, seconds)
+        _write_run(job, receipts)
         lease.check()
-        return _conclude(config, target, work, plan, receipts, report, seconds)
+        return _conclude(job, receipts, report)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One run of the command: what it is to do, and with what."""
+
+    config: BuildConfig
+    target: Build
+    work: TokenizePass
+    plan: Plan
+    kept_vocabulary: str | None
+    input_root: str
+    started: float
+
+
+def _run(job: _Job) -> list[Receipt]:
+    """Does what is pending and returns the receipts of all units."""
+    target, plan = job.target, job.plan
+    _clear(target, plan)
+    if plan.done:
+        print(f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr)
+    if plan.pending:
+        note_versions(target, plan.pending)
+        with PassProgress("build", target, plan.pending) as progress:
+            run_pass(job.work, plan.pending, target, job.config.running, progress.update)
+        raise_unit_failures(target, len(plan.pending))
+    return _collect(target, job.work, plan)
 
 
 def new_run_name() -> str:
@@ -198,15 +220,8 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
     return [receipts[unit.name] for unit in plan.units]
 
 
-def _conclude(
-    config: BuildConfig,
-    target: Build,
-    work: TokenizePass,
-    plan: Plan,
-    receipts: Sequence[Receipt],
-    report: TextIO,
-    seconds: float,
-) -> BuildResult:
+def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildResult:
+    config, target, work = job.config, job.target, job.work
     totals = books.total(receipts)
     why = list(
         books.over_limit(receipts, config.max_rejects, allow_truncated=config.allow_truncated)
@@ -218,7 +233,8 @@ def _conclude(
         _explain_incomplete(config, target, why)
         manifest_path = None
     else:
-        manifest = books.make_manifest(receipts, work.described(), work.fingerprint, work.tokenizer)
+        entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
+        manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
         print(f"complete: {manifest_path}", file=report)
@@ -227,9 +243,9 @@ def _conclude(
         totals=totals,
         manifest=manifest_path,
         why_incomplete=tuple(why),
-        seconds=seconds,
-        units_done=len(plan.pending),
-        units_kept=len(plan.done),
+        seconds=time.time() - job.started,
+        units_done=len(job.plan.pending),
+        units_kept=len(job.plan.done),
     )
 
 
@@ -250,15 +266,10 @@ def _explain_incomplete(config: BuildConfig, target: Build, why: Sequence[str]) 
     )
 
 
-def _write_run(
-    config: BuildConfig,
-    target: Build,
-    plan: Plan,
-    receipts: Sequence[Receipt],
-    root: str,
-    seconds: float,
-) -> None:
+def _write_run(job: _Job, receipts: Sequence[Receipt]) -> None:
     """What is not reproducible goes here, and nowhere else."""
+    config, target, plan, root = job.config, job.target, job.plan, job.input_root
+    seconds = time.time() - job.started
     read = sum(receipt.input.text_bytes for receipt in receipts if receipt.unit not in plan.done)
     run: dict[str, Any] = {
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

@@ -45,7 +45,7 @@ def inspect_document(
         raise ConfigurationError("inspect: --limit must be at least 1, --index at least 0")
     source = Build.at(directory)
     manifest = source.manifest()
-    used = tokenizer_of(manifest, tokenizer)
+    used = tokenizer_of(source, manifest, tokenizer)
     if document_id is not None:
         unit, row, alike = _find_by_id(source, manifest, document_id)
     else:

@@ -72,12 +72,13 @@ def verify(
         )
     source = Build.at(directory)
     manifest = source.manifest()
-    used = tokenizer_of(manifest, tokenizer)
+    used = tokenizer_of(source, manifest, tokenizer)
     root = (input_root or _last_input_root(source)) if retokenize else None
     findings = Findings()
     receipts = _receipts(source, manifest, findings)
     with findings.collect():
-        _check_manifest(source, manifest, receipts, used)
+        _check_manifest(source, manifest, receipts)
+        _check_tokenizer(manifest, used)
     if len(receipts) == len(manifest.inputs):  # or whole units would look like strays
         _find_strays(source, receipts, findings)
     found = _run(source, manifest, used, root, retokenize, beam_flags)
@@ -114,16 +115,14 @@ def _receipts(source: Build, manifest: Manifest, findings: Findings) -> list[Rec
     return receipts
 
 
-def _check_manifest(
-    source: Build, manifest: Manifest, receipts: Sequence[Receipt], tokenizer: Tokenizer
-) -> None:
+def _check_manifest(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
     """The manifest is, byte for byte, what the receipts add up to; the mark says the same."""
     if len(receipts) < len(manifest.inputs):
         return  # the receipts that lack are findings already
     settings = manifest.settings
     try:
         expected = books.make_manifest(
-            receipts, settings, fingerprint_of(settings), tokenizer
+            receipts, settings, fingerprint_of(settings), manifest.tokenizer
         ).to_json()
     except (BooksError, TypeError, ValueError) as error:
         raise MismatchError(f"the receipts do not add up: {error}") from error
@@ -135,6 +134,15 @@ def _check_manifest(
     mark = Mark(manifest.fingerprint, settings)
     if read_mark(source) != mark or source.read(MARK) != mark.to_json():
         raise MismatchError(f"{MARK}: not the settings and fingerprint of {MANIFEST}")
+
+
+def _check_tokenizer(manifest: Manifest, tokenizer: Tokenizer) -> None:
+    """What the manifest says of the vocabulary is so."""
+    entry, place = manifest.tokenizer, f"{MANIFEST}: tokenizer"
+    expect(place, "name", manifest.settings["tokenizer"]["name"], entry.name)
+    expect(place, "sha256", tokenizer.vocabulary.sha256, entry.sha256)
+    expect(place, "vocabulary_size", tokenizer.vocabulary_size, entry.vocabulary_size)
+    expect(place, "end_of_text", tokenizer.vocabulary.end_of_text, entry.end_of_text)
 
 
 def _differences(place: str, expected: Any, found: Any) -> Iterator[tuple[str, Any, Any]]:

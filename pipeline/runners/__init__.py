@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from transforms.passes.work_pass import Pass, WorkUnit
 from transforms.shards.build import Build
 
-Tick = Callable[[int | None], None]
-"""Called several times a second with the raw bytes read so far; None where nobody can tell."""
+Tick = Callable[[int | None], int]
+"""Called several times a second with the raw bytes read so far, None where nobody can tell; gives
+how many units are finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +20,19 @@ class Running:
         beam_flags: for another Beam runner, `--runner` among them; empty: run here.
         max_memory_bytes: of all local workers together; None: no limit.
         verbose: show what Beam has to say.
+        stall_minutes: elsewhere, how long no unit may be finished before that is said.
     """
 
     workers: int
     beam_flags: tuple[str, ...] = ()
     max_memory_bytes: int | None = None
     verbose: bool = False
+    stall_minutes: float = 15.0
+
+    @property
+    def is_unsupervised(self) -> bool:
+        """Whether nobody restarts a worker that died: so it is with Beam's own job service."""
+        return any("PortableRunner" in flag for flag in self.beam_flags)
 
 
 def run_pass(
@@ -41,7 +49,7 @@ def run_pass(
     if running.beam_flags:
         from pipeline.runners.on_beam import run_on_beam
 
-        run_on_beam(work, units, build, running.beam_flags, on_tick)
+        run_on_beam(work, units, build, running, on_tick)
         return
     if running.workers == 0:
         from pipeline.runners.in_process import run_in_process

@@ -126,6 +126,24 @@ def load_vocabulary(
     )
 
 
+def vocabulary_file(source: str, revision: str | None = None) -> Path | None:
+    """The local file that `load_vocabulary` reads; None for a bundled vocabulary.
+
+    Raises ConfigurationError where there is none, or the hub does not give it.
+    """
+    path = Path(source)
+    if source in BUNDLED_NAMES:
+        return None
+    if path.is_dir():
+        found = [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+        if not found:
+            raise ConfigurationError(f"{path}: expected a tokenizer.json or a tekken.json in it")
+        return found[0]
+    if not source.endswith((".tiktoken", ".json")) and is_repository(source):
+        return fetch_tokenizer(source, revision)[0]
+    return path
+
+
 def _load_bundled(name: str) -> Vocabulary:
     bundled = _BUNDLED[name]
     packed = resources.files("tokenizer") / "bundled" / f"{name}.tiktoken.zst"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenizer import Tokenizer
-from transforms.errors import UnitFailedError
+from transforms.errors import MismatchError, UnitFailedError
 from transforms.filesystem import look_up
 from transforms.passes.work_pass import WorkUnit, report_progress
 from transforms.reading import Reader, open_reader
@@ -18,22 +18,45 @@ from transforms.shards.build import Build
 from transforms.shards.json_records import fingerprint_of
 from transforms.shards.receipt import InputFacts, Receipt
 from transforms.shards.unit_writer import UnitWriter
+from transforms.shards.vocabulary_copy import load_copy
 
 
 @dataclass(frozen=True)
 class TokenizePass:
-    """Tokenizes inputs. Memory is a few batches, however large a unit."""
+    """Tokenizes inputs. Memory is a few batches, however large a unit.
+
+    Attributes:
+        settings: how documents become shards.
+        vocabulary: the build that keeps a copy of the vocabulary, and where in it: workers that do
+            not see the file that the settings name load it from there. None: they see it.
+    """
 
     settings: TokenizeSettings
+    vocabulary: tuple[Build, str] | None = None
 
     @functools.cached_property
     def tokenizer(self) -> Tokenizer:
-        """Loaded once a process, when it is first needed."""
-        return self.settings.load_tokenizer()
+        """Loaded once a process, when it is first needed.
+
+        Raises:
+            ConfigurationError: it can not be loaded.
+            MismatchError: it is not the one that the pass was described with.
+        """
+        settings = self.settings
+        if self.vocabulary is None:
+            return settings.load_tokenizer()
+        build, path = self.vocabulary
+        return load_copy(build, path, None, settings.split_pattern, settings.special_tokens)
 
     @functools.cached_property
     def _described(self) -> Mapping[str, Any]:
         return self.settings.described(self.tokenizer)
+
+    def with_vocabulary(self, build: Build, path: str) -> "TokenizePass":
+        """The same pass, for workers that load the vocabulary from where the build keeps it."""
+        work = TokenizePass(self.settings, (build, path))
+        work.__dict__["_described"] = self._described  # of the vocabulary as it is called here
+        return work
 
     def described(self) -> Mapping[str, Any]:
         return self._described
@@ -43,10 +66,20 @@ class TokenizePass:
         return fingerprint_of(self._described)
 
     def prepare(self) -> None:
-        self.tokenizer.dtype  # noqa: B018 (loads it)
+        found, expected = self.tokenizer.fingerprint, self._described["tokenizer"]["fingerprint"]
+        if found != expected:
+            raise MismatchError(
+                f"the tokenizer of this worker has the fingerprint {found}, that of the command "
+                f"{expected}: they have not the same tokenmill, or not the same file"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"settings": self.settings}  # each process loads its own
+        # Each process loads its own tokenizer, which must be the one that is described.
+        return {
+            "settings": self.settings,
+            "vocabulary": self.vocabulary,
+            "_described": self._described,
+        }
 
     def run(self, unit: WorkUnit, build: Build) -> Receipt:
         """Reads one input and writes all its files.
@@ -57,8 +90,8 @@ class TokenizePass:
             BooksError: counts disagree.
         """
         settings, tokenizer = self.settings, self.tokenizer
-        begin = settings.begin_of_text_id(tokenizer)
-        end = settings.end_of_text_id(tokenizer)
+        begin = self._described["tokenizer"]["begin_of_text"]
+        end = self._described["tokenizer"]["end_of_text"]
         with (
             open_reader(unit.path, settings.read) as reader,
             UnitWriter(build, unit.name, tokenizer.dtype, settings.shards) as writer,

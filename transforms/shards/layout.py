@@ -7,6 +7,7 @@
       tokens/<unit>.npy         token shards; <unit>-00000.npy, -00001 ... with a size limit
       documents/<unit>.parquet  a row a document
       rejects/<unit>.parquet    a row a reject; only where there are any
+      vocabulary/tokenizer.json the vocabulary, where it is not one that tokenmill brings
       runs/<run>/               what is not reproducible, a folder for each run of a command
         run.json                clock, host, versions, speed
         owner.json              who works on the build; there only while it does
@@ -62,6 +63,11 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
     """
     part = "" if number is None else f"-{number:05d}"
     return f"tokens/{unit}{part}{suffix}"
+
+
+def vocabulary_path(suffix: str) -> str:
+    """The copy of the vocabulary's file: `.json` or `.tiktoken`."""
+    return f"vocabulary/tokenizer{suffix}"
 
 
 def run_folder(run: str) -> str:

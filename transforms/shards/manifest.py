@@ -22,12 +22,17 @@ _REMEDY = "run `tokenmill build` again to write it anew"
 class TokenizerEntry:
     """The vocabulary of a build.
 
-    name: as it was asked for, without folders. sha256: of the published file. vocabulary_size: the
-    largest id plus one. end_of_text: the vocabulary's own; whether the build used it is a setting.
+    name: as it was asked for, without folders. sha256: of the published file. file: its copy in the
+    build; None for a bundled vocabulary. split_pattern, special_tokens: where the file is a
+    .tiktoken one, which has neither. vocabulary_size: the largest id plus one. end_of_text: the
+    vocabulary's own; whether the build used it is a setting.
     """
 
     name: str
     sha256: str
+    file: str | None
+    split_pattern: str | None
+    special_tokens: Mapping[str, Count] | None
     vocabulary_size: Count
     end_of_text: Count | None
 
