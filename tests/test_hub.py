@@ -51,9 +51,9 @@ def test_a_repository_is_pinned_to_the_commit_it_was_found_at(
 
 def test_the_settings_name_the_commit(hub: list[tuple[str, str, str | None]]) -> None:
     settings = TokenizeSettings(tokenizer="org/tiny", end_of_text="none")
-    assert settings.described(settings.load_tokenizer())["tokenizer_revision"] == COMMIT
+    assert settings.described(settings.load_tokenizer())["tokenizer"]["revision"] == COMMIT
     bundled = TokenizeSettings()
-    assert "tokenizer_revision" not in bundled.described(bundled.load_tokenizer())
+    assert bundled.described(bundled.load_tokenizer())["tokenizer"]["revision"] is None
 
 
 def test_what_can_not_be_fetched_is_refused_with_the_reason(

@@ -41,7 +41,7 @@ class Reason(str, Enum):
 
     @property
     def counts_as_fault(self) -> bool:
-        """True when it counts against `--max-rejects`."""
+        """True when it counts against `max_rejects`."""
         return self not in _BY_KIND
 
 

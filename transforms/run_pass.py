@@ -12,7 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 
 from transforms.errors import UnitFailedError
-from transforms.passes.work_pass import Pass, WorkUnit, run_unit
+from transforms.passes.work_pass import Pass, WorkUnit, prepare_worker, run_unit
 from transforms.shards.build import Build
 
 
@@ -24,7 +24,7 @@ class _RunUnit(beam.DoFn):  # type: ignore[misc]
         self._build = build
 
     def setup(self) -> None:
-        self._work.prepare()
+        prepare_worker(self._work, self._build)
 
     def process(self, unit: WorkUnit) -> Iterator[Any]:
         try:

@@ -3,12 +3,13 @@
 Create(units, largest first) ─ Reshuffle ─ RunPass
 """
 
+import re
 import sys
 import time
 from collections.abc import Sequence
 
 from pipeline.errors import RunFailedError
-from pipeline.failures import known_error, summary
+from pipeline.failures import known_error, raise_unit_failures, summary
 from pipeline.runners import Running, Tick
 from pipeline.runners.remote_job import RemoteJob
 from transforms.passes.work_pass import Pass, WorkUnit
@@ -45,8 +46,12 @@ def run_on_beam(
     try:
         ended = job.outcome()
     except RuntimeError as error:
-        raise known_error(str(error)) or _readable(str(error)) from None
+        if (known := known_error(str(error))) is not None:
+            raise known from None
+        raise_unit_failures(build, len(units))
+        raise _readable(str(error)) from None
     if ended != "DONE":
+        raise_unit_failures(build, len(units))
         raise RunFailedError(f"the Beam job ended as {ended}: see the runner's log. {_RESUME}")
 
 
@@ -77,7 +82,15 @@ def _submit(work: Pass, units: Sequence[WorkUnit], build: Build, running: Runnin
     return RemoteJob(result, named.job_name, master)
 
 
+_NOT_INSTALLED = re.compile(r"No module named '(tokenizer|transforms|pipeline)")
+
+
 def _readable(report: str) -> RunFailedError:
+    if _NOT_INSTALLED.search(report):
+        return RunFailedError(
+            "a worker of this runner has no tokenmill: install it in the workers' environment or "
+            "image, or send it along with --extra_package and a wheel"
+        )
     return RunFailedError(f"the Beam job failed: {summary(report)}. {_RESUME}")
 
 

@@ -13,13 +13,14 @@ To run a unit twice is harmless: it gives the same bytes under the same names.
 """
 
 import errno
+import platform
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from tokenizer.errors import ConfigurationError
+from tokenizer.errors import ConfigurationError, TokenmillError
 from transforms.errors import MismatchError, UnitFailedError
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
@@ -105,7 +106,7 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         if is_fatal(error):
             raise
         message = explain(unit, error)
-        _write_failure(unit, build, message, error)
+        _write_failure(unit.name, build, message, error)
         raise UnitFailedError(message) from error
     return receipt
 
@@ -135,17 +136,32 @@ def is_fatal(error: BaseException) -> bool:
 def explain(unit: WorkUnit, error: BaseException) -> str:
     """One line: the input, where in it if that is known, and the cause."""
     where = "".join(f" {note}" for note in getattr(error, "__notes__", []))
+    return f"{unit.name}:{where} {_text_of(error)}"
+
+
+def prepare_worker(work: Pass, build: Build) -> None:
+    """Has a pass load what it needs; why it could not is written for the command to tell.
+
+    Some engines say no more of a worker's error than that there was one.
+    """
+    try:
+        work.prepare()
+    except Exception as error:
+        message = f"a worker on {platform.node()} could not begin: {_text_of(error)}"
+        _write_failure(f"worker-{platform.node()}", build, message, error)
+        raise
+
+
+def _text_of(error: BaseException) -> str:
     kind = type(error).__name__
     text = " ".join(str(error).split()) or kind
-    if not isinstance(error, UnitFailedError | MismatchError | OSError):
-        text = f"{kind}: {text}"
-    return f"{unit.name}:{where} {text}"
+    return text if isinstance(error, TokenmillError | OSError) else f"{kind}: {text}"
 
 
-def _write_failure(unit: WorkUnit, build: Build, message: str, error: Exception) -> None:
+def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    content = {"format": FORMAT, "unit": unit.name, "message": message, "trace": trace}
-    build.write(failure_path(build.run, unit.name), canonical_json(content))
+    content = {"format": FORMAT, "unit": name, "message": message, "trace": trace}
+    build.write(failure_path(build.run, name), canonical_json(content))
 
 
 # -- progress inside a unit ------------------------------------------------------------------------
