@@ -9,6 +9,8 @@ from transforms.settings import TokenizeSettings
 
 # Of a worker, beside what its documents take: Beam, Arrow, a vocabulary and its caches.
 _WORKER_BYTES = 400 << 20
+# A worker starts in half a second; in that time a core reads so much of compressed text.
+_LITTLE_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +80,17 @@ class BuildConfig:
         # A document stands in memory as it is read, decoded, as text and as ids.
         return _WORKER_BYTES + 8 * self.settings.read.max_document_bytes
 
-    @property
-    def running(self) -> Running:
-        """How its passes are run: one worker a core, or as many as are asked for and fit."""
+    def running(self, pending_bytes: int) -> Running:
+        """How a pass over so many bytes of inputs is run.
+
+        One worker a core, or as many as are asked for and fit; for very little, and where nobody
+        asks for workers, this very process: starting them would take longer.
+        """
         workers = available_cores() if self.workers is None else self.workers
         if self.max_memory_bytes is not None:
             workers = max(1, min(workers, self.max_memory_bytes // self._least_memory))
+        elif self.workers is None and pending_bytes < _LITTLE_BYTES:
+            workers = 0
         return Running(
             workers=workers,
             beam_flags=self.beam_flags,

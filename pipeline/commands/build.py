@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipeline import books, exit_codes
-from pipeline.config import BuildConfig
+from pipeline.config import BuildConfig, available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.inputs import common_root, list_units
 from pipeline.lease import Lease
@@ -135,7 +135,9 @@ def _run(job: _Job) -> list[Receipt]:
     if plan.pending:
         note_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
-            run_pass(job.work, plan.pending, target, job.config.running, progress.update)
+            pending_bytes = sum(unit.size_bytes for unit in plan.pending)
+            running = job.config.running(pending_bytes)
+            run_pass(job.work, plan.pending, target, running, progress.update)
         raise_unit_failures(target, len(plan.pending))
     return _collect(target, job.work, plan)
 
@@ -278,7 +280,7 @@ def _write_run(job: _Job, receipts: Sequence[Receipt]) -> None:
         "units_kept": len(plan.done),
         "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
         "input_root": os.path.abspath(root) if is_local(root) else root,
-        "workers": None if config.beam_flags else config.running.workers,
+        "workers": None if config.beam_flags else config.workers or available_cores(),
         "beam_flags": list(config.beam_flags),
         "host": platform.node(),
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
