@@ -203,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=0.0,
         metavar="FRACTION",
-        help="read the inputs again and compare this share of the documents token by token",
+        help="do this share of the units again from their inputs and compare every token",
     )
     verify.add_argument(
         "--input-root",

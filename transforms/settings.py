@@ -72,6 +72,20 @@ class TokenizeSettings:
         }
 
 
+def shard_settings_of(described: Mapping[str, Any]) -> ShardSettings:
+    """The ShardSettings that a build's settings describe.
+
+    Raises:
+        ConfigurationError: they are of no version that this one knows.
+    """
+    try:
+        return ShardSettings(**described["shards"])
+    except (KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"the build's settings do not say how to write: {error}"
+        ) from error
+
+
 def read_settings_of(described: Mapping[str, Any]) -> ReadSettings:
     """The ReadSettings that a build's settings describe.
 
@@ -86,4 +100,4 @@ def read_settings_of(described: Mapping[str, Any]) -> ReadSettings:
             values["input_format"] = InputFormat(values["input_format"])
         return ReadSettings(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"the build's settings do not say how to read: {error}") from error
+        raise ConfigurationError(f"the settings do not say how to read: {error}") from error

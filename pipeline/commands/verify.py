@@ -26,6 +26,7 @@ from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
 from transforms.filesystem import list_files
 from transforms.passes.findings import Findings, expect
+from transforms.passes.retokenize import chosen_units
 from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -57,7 +58,8 @@ def verify(
 
     Args:
         directory: the build.
-        retokenize: the share of the documents to compare with the inputs, 0 to 1.
+        retokenize: the share of the units to do again from their inputs, 0 to 1; above 0 at
+            least one.
         input_root: where the inputs are; None: where the newest run read them.
         tokenizer: needed when the vocabulary came from a file.
         beam_flags: for a Beam runner; empty: worker processes here.
@@ -90,7 +92,7 @@ def verify(
     if root is not None:
         compared = sum(unit.compared for unit in found)
         documents = manifest.totals.documents
-        print(f"read again from {root}: {compared:,} of {documents:,} documents, token by token")
+        print(f"made again from {root}: {compared:,} of {documents:,} documents, token by token")
     return 0
 
 
@@ -180,6 +182,8 @@ def _run(
     """Checks the content of every unit; what was found, in the order of their names."""
     work = VerifyPass(source, manifest.fingerprint, manifest.settings, tokenizer, fraction)
     paths = _input_paths(input_root, manifest.units)
+    chosen = chosen_units(manifest.fingerprint, manifest.units, fraction)
+    paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
     units = [WorkUnit(unit, path, _bytes_of(manifest, unit)) for unit, path in paths.items()]
     with _place(source, beam_flags) as place:
         with PassProgress("verify", place, units) as progress:

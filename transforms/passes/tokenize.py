@@ -12,11 +12,12 @@ from tokenizer import Tokenizer
 from transforms.errors import MismatchError, UnitFailedError
 from transforms.filesystem import look_up
 from transforms.passes.work_pass import WorkUnit, report_progress
-from transforms.reading import Reader, open_reader
+from transforms.reading import Reader, ReadSettings, open_reader
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
 from transforms.shards.json_records import fingerprint_of
 from transforms.shards.receipt import InputFacts, Receipt
+from transforms.shards.settings import ShardSettings
 from transforms.shards.unit_writer import UnitWriter
 from transforms.shards.vocabulary_copy import load_copy
 
@@ -82,49 +83,64 @@ class TokenizePass:
         }
 
     def run(self, unit: WorkUnit, build: Build) -> Receipt:
-        """Reads one input and writes all its files.
-
-        Raises:
-            UnitFailedError: the input is not the one that was listed.
-            OSError: input or output can not be read or written.
-            BooksError: counts disagree.
-        """
-        settings, tokenizer = self.settings, self.tokenizer
-        begin = self._described["tokenizer"]["begin_of_text"]
-        end = self._described["tokenizer"]["end_of_text"]
-        with (
-            open_reader(unit.path, settings.read) as reader,
-            UnitWriter(build, unit.name, tokenizer.dtype, settings.shards) as writer,
-        ):
-            try:
-                self._encode_all(reader, writer, begin, end)
-            except Exception as error:
-                _note_place(error, reader)
-                raise
-            _check_unchanged(unit, reader)
-            return writer.publish(
-                fingerprint=self.fingerprint,
-                settings=dict(self._described),
-                source=facts_of(reader),
-            )
+        """Reads one input and writes all its files; see tokenize_unit."""
+        settings = self.settings
+        return tokenize_unit(
+            unit, build, self.tokenizer, self._described, settings.read, settings.shards
+        )
 
     def read_receipt(self, content: bytes, place: str) -> Receipt:
         return Receipt.from_json(content, place)
 
-    def _encode_all(
-        self, reader: Reader, writer: UnitWriter, begin: int | None, end: int | None
-    ) -> None:
-        told = 0
-        for batch in reader:
-            encoded = self.tokenizer.encode_documents(
-                batch.documents.text,
-                begin_of_text=begin,
-                end_of_text=end,
-                dtype=self.tokenizer.dtype,
-            )
-            writer.write(batch, encoded)
-            report_progress(reader.input_bytes - told)
-            told = reader.input_bytes
+
+def tokenize_unit(
+    unit: WorkUnit,
+    build: Build,
+    tokenizer: Tokenizer,
+    described: Mapping[str, Any],
+    read: ReadSettings,
+    shards: ShardSettings,
+) -> Receipt:
+    """Reads one input and writes all its files; the receipt is returned, not written.
+
+    Args:
+        unit: the input. build: where its files go.
+        tokenizer: of that vocabulary. described: the settings, as TokenizeSettings.described gives
+            them, and as the receipt tells them.
+        read, shards: the same settings, as readers and writers take them.
+
+    Raises:
+        UnitFailedError: the input is not the one that was listed.
+        OSError: input or output can not be read or written.
+        BooksError: counts disagree.
+    """
+    begin = described["tokenizer"]["begin_of_text"]
+    end = described["tokenizer"]["end_of_text"]
+    with (
+        open_reader(unit.path, read) as reader,
+        UnitWriter(build, unit.name, tokenizer.dtype, shards) as writer,
+    ):
+        try:
+            told = 0
+            for batch in reader:
+                encoded = tokenizer.encode_documents(
+                    batch.documents.text,
+                    begin_of_text=begin,
+                    end_of_text=end,
+                    dtype=tokenizer.dtype,
+                )
+                writer.write(batch, encoded)
+                report_progress(reader.input_bytes - told)
+                told = reader.input_bytes
+        except Exception as error:
+            _note_place(error, reader)
+            raise
+        _check_unchanged(unit, reader)
+        return writer.publish(
+            fingerprint=fingerprint_of(described),
+            settings=dict(described),
+            source=facts_of(reader),
+        )
 
 
 def _note_place(error: Exception, reader: Reader) -> None:
