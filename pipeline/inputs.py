@@ -10,7 +10,7 @@ from tokenizer import ConfigurationError
 from transforms.filesystem import FoundFile, find_files, is_local, look_up
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import ReadSettings, detect_format
-from transforms.shards.layout import MANIFEST, UNIT_FOLDERS
+from transforms.shards.layout import examples
 from transforms.shards.unit_names import unit_name
 
 _WILDCARDS = "*?["
@@ -146,7 +146,7 @@ def _check_apart(patterns: Sequence[str], files: Sequence[FoundFile], output: st
                 f"the input {file.path} lies in the output {output}: name another folder",
                 setting="output",
             )
-    written = [MANIFEST, *(f"{name}/part.{end}" for name in UNIT_FOLDERS for end in _ENDINGS)]
+    written = list(examples(_ENDINGS))
     for pattern in patterns:
         matches = _pattern_regex(_resolved_pattern(pattern)).fullmatch
         for path in written:
@@ -158,7 +158,7 @@ def _check_apart(patterns: Sequence[str], files: Sequence[FoundFile], output: st
                 )
 
 
-_ENDINGS = ("jsonl", "jsonl.npy", "jsonl.parquet", "jsonl.json", "txt", "parquet", "json")
+_ENDINGS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet", "warc.gz", "warc.wet.gz", "txt", "json")
 
 
 def _resolved(path: str) -> str:

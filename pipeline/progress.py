@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.layout import unit_of_receipt
+from transforms.shards.layout import RECEIPTS, unit_of_receipt
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -85,7 +85,7 @@ class PassProgress:
             self._read_bytes = read_bytes
         if now < self._next_look:
             return self._done_units
-        for path in self._build.files_below("receipts"):
+        for path in self._build.files_below(RECEIPTS):
             unit = unit_of_receipt(path)
             if unit in self._missing:
                 self._done_bytes += self._missing.pop(unit)

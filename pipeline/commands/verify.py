@@ -31,7 +31,7 @@ from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json, fingerprint_of
-from transforms.shards.layout import MANIFEST, MARK, receipt_path, run_folder
+from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
 from transforms.shards.receipt import Receipt
@@ -83,7 +83,7 @@ def verify(
         _check_tokenizer(manifest, used)
     if len(receipts) == len(manifest.inputs):  # or whole units would look like strays
         _find_strays(source, receipts, findings)
-    found = _run(source, manifest, used, root, retokenize, beam_flags)
+    found = _run(source, manifest, receipts, used, root, retokenize, beam_flags)
     for unit in found:
         findings.messages += [m for m in unit.differences if m not in findings.messages]
     if findings.messages:
@@ -102,7 +102,7 @@ def _last_input_root(source: Build) -> str:
     root = record.get("input_root")
     if not isinstance(root, str) or not root:
         raise ConfigurationError(
-            f"{source.path('runs')} does not tell where the inputs are: say it",
+            f"{source.path(RUNS)} does not tell where the inputs are: say it",
             setting="input_root",
         )
     return root
@@ -174,6 +174,7 @@ def _find_strays(source: Build, receipts: Iterable[Receipt], findings: Findings)
 def _run(
     source: Build,
     manifest: Manifest,
+    receipts: Sequence[Receipt],
     tokenizer: Tokenizer,
     input_root: str | None,
     fraction: float,
@@ -184,7 +185,8 @@ def _run(
     paths = _input_paths(input_root, manifest.units)
     chosen = chosen_units(manifest.fingerprint, manifest.units, fraction)
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
-    units = [WorkUnit(unit, path, _bytes_of(manifest, unit)) for unit, path in paths.items()]
+    sizes = {receipt.unit: sum(receipt.sizes().values()) for receipt in receipts}
+    units = [WorkUnit(unit, path, sizes.get(unit, 0)) for unit, path in paths.items()]
     with _place(source, beam_flags) as place:
         with PassProgress("verify", place, units) as progress:
             is_small = sum(unit.size_bytes for unit in units) < _SMALL_BYTES
@@ -205,11 +207,6 @@ def _input_paths(input_root: str | None, units: Sequence[str]) -> dict[str, str]
         for file in list_files(root):
             paths[unit_name(file.path.removeprefix(root))] = file.path.removeprefix(root)
     return {unit: root + (paths[unit] or unit) for unit in units}
-
-
-def _bytes_of(manifest: Manifest, unit: str) -> int:
-    prefix = f"tokens/{unit}"
-    return sum(shard.bytes for shard in manifest.shards if shard.path.startswith(prefix))
 
 
 @contextmanager

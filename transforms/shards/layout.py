@@ -18,10 +18,26 @@
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
+from collections.abc import Iterable, Iterator
+
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
-UNIT_FOLDERS = ("receipts", "tokens", "documents", "rejects")
+RECEIPTS = "receipts"
+UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
+
+
+def examples(suffixes: Iterable[str]) -> Iterator[str]:
+    """A path of each kind that a build writes, for inputs of those endings.
+
+    >>> list(examples(["txt"]))[:3]
+    ['tokenmill.json', 'manifest.json', 'receipts/part.txt.json']
+    """
+    yield from (MARK, MANIFEST)
+    for suffix in suffixes:
+        unit = f"part.{suffix}"
+        yield from (receipt_path(unit), documents_path(unit), rejects_path(unit))
+        yield shard_path(unit, ".npy", None)
 
 
 def receipt_path(unit: str) -> str:
