@@ -20,6 +20,7 @@ from transforms.reading.members import (
     Codec,
     Damage,
     MemberDamaged,
+    MemberStart,
     MemberTruncated,
     StepwiseDecoder,
     behind,
@@ -29,6 +30,7 @@ from transforms.reading.raw_input import RawInput
 from transforms.reading.zstd_frames import Zstd, is_skippable
 
 _STEP_BYTES = 64 << 10
+_MEMBER_START = MemberStart()
 
 
 class Stepwise:
@@ -101,30 +103,31 @@ def choose_codec(head: bytes, path: str) -> Codec | None:
     return None
 
 
-def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
+def decompress(
+    raw: RawInput, path: str, coverage: Coverage
+) -> Iterator[bytes | Damage | MemberStart]:
     """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
+
+    Where the file is compressed, a MemberStart comes before the first piece of each member.
 
     Nothing follows a Damage that ends the stream. Errors of the file system
     propagate. Time is linear in the size of the file, for any number of
     members; memory is a few MiB beside the window a zstd frame or an xz
     stream asks for. What was decoded and what was not is added to `coverage`.
     """
-    for event in _events(raw, path, coverage):
-        coverage.decoded_bytes += len(event if isinstance(event, bytes) else event.suspect)
-        yield event
-
-
-def _events(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
     codec = choose_codec(raw.peek(512), path)
     if codec is None:
         while raw.ensure(1):
             piece = bytes(raw.window(PIECE_BYTES))
             raw.advance(len(piece))
+            coverage.decoded_bytes += len(piece)
             yield piece
         return
     while raw.ensure(1):
+        yield _MEMBER_START
         damage = yield from _one_member(raw, codec, coverage)
         if damage is not None:
+            coverage.decoded_bytes += len(damage.suspect)
             yield damage
             if damage.ends_stream:
                 break
@@ -138,7 +141,9 @@ def _one_member(
     start, suspect = raw.position, b""
     failure: MemberDamaged
     try:
-        yield from codec.member(raw)
+        for piece in codec.member(raw):
+            coverage.decoded_bytes += len(piece)
+            yield piece
         return None
     except ChecksumFailed as error:
         suspect, failure = error.suspect, error

@@ -1,5 +1,7 @@
 """The block of a WARC record -> the text a reader of the page would see."""
 
+import base64
+import hashlib
 import io
 import re
 import zlib
@@ -16,6 +18,7 @@ from transforms.reading.html_text import main_text
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+_FOLD = re.compile(r"[ \t\r]*\n[ \t]+")
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 _STARTS_LIKE_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
@@ -35,21 +38,45 @@ class _Response(NamedTuple):
     body: bytes
 
 
-def parse_fields(lines: bytes) -> dict[str, str]:
-    """Header lines as a mapping of lower-case names; of a repeated name the first counts."""
-    fields: dict[str, str] = {}
-    name = ""
-    for line in lines.decode("utf-8", "replace").split("\n"):
-        if line.startswith((" ", "\t")) and name:  # a folded value goes on
-            fields[name] += " " + line.strip()
-            continue
-        key, colon, value = line.partition(":")
-        name = key.strip().lower() if colon else ""
-        if name in fields:
-            name = ""
-        elif name:
-            fields[name] = value.strip()
-    return fields
+class Fields(NamedTuple):
+    """Header fields, and the names that stand there again with another value.
+
+    values: by lower-case name; of a repeated one the first.
+    """
+
+    values: dict[str, str]
+    contradicted: frozenset[str] = frozenset()
+
+
+def parse_fields(lines: bytes) -> Fields:
+    """Parse the lines of a header; those without a colon are left out."""
+    text = lines.decode("utf-8", "replace")
+    if "\n " in text or "\n\t" in text:
+        text = _FOLD.sub(" ", text)  # a value that goes on in the next line
+    pairs = [
+        (name.strip().lower(), value.strip())
+        for name, colon, value in [line.partition(":") for line in text.split("\n")]
+        if colon
+    ]
+    values = dict(reversed(pairs))
+    if len(values) == len(pairs):
+        return Fields(values)
+    return Fields(values, frozenset(name for name, value in pairs if values[name] != value))
+
+
+def agrees_with_digest(fields: Mapping[str, str], data: bytes, begin: int, end: int) -> bool | None:
+    """Whether `data[begin:end]` has the record's WARC-Block-Digest; None when that can not be said.
+
+    Algorithms are named as in `sha1:`, `SHA-256:`; values are Base32, as is usual, or hexadecimal.
+    """
+    algorithm, _, value = fields.get("warc-block-digest", "").partition(":")
+    algorithm = algorithm.strip().lower().replace("-", "")
+    if algorithm not in ("md5", "sha1", "sha256", "sha512"):
+        return None
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    digest.update(memoryview(data)[begin:end])
+    base32 = base64.b32encode(digest.digest()).decode().rstrip("=")
+    return value.strip().rstrip("=").upper() in (base32, digest.hexdigest().upper())
 
 
 def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> bytes:
@@ -129,7 +156,7 @@ def _parse_response(block: bytes) -> _Response:
     if not status or not status[0].isdigit():
         shown = status_line[:80].decode("ascii", "replace").strip()
         raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"no HTTP status in {shown!r}")
-    return _Response(int(status[0][:9]), parse_fields(lines), body)
+    return _Response(int(status[0][:9]), parse_fields(lines).values, body)
 
 
 def _parse_content_type(value: str) -> tuple[str, str]:

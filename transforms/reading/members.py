@@ -28,6 +28,11 @@ class Damage:
     suspect: bytes = b""
 
 
+@dataclass(frozen=True, slots=True)
+class MemberStart:
+    """The next piece is the first of another member."""
+
+
 class MemberDamaged(Exception):
     """Inside a member, after all that could be decoded of it was handed out."""
 

@@ -10,6 +10,7 @@ from transforms.reading.byte_stream import decompress
 from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
 from transforms.reading.json_lines import read_json_lines
+from transforms.reading.members import MemberStart
 from transforms.reading.parquet import read_parquet
 from transforms.reading.plain_text import read_plain_text
 from transforms.reading.raw_input import RawInput
@@ -85,12 +86,13 @@ class Reader:
             self._note(raw)
 
     def _records_of(self, raw: RawInput) -> Iterator[RecordBatch]:
-        pieces = decompress(raw, self.path, self._coverage)
+        events = decompress(raw, self.path, self._coverage)
+        if self.input_format in (InputFormat.WET, InputFormat.WARC):
+            return read_web_archive(events, self._settings, self.input_format, self._coverage)
+        pieces = (event for event in events if not isinstance(event, MemberStart))
         if self.input_format is InputFormat.JSONL:
             return read_json_lines(pieces, self._settings)
-        if self.input_format is InputFormat.TEXT:
-            return read_plain_text(pieces, self._settings, self.path)
-        return read_web_archive(pieces, self._settings, self.input_format, self._coverage)
+        return read_plain_text(pieces, self._settings, self.path)
 
     def _open(self) -> BinaryIO:
         return open_raw(self.path)

@@ -1,27 +1,45 @@
 """A window that moves over a decompressed stream and stops where the stream is damaged."""
 
+import io
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 
-from transforms.reading.members import Damage
+from transforms.reading.members import Damage, MemberStart
+from transforms.reading.record_heads import HEAD, HEAD_BEHIND_EMPTY_LINE, LONGEST_MATCH
 
-# At the start of a line, and a header field behind it: a page may quote the bare words.
-_RECORD = re.compile(rb"(?:\A|(?<=\n))WARC/\d[.]\d\d?\r?\n[A-Za-z-]+[ \t]*:")
-_LONGEST_MATCH = 256
+MAX_HEADER_BYTES = 1 << 20
+_USUAL_HEADER_BYTES = 8 << 10
+_LARGE_BYTES = 1 << 20
 
 
 class RecordWindow:
-    """Gives bytes in any amounts, without copying a long record more than twice.
+    """Gives bytes in any amounts; a long record is joined from its pieces once.
+
+        |...| front, from the cursor on | later piece | later piece |   damage, or the end,
+                                                                        or a member's record
+
+    Where a member of the compressed file begins with a record's head, as each does in Common
+    Crawl's files, the bytes of the member before it can not go on: the window stops there until
+    `begin_record` moves over the boundary. A record that goes on in the next member is joined.
 
     damage: the break that the buffered bytes end at, or None.
     offset: of the next byte in the decompressed stream.
     """
 
-    def __init__(self, pieces: Iterable[bytes | Damage]) -> None:
-        self._events: Iterator[bytes | Damage] = iter(pieces)
-        self._data = b""
+    def __init__(self, events: Iterable[bytes | Damage | MemberStart]) -> None:
+        self._events: Iterator[bytes | Damage | MemberStart] = iter(events)
+        self._front = b""
         self._cursor = 0
+        self._later: deque[bytes] = deque()
+        self._later_bytes = 0
+        self._held: bytes | Damage | None = None  # what the next member begins with
+        self._is_member_start = True
         self._ended = False
+        self._framed_members = 0  # those that begin with a head
+        self._framed_offset = -1  # of the last of them
+        self._has_unframed_record = False
+        self._no_empty_line_before = 0  # an offset, as far as was looked
         self._failed_checksums: list[tuple[Damage, int, bytes]] = []
         self.damage: Damage | None = None
         self.offset = 0
@@ -29,97 +47,160 @@ class RecordWindow:
     @property
     def available(self) -> int:
         """Bytes that are buffered."""
-        return len(self._data) - self._cursor
+        return len(self._front) - self._cursor + self._later_bytes
+
+    @property
+    def at_boundary(self) -> bool:
+        """The buffered bytes end where a member begins with a record of its own."""
+        return self._held is not None
 
     @property
     def at_stop(self) -> bool:
-        """No more bytes can be had, because of damage or the end."""
-        return self._ended or self.damage is not None
+        """No more bytes can be had: because of damage, a boundary or the end."""
+        return self._ended or self.damage is not None or self._held is not None
+
+    @property
+    def is_framed(self) -> bool:
+        """Every record so far began with a member of its own, and there were several."""
+        return self._framed_members > 1 and not self._has_unframed_record
 
     def ensure(self, count: int) -> bool:
-        """Buffer `count` bytes; False when the stream ends or breaks before."""
-        if self.available >= count:
+        """Buffer `count` bytes; False when the stream stops before."""
+        if len(self._front) - self._cursor >= count:
             return True
-        pieces = [self._data[self._cursor :]]
-        size = len(pieces[0])
-        while size < count and not self.at_stop:
-            known = len(pieces)
+        while self.available < count and not self.at_stop:
             event = next(self._events, None)
             if event is None:
                 self._ended = True
-            elif isinstance(event, bytes):
-                pieces.append(event)
-            elif event.loses_bytes:
-                self.damage = event
-                if len(_RECORD.findall(event.suspect)) > 1:
-                    pieces.append(event.suspect)
+            elif isinstance(event, MemberStart):
+                self._is_member_start = True
             else:
-                pieces.append(self._checksum_failed(event, is_between=not any(pieces)))
-            size += sum(map(len, pieces[known:]))
-        self._data, self._cursor = b"".join(pieces), 0
-        return len(self._data) >= count
+                self._accept(event)
+        return self.available >= count
+
+    def begin_record(self) -> bool:
+        """Move over newlines and a boundary to a record; False at damage and at the end."""
+        while True:
+            if not self.available and self._held is not None:
+                event, self._held = self._held, None
+                self._is_member_start = True
+                self._accept(event)
+            if self.ensure(1):
+                following = self.peek(64)
+                record = following.lstrip(b"\r\n")
+                if record != following:
+                    self.skip(len(following) - len(record))
+                if record:
+                    self._has_unframed_record |= self.offset != self._framed_offset
+                    return True
+            elif self._held is None:
+                return False
 
     def take(self, count: int) -> bytes:
         """Move over `count` buffered bytes and return them."""
+        if self._cursor + count > len(self._front):
+            self._gather(count)
         start = self._cursor
         self._cursor += count
         self.offset += count
-        return self._data[start : self._cursor]
+        return self._front[start : self._cursor]
 
-    def peek(self, count: int) -> bytes:
-        """The next buffered bytes, at most `count`."""
-        return self._data[self._cursor : self._cursor + count]
+    def peek(self, count: int, after: int = 0) -> bytes:
+        """The buffered bytes from `after` on, at most `count`; does not move."""
+        start = self._cursor + after
+        found = self._front[start : start + count]
+        if len(found) == count or not self._later:
+            return found
+        start -= len(self._front)
+        for piece in self._later:
+            if len(found) == count:
+                break
+            found += piece[max(0, start) : max(0, start + count)][: count - len(found)]
+            start -= len(piece)
+        return found
 
-    def rest(self) -> bytes:
-        """All that is buffered."""
-        return self._data[self._cursor :]
-
-    def startswith(self, prefix: bytes) -> bool:
-        return self._data.startswith(prefix, self._cursor)
+    def contiguous(self, count: int) -> tuple[bytes, int]:
+        """Buffered bytes as they lie in memory, at least `count` from the returned index on."""
+        self._gather(count)
+        return self._front, self._cursor
 
     def header_bytes(self) -> int:
-        """How far behind the next byte the first empty line ends; 0 when there is none."""
-        end = self._data.find(b"\r\n\r\n", self._cursor)
-        lenient = self._data.find(b"\n\n", self._cursor, end if end >= 0 else len(self._data))
-        if lenient >= 0:
-            return lenient + 2 - self._cursor
-        return end + 4 - self._cursor if end >= 0 else 0
+        """How far behind the next byte the first empty line ends; 0 when none is near enough.
+
+        No byte is looked at twice in vain: in a file of a million heads and no empty line each
+        head but the first knows from the one before that it has none.
+        """
+        searched = max(0, self._no_empty_line_before - self.offset)
+        for limit in (min(_USUAL_HEADER_BYTES, len(self._front) - self._cursor), MAX_HEADER_BYTES):
+            if searched < limit:
+                if self._cursor + limit > len(self._front):
+                    self._gather(min(self.available, limit))
+                begin, end = self._cursor + searched, self._cursor + limit
+                crlf = self._front.find(b"\r\n\r\n", begin, end)
+                bare = self._front.find(b"\n\n", begin, crlf if crlf >= 0 else end)
+                if bare >= 0 or crlf >= 0:
+                    return (bare + 2 if bare >= 0 else crlf + 4) - self._cursor
+                searched = max(0, min(self.available, limit) - 3)
+                self._no_empty_line_before = self.offset + searched
+        return 0
 
     def skip(self, count: int) -> bool:
-        """Move over `count` bytes without holding them; False when there are fewer."""
+        """Move over `count` bytes without holding them; False when the stream stops before."""
         while count:
             if not self.ensure(1):
                 return False
-            step = min(count, self.available)
+            if self._cursor == len(self._front):
+                self._front, self._cursor = self._later.popleft(), 0
+                self._later_bytes -= len(self._front)
+            step = min(count, len(self._front) - self._cursor)
             self._cursor += step
             self.offset += step
             count -= step
         return True
 
-    def skip_newlines(self) -> None:
-        while self.ensure(1):
-            following = self.peek(64)
-            newlines = len(following) - len(following.lstrip(b"\r\n"))
-            self.skip(newlines)
-            if newlines < len(following):
-                return
+    def seek_record(self, after: int = 0) -> bool:
+        """Move to the first record head that is at least `after` bytes away.
 
-    def seek_record(self) -> None:
-        """Move to the next record header, or to where the stream ends or breaks."""
+        False, and moved to where the stream stops, when there is none.
+        """
+        self.skip(min(after, self.available))
+        return self._seek(HEAD, None)
+
+    def skip_block(self, count: int) -> bool:
+        """Move over a block without holding it.
+
+        False, and moved there, when a record head stands in it behind an empty line or the
+        stream stops in it.
+        """
+        end = self.offset + count
+        return not self._seek(HEAD_BEHIND_EMPTY_LINE, end) and self.offset == end
+
+    def _seek(self, pattern: re.Pattern[bytes], limit: int | None) -> bool:
         while True:
-            found = _RECORD.search(self._data, self._cursor)
-            if found:
-                self.skip(found.start() - self._cursor)
-                return
-            self.skip(max(0, self.available - _LONGEST_MATCH))
-            if not self.ensure(self.available + 1):
-                self.skip(self.available)
-                return
+            found = pattern.search(self._front, self._cursor)
+            distance = found.start() - self._cursor if found else 0
+            buffered = len(self._front) - self._cursor
+            kept = min(LONGEST_MATCH, buffered)
+            if found and (limit is None or self.offset + distance < limit):
+                self.skip(distance)
+                return True
+            if limit is not None and limit <= self.offset + buffered:
+                self.skip(limit - self.offset)
+                return False
+            self.skip(buffered - kept)
+            if not self.ensure(kept + 1):
+                self.skip(kept)
+                return False
+            if self._later:
+                piece = self._later.popleft()
+                self._later_bytes -= len(piece)
+                self._front, self._cursor = self._front[self._cursor :] + piece, 0
 
     def step_over_damage(self) -> Damage | None:
         """Drop what is left before the damage, so that reading goes on behind it."""
         damage, self.damage = self.damage, None
-        self.skip(self.available) if damage or self._ended else None
+        if damage or self._ended:
+            self.skip(self.available)
         return damage
 
     def take_failed_checksums(self) -> list[tuple[Damage, int, bytes]]:
@@ -127,13 +208,60 @@ class RecordWindow:
         failed, self._failed_checksums = self._failed_checksums, []
         return failed
 
-    def _checksum_failed(self, damage: Damage, *, is_between: bool) -> bytes:
+    def _gather(self, count: int) -> None:
+        """Have `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
+        missing = self._cursor + count - len(self._front)
+        if missing <= 0:
+            return
+        joined = io.BytesIO()
+        joined.write(memoryview(self._front)[self._cursor :])
+        self._front, self._cursor = b"", 0
+        while missing > 0:
+            piece = self._later.popleft()
+            self._later_bytes -= len(piece)
+            if len(piece) > missing and count > _LARGE_BYTES:  # `take` copies nothing then
+                self._later.appendleft(piece[missing:])
+                self._later_bytes += len(piece) - missing
+                piece = piece[:missing]
+            joined.write(piece)
+            missing -= len(piece)
+            del piece
+        self._front = joined.getvalue()
+
+    def _accept(self, event: bytes | Damage) -> None:
+        """Buffer a piece, or stop at what can not belong to the record in the buffer."""
+        content = event if isinstance(event, bytes) else event.suspect
+        if self._is_member_start and content:
+            self._is_member_start = False
+            if HEAD.match(content):
+                if self.available:
+                    self._held = event
+                    return
+                self._framed_members += 1
+                self._framed_offset = self.offset
+        if isinstance(event, bytes):
+            self._append(event)
+        elif event.loses_bytes:
+            self.damage = event
+            if len(HEAD.findall(event.suspect)) > 1:
+                self._append(event.suspect)
+        else:
+            self._append(self._checksum_failed(event))
+
+    def _append(self, piece: bytes) -> None:
+        if self._cursor == len(self._front) and not self._later:
+            self._front, self._cursor = piece, 0
+        elif piece:
+            self._later.append(piece)
+            self._later_bytes += len(piece)
+
+    def _checksum_failed(self, damage: Damage) -> bytes:
         """What of a member to read although its checksum failed.
 
         All of it, with a note, except for a member that is exactly one record,
         Common Crawl's form: then it is that record which is damaged.
         """
-        if is_between and len(_RECORD.findall(damage.suspect)) <= 1:
+        if not self.available and len(HEAD.findall(damage.suspect)) <= 1:
             self._failed_checksums.append((damage, self.offset, damage.suspect))
             self.offset += len(damage.suspect)
             return b""

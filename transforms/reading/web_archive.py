@@ -9,6 +9,7 @@ cut ends like one that is whole. This costs about twice FastWARC's time: 45 us
 against 22 for a WET record of 7.5 KB, hashing, checks and columns included.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from transforms.documents import MAX_EXCERPT_BYTES, Reason, RecordBatch
@@ -17,21 +18,25 @@ from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings
 from transforms.reading.http_payload import (
     Rejected,
+    agrees_with_digest,
     conversion_text,
     parse_fields,
     resource_text,
     response_text,
 )
-from transforms.reading.members import Damage
-from transforms.reading.record_window import RecordWindow
+from transforms.reading.members import Damage, MemberStart
+from transforms.reading.record_heads import HEAD, NEWLINES, SwallowedRecords
+from transforms.reading.record_window import MAX_HEADER_BYTES, RecordWindow
 
-_MAX_HEADER_BYTES = 1 << 20
-_NEWLINES = b"\r\n"
 _MAGIC = b"WARC/"
+_LOOK_BYTES = 64  # behind a block, for the header that follows
+_VERSION = re.compile(rb"WARC/\d[.]\d\d?[ \t]*\r?\n")
+_CUT_INTO_HEAD = re.compile(rb"\n[^:\n]+WARC/\d[.]\d")  # after it a writer was killed
+_MANDATORY = frozenset({"content-length", "warc-type", "warc-record-id"})
 
 
 def read_web_archive(
-    pieces: Iterable[bytes | Damage],
+    events: Iterable[bytes | Damage | MemberStart],
     settings: ReadSettings,
     input_format: InputFormat,
     coverage: Coverage,
@@ -42,33 +47,33 @@ def read_web_archive(
     and resources that are HTML (main text) or plain text. Every other record
     is a reject that says why. Memory: one record and one batch.
     """
-    return _WebArchive(pieces, settings, input_format, coverage).batches()
+    return _WebArchive(events, settings, input_format, coverage).batches()
 
 
 class _WebArchive:
     def __init__(
         self,
-        pieces: Iterable[bytes | Damage],
+        events: Iterable[bytes | Damage | MemberStart],
         settings: ReadSettings,
         input_format: InputFormat,
         coverage: Coverage,
     ) -> None:
-        self._window = RecordWindow(pieces)
+        self._window = RecordWindow(events)
         self._coverage = coverage
         self._builder = BatchBuilder(settings.batch_bytes)
-        self._max_record_bytes = settings.max_record_bytes
+        self._swallowed = SwallowedRecords()
+        self._settings = settings
         self._is_wet = input_format is InputFormat.WET
 
     def batches(self) -> Iterator[RecordBatch]:
         window = self._window
         while True:
-            window.skip_newlines()
-            if window.ensure(1):
+            if window.begin_record():
                 self._record()
             elif window.damage is None:
                 break
             else:
-                self._broken(window.offset, b"")
+                self._step_over_damage(window.offset, b"")
             yield from self._builder.full()
             self._note_checksums()
         self._note_checksums()
@@ -79,91 +84,141 @@ class _WebArchive:
         window, start = self._window, self._window.offset
         head = self._header()
         if head is None:
-            if window.at_stop:
-                self._broken(start, window.rest())
-            else:
-                self._garbage(start, "expected a WARC record header", window.rest())
+            self._no_header(start)
             return
-        fields = parse_fields(head.partition(b"\n")[2])
-        length = fields.get("content-length", "")
-        if not (length.isascii() and length.isdigit() and len(length) < 19):
-            self._garbage(start, f"expected a Content-Length, found {length!r:.40}", head)
+        fields, contradicted = parse_fields(head.partition(b"\n")[2])
+        fault = _header_fault(head, fields, contradicted)
+        if fault:
+            self._lost(start, fault, head)
             return
-        if int(length) > self._max_record_bytes:
-            self._oversized(start, head, int(length))
-            return
-        if not window.ensure(int(length)):
-            self._broken(start, head + window.rest())
-            return
-        block = window.take(int(length))
-        if not self._ends_well():
-            if window.damage is not None:
-                self._broken(start, head + block[:MAX_EXCERPT_BYTES])
-            else:
-                detail = f"no record ends {length} bytes (its Content-Length) behind this header"
-                self._garbage(start, detail, head + block[:MAX_EXCERPT_BYTES])
-            return
-        self._judge(fields, block, start)
+        length = int(fields["content-length"])
+        if length > self._settings.max_record_bytes:
+            self._oversized(start, head, length)
+        elif not window.ensure(length):
+            detail = f"the block has {window.available} bytes, its Content-Length is {length}"
+            self._lost(start, detail, head + window.peek(MAX_EXCERPT_BYTES), is_cut=True)
+        elif not self._ends_well(fields, length):
+            detail = f"no record ends {length} bytes (its Content-Length) behind this header"
+            self._lost(start, detail, head + window.peek(MAX_EXCERPT_BYTES))
+        else:
+            swallowed = self._find_swallowed(fields, length)
+            if swallowed:
+                detail = f"the Content-Length, {length}, takes in records that follow this one"
+                excerpt = head + window.peek(min(swallowed, MAX_EXCERPT_BYTES))
+                self._lost(start, detail, excerpt, after=swallowed)
+                return
+            block = window.take(length)
+            window.skip(len(NEWLINES) if window.peek(len(NEWLINES)) == NEWLINES else 0)
+            self._sound_record(fields, block, start)
 
     def _header(self) -> bytes | None:
         """Take the header; None when none is here or it is not complete."""
         window = self._window
         window.ensure(len(_MAGIC))
-        while window.startswith(_MAGIC):
+        while window.peek(len(_MAGIC)) == _MAGIC:
             end = window.header_bytes()
             if end:
                 return window.take(end)
-            if window.available > _MAX_HEADER_BYTES or not window.ensure(window.available + 1):
+            if window.available > MAX_HEADER_BYTES or not window.ensure(window.available + 1):
                 break
         return None
 
-    def _ends_well(self) -> bool:
-        """Whether what follows a block is the end of a record: newlines, a header, or nothing.
+    def _no_header(self, start: int) -> None:
+        following = self._window.peek(MAX_EXCERPT_BYTES)
+        detail = "expected a WARC record header"
+        if following.startswith(b"filedesc://"):
+            detail += ", found one of ARC, the format before WARC, which is not read"
+        is_cut = _MAGIC.startswith(following[: len(_MAGIC)])
+        self._lost(start, detail, following, after=1, is_cut=is_cut)
 
-        Two newlines are the standard; writers that leave them out are understood.
+    def _ends_well(self, fields: dict[str, str], length: int) -> bool:
+        """Whether what follows the block is the end of a record: newlines, a header, or nothing.
+
+        Two newlines and a header, or the end, are the standard. Writers that leave newlines out
+        are understood; but then, and where no header follows two newlines, which may stand inside
+        of a block as well, the block's digest has to agree, if there is one.
         """
         window = self._window
-        if not window.ensure(4) and window.damage is not None:
+        is_complete = window.ensure(length + len(NEWLINES))
+        if not is_complete and window.damage is not None:
             return False
-        following = window.peek(4)
-        if following == b"\r\n\r\n":
-            window.take(4)
+        has_newlines = window.peek(len(NEWLINES), after=length) == NEWLINES
+        if not has_newlines:
+            window.ensure(length + _LOOK_BYTES)
+        following = window.peek(_LOOK_BYTES, after=length).lstrip(b"\r\n")
+        has_header = _MAGIC.startswith(following[: len(_MAGIC)])
+        if has_newlines and has_header:
             return True
-        following = following.lstrip(_NEWLINES)
-        return _MAGIC.startswith(following)
+        if not has_newlines and not has_header:
+            return False
+        return agrees_with_digest(fields, *self._block(length)) is not False
+
+    def _find_swallowed(self, fields: dict[str, str], length: int) -> int:
+        """Where in the block that comes next another record begins; 0 for nowhere."""
+        if self._window.is_framed:
+            return 0
+        data, begin, end = self._block(length)
+        found = self._swallowed.find(data, begin, end, self._window.offset)
+        if found < 0 or agrees_with_digest(fields, data, begin, end):
+            return 0
+        return found - begin
+
+    def _block(self, length: int) -> tuple[bytes, int, int]:
+        data, begin = self._window.contiguous(length)
+        return data, begin, begin + length
 
     def _oversized(self, start: int, head: bytes, length: int) -> None:
-        detail = f"the record has {length} bytes, more than the {self._max_record_bytes} allowed"
-        if not self._window.skip(length):
-            self._broken(start, head)
+        """Move over a record without holding it, or to the record inside it if there is one."""
+        window, limit = self._window, self._settings.max_record_bytes
+        detail = f"the record has {length} bytes, more than the {limit} of max_record_bytes"
+        block_offset = window.offset
+        # What begins with a record is an archive in an archive, and can not be told from a lie.
+        window.ensure(len(_MAGIC))
+        is_archive = window.peek(len(_MAGIC)) == _MAGIC
+        if not (window.skip(length) if is_archive else window.skip_block(length)):
+            found = window.offset - block_offset
+            detail = f"the block has {found} bytes, its Content-Length is {length}"
+            self._lost(start, detail, head, is_cut=True)
             return
         self._builder.reject(self._builder.count(), start, Reason.OVERSIZED_RECORD, detail, head)
-        if not self._ends_well() and self._window.damage is None:
-            self._window.seek_record()
+        window.ensure(_LOOK_BYTES)
+        following = window.peek(_LOOK_BYTES).lstrip(b"\r\n")
+        if not _MAGIC.startswith(following[: len(_MAGIC)]) and window.damage is None:
+            window.seek_record()
 
-    def _broken(self, start: int, excerpt: bytes) -> None:
+    def _lost(
+        self, start: int, detail: str, excerpt: bytes, after: int = 0, is_cut: bool = False
+    ) -> None:
+        """Here is no record, or none that can be believed: go on at the next header.
+
+        `after` bytes at the least are left out. `is_cut`: the record ends where the stream
+        stops; when no header is found before that, this is the cause.
+        """
+        window = self._window
+        if not window.seek_record(after) and not window.at_boundary:
+            if window.damage is not None:
+                self._step_over_damage(start, excerpt)
+                return
+            if is_cut:
+                self._coverage.is_truncated = True
+                detail = f"the file ends inside a WARC record: {detail}"
+                self._reject_lost(start, Reason.DAMAGED_STREAM, detail, excerpt)
+                return
+        self._reject_lost(start, Reason.DAMAGED_RECORD, detail, excerpt)
+
+    def _step_over_damage(self, start: int, excerpt: bytes) -> None:
         """The stream breaks here, inside or between records."""
         damage = self._window.step_over_damage()
-        if damage is None:
-            reason, detail = Reason.DAMAGED_STREAM, "the file ends inside a WARC record"
-            self._coverage.is_truncated = True
-        else:
-            reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
-            detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
+        assert damage is not None
+        reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
         self._window.seek_record()
-        lost = self._window.offset - start
-        self._builder.reject(self._builder.count(), start, reason, detail, excerpt, lost)
+        detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
+        self._reject_lost(start, reason, detail, excerpt)
 
-    def _garbage(self, start: int, detail: str, excerpt: bytes) -> None:
-        """Here is no record, or none that can be believed: go on at the next header."""
-        self._window.seek_record()
-        if self._window.damage is not None and not self._window.available:
-            self._broken(start, excerpt)  # the same damage, told better by the decoder
-            return
-        lost = self._window.offset - start
-        self._builder.reject(
-            self._builder.count(), start, Reason.DAMAGED_RECORD, detail, excerpt, lost
-        )
+    def _reject_lost(self, start: int, reason: Reason, detail: str, excerpt: bytes) -> None:
+        lost_bytes = self._window.offset - start
+        excerpt = excerpt[:lost_bytes]  # what follows is another record
+        self._builder.reject(self._builder.count(), start, reason, detail, excerpt, lost_bytes)
 
     def _note_checksums(self) -> None:
         for damage, offset, record in self._window.take_failed_checksums():
@@ -176,7 +231,7 @@ class _WebArchive:
                 len(record),
             )
 
-    def _judge(self, fields: dict[str, str], block: bytes, start: int) -> None:
+    def _sound_record(self, fields: dict[str, str], block: bytes, start: int) -> None:
         """Count a sound record, as a document or with the reason why it is none."""
         record = self._builder.count()
         try:
@@ -192,10 +247,26 @@ class _WebArchive:
         if self._is_wet and kind == "conversion":
             return conversion_text(fields, block)
         if not self._is_wet and kind == "response":
-            return response_text(fields, block, self._max_record_bytes)
+            return response_text(fields, block, self._settings.max_record_bytes)
         if not self._is_wet and kind == "resource":
             return resource_text(fields, block)
         raise Rejected(Reason.NOT_A_DOCUMENT, f"WARC-Type: {kind or 'none'}")
+
+
+def _header_fault(head: bytes, fields: dict[str, str], contradicted: frozenset[str]) -> str:
+    """What makes a header unfit to be believed; empty for nothing."""
+    if not _VERSION.match(head):
+        return f"expected a line with the version of WARC, found {head[:40]!r}"
+    length = fields.get("content-length", "")
+    if not (length.isascii() and length.isdigit() and len(length) < 19):
+        return f"expected a Content-Length, found {length!r:.40}"
+    if head.rfind(b"WARC/") and (HEAD.search(head, 1) or _CUT_INTO_HEAD.search(head)):
+        return "another record begins inside this header"
+    if "warc-type" not in fields:
+        return "the header has no WARC-Type"
+    if contradicted & _MANDATORY:
+        return f"the header has two values of {min(contradicted & _MANDATORY)}"
+    return ""
 
 
 def _target(fields: dict[str, str]) -> str | None:
