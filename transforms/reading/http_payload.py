@@ -38,30 +38,27 @@ class _Response(NamedTuple):
     body: bytes
 
 
-class Fields(NamedTuple):
-    """Header fields, and the names that stand there again with another value.
+def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
+    """Parse the lines of a header; those without a colon are left out.
 
-    values: by lower-case name; of a repeated one the first.
+    Returns:
+      The values by lower-case name, of a repeated one the first; and the names that stand there
+      again with another value.
     """
-
-    values: dict[str, str]
-    contradicted: frozenset[str] = frozenset()
-
-
-def parse_fields(lines: bytes) -> Fields:
-    """Parse the lines of a header; those without a colon are left out."""
     text = lines.decode("utf-8", "replace")
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)  # a value that goes on in the next line
-    pairs = [
-        (name.strip().lower(), value.strip())
-        for name, colon, value in [line.partition(":") for line in text.split("\n")]
-        if colon
-    ]
-    values = dict(reversed(pairs))
-    if len(values) == len(pairs):
-        return Fields(values)
-    return Fields(values, frozenset(name for name, value in pairs if values[name] != value))
+    values: dict[str, str] = {}
+    contradicted: frozenset[str] = frozenset()
+    for line in text.split("\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            name = name.strip().lower()
+            if name not in values:
+                values[name] = value.strip()
+            elif values[name] != value.strip():
+                contradicted |= {name}
+    return values, contradicted
 
 
 def agrees_with_digest(fields: Mapping[str, str], data: bytes, begin: int, end: int) -> bool | None:
@@ -156,7 +153,7 @@ def _parse_response(block: bytes) -> _Response:
     if not status or not status[0].isdigit():
         shown = status_line[:80].decode("ascii", "replace").strip()
         raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"no HTTP status in {shown!r}")
-    return _Response(int(status[0][:9]), parse_fields(lines).values, body)
+    return _Response(int(status[0][:9]), parse_fields(lines)[0], body)
 
 
 def _parse_content_type(value: str) -> tuple[str, str]:

@@ -105,12 +105,10 @@ class RawInput:
 
     def skip_zeros(self) -> None:
         """Move over zero bytes."""
-        while self.ensure(1):
+        while self.ensure(1) and not self._buffer[self._cursor]:
             unread = self._buffer[self._cursor : self._cursor + 4096]
             zeros = len(unread) - len(unread.lstrip(b"\0"))
             self._cursor += zeros
-            if zeros < len(unread):
-                return
 
     def find(self, pattern: bytes) -> bool:
         """Move to the next occurrence of `pattern`, or to the end; True when there is one."""

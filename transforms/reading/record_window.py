@@ -24,6 +24,7 @@ class RecordWindow:
     `begin_record` moves over the boundary. A record that goes on in the next member is joined.
 
     damage: the break that the buffered bytes end at, or None.
+    failed_checksums: each with its place and a record it cost; the reader empties the list.
     offset: of the next byte in the decompressed stream.
     """
 
@@ -40,8 +41,8 @@ class RecordWindow:
         self._framed_offset = -1  # of the last of them
         self._has_unframed_record = False
         self._no_empty_line_before = 0  # an offset, as far as was looked
-        self._failed_checksums: list[tuple[Damage, int, bytes]] = []
         self.damage: Damage | None = None
+        self.failed_checksums: list[tuple[Damage, int, bytes]] = []
         self.offset = 0
 
     @property
@@ -203,11 +204,6 @@ class RecordWindow:
             self.skip(self.available)
         return damage
 
-    def take_failed_checksums(self) -> list[tuple[Damage, int, bytes]]:
-        """Failed checksums since the last call: each with its place, and a record it cost."""
-        failed, self._failed_checksums = self._failed_checksums, []
-        return failed
-
     def _gather(self, count: int) -> None:
         """Have `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
         missing = self._cursor + count - len(self._front)
@@ -262,8 +258,8 @@ class RecordWindow:
         Common Crawl's form: then it is that record which is damaged.
         """
         if not self.available and len(HEAD.findall(damage.suspect)) <= 1:
-            self._failed_checksums.append((damage, self.offset, damage.suspect))
+            self.failed_checksums.append((damage, self.offset, damage.suspect))
             self.offset += len(damage.suspect)
             return b""
-        self._failed_checksums.append((damage, self.offset, b""))
+        self.failed_checksums.append((damage, self.offset, b""))
         return damage.suspect

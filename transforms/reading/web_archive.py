@@ -30,6 +30,7 @@ from transforms.reading.record_window import MAX_HEADER_BYTES, RecordWindow
 
 _MAGIC = b"WARC/"
 _LOOK_BYTES = 64  # behind a block, for the header that follows
+_USUAL_VERSIONS = (b"WARC/1.0\r\n", b"WARC/1.1\r\n")
 _VERSION = re.compile(rb"WARC/\d[.]\d\d?[ \t]*\r?\n")
 _CUT_INTO_HEAD = re.compile(rb"\n[^:\n]+WARC/\d[.]\d")  # after it a writer was killed
 _MANDATORY = frozenset({"content-length", "warc-type", "warc-record-id"})
@@ -75,7 +76,8 @@ class _WebArchive:
             else:
                 self._step_over_damage(window.offset, b"")
             yield from self._builder.full()
-            self._note_checksums()
+            if window.failed_checksums:
+                self._note_checksums()
         self._note_checksums()
         yield from self._builder.rest()
 
@@ -101,14 +103,15 @@ class _WebArchive:
             detail = f"no record ends {length} bytes (its Content-Length) behind this header"
             self._lost(start, detail, head + window.peek(MAX_EXCERPT_BYTES))
         else:
-            swallowed = self._find_swallowed(fields, length)
+            swallowed = 0 if window.is_framed else self._find_swallowed(fields, length)
             if swallowed:
                 detail = f"the Content-Length, {length}, takes in records that follow this one"
                 excerpt = head + window.peek(min(swallowed, MAX_EXCERPT_BYTES))
                 self._lost(start, detail, excerpt, after=swallowed)
                 return
             block = window.take(length)
-            window.skip(len(NEWLINES) if window.peek(len(NEWLINES)) == NEWLINES else 0)
+            if window.peek(len(NEWLINES)) == NEWLINES:
+                window.take(len(NEWLINES))
             self._sound_record(fields, block, start)
 
     def _header(self) -> bytes | None:
@@ -140,11 +143,13 @@ class _WebArchive:
         """
         window = self._window
         is_complete = window.ensure(length + len(NEWLINES))
+        following = window.peek(len(NEWLINES) + len(_MAGIC), after=length)
+        if following in (NEWLINES, NEWLINES + _MAGIC):
+            return True
         if not is_complete and window.damage is not None:
             return False
-        has_newlines = window.peek(len(NEWLINES), after=length) == NEWLINES
-        if not has_newlines:
-            window.ensure(length + _LOOK_BYTES)
+        has_newlines = following.startswith(NEWLINES)
+        window.ensure(length + _LOOK_BYTES)
         following = window.peek(_LOOK_BYTES, after=length).lstrip(b"\r\n")
         has_header = _MAGIC.startswith(following[: len(_MAGIC)])
         if has_newlines and has_header:
@@ -155,8 +160,6 @@ class _WebArchive:
 
     def _find_swallowed(self, fields: dict[str, str], length: int) -> int:
         """Where in the block that comes next another record begins; 0 for nowhere."""
-        if self._window.is_framed:
-            return 0
         data, begin, end = self._block(length)
         found = self._swallowed.find(data, begin, end, self._window.offset)
         if found < 0 or agrees_with_digest(fields, data, begin, end):
@@ -221,7 +224,8 @@ class _WebArchive:
         self._builder.reject(self._builder.count(), start, reason, detail, excerpt, lost_bytes)
 
     def _note_checksums(self) -> None:
-        for damage, offset, record in self._window.take_failed_checksums():
+        failed, self._window.failed_checksums = self._window.failed_checksums, []
+        for damage, offset, record in failed:
             self._builder.reject(
                 self._builder.count(),
                 offset,
@@ -255,7 +259,7 @@ class _WebArchive:
 
 def _header_fault(head: bytes, fields: dict[str, str], contradicted: frozenset[str]) -> str:
     """What makes a header unfit to be believed; empty for nothing."""
-    if not _VERSION.match(head):
+    if not (head.startswith(_USUAL_VERSIONS) or _VERSION.match(head)):
         return f"expected a line with the version of WARC, found {head[:40]!r}"
     length = fields.get("content-length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 19):
@@ -264,7 +268,7 @@ def _header_fault(head: bytes, fields: dict[str, str], contradicted: frozenset[s
         return "another record begins inside this header"
     if "warc-type" not in fields:
         return "the header has no WARC-Type"
-    if contradicted & _MANDATORY:
+    if contradicted and contradicted & _MANDATORY:
         return f"the header has two values of {min(contradicted & _MANDATORY)}"
     return ""
 
