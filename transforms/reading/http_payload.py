@@ -13,12 +13,16 @@ from fastwarc.stream_io import BrotliReader
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
 from transforms.documents import Reason
-from transforms.reading.html_text import main_text
+from transforms.reading.html_text import PageTooComplex, main_text
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
-_FOLD = re.compile(r"[ \t\r]*\n[ \t]+")
+_FOLD = re.compile(r"\r?\n[ \t]+")
+_CUT_CHUNK_SIZE = re.compile(rb"\s*(?:[0-9A-Fa-f]{1,15}[ \t]*(?:;[^\n]*)?\r?)?\Z")
+_GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_FED_BYTES = 256
+_MAX_WINDOW_BYTES = 8 << 20  # of RFC 9659
 _END_OF_HEADER = re.compile(rb"\r?\n\r?\n")
 _STARTS_LIKE_HTML = re.compile(rb"\s*<(?:!doctype\s+html|html)\b", re.IGNORECASE)
 
@@ -98,9 +102,11 @@ def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> byte
     if media_type and media_type not in _HTML and media_type != _PLAIN:
         raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type}")
     body = response.body
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        body = _unchunk(body)
     is_cut = "warc-truncated" in warc
+    if "chunked" in response.headers.get("transfer-encoding", "").lower():
+        body, is_complete = _unchunk(body)
+        if not is_complete and not is_cut:
+            raise Rejected(Reason.UNDECODABLE_PAYLOAD, "the chunked body ends before its end")
     for coding in reversed(response.headers.get("content-encoding", "").lower().split(",")):
         body = _decode_content(body, coding.strip(), max_bytes, is_cut=is_cut)
     return _text(body, media_type, charset)
@@ -116,17 +122,23 @@ def conversion_text(warc: Mapping[str, str], block: bytes) -> bytes:
     """Return the text of a `conversion` record: its bytes, unchecked, unless of another charset."""
     _, charset = _parse_content_type(warc.get("content-type", ""))
     encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    return block if encoding in (None, "utf-8") else _decode(block, encoding)
+    if encoding in (None, "utf-8"):
+        return block
+    return _decode(block, encoding).encode("utf-8", "replace")
 
 
 def _text(body: bytes, media_type: str, charset: str) -> bytes:
     if not media_type and _STARTS_LIKE_HTML.match(body):
         media_type = "text/html"
     if media_type == _PLAIN:
-        return _decode(body, _encoding(body, charset, from_html_meta=False))
+        encoding = _encoding(body, charset, from_html_meta=False)
+        return _decode(body, encoding).encode("utf-8", "replace")
     if media_type not in _HTML:
         raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type or 'none'}")
-    text = main_text(_decode(body, _encoding(body, charset, from_html_meta=True)).decode())
+    try:
+        text = main_text(_decode(body, _encoding(body, charset, from_html_meta=True)))
+    except PageTooComplex as error:
+        raise Rejected(Reason.NO_MAIN_TEXT, str(error)) from error
     if text is None:
         raise Rejected(Reason.NO_MAIN_TEXT, "no main text on the page")
     return text.encode("utf-8", "replace")
@@ -140,9 +152,9 @@ def _encoding(body: bytes, charset: str, *, from_html_meta: bool) -> str:
     return known or detect_encoding(body, from_html_meta=from_html_meta) or "utf-8"
 
 
-def _decode(body: bytes, encoding: str | None) -> bytes:
+def _decode(body: bytes, encoding: str | None) -> str:
     text: str = bytes_to_str(body, encoding or "utf-8")
-    return text.removeprefix("\ufeff").encode("utf-8", "replace")
+    return text.removeprefix("\ufeff")
 
 
 def _parse_response(block: bytes) -> _Response:
@@ -166,25 +178,29 @@ def _parse_content_type(value: str) -> tuple[str, str]:
     return media_type.strip(), ""
 
 
-def _unchunk(body: bytes) -> bytes:
-    """The content of a chunked body; from where it is not chunked on, as it is."""
+def _unchunk(body: bytes) -> tuple[bytes, bool]:
+    """The content of a chunked body, and whether it is complete.
+
+    From where it is not chunked on it is taken as it is.
+    """
     content: list[bytes] = []
     at = 0
     while size := _CHUNK_SIZE.match(body, at):
         length = int(size[1], 16)
         if not length:
-            return b"".join(content)
+            return b"".join(content), True
         content.append(body[size.end() : size.end() + length])
         at = size.end() + length
         at += 2 if body.startswith(b"\r\n", at) else body.startswith(b"\n", at)
-    return b"".join([*content, body[at:]])
+    is_cut = content and _CUT_CHUNK_SIZE.match(body, at)
+    return b"".join([*content, body[at:]]), not is_cut
 
 
 def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
     """Undo one content coding, to at most `max_bytes`."""
     try:
         if coding in ("gzip", "x-gzip"):
-            if not body.startswith(b"\x1f\x8b"):
+            if not body.startswith(_GZIP_MAGIC):
                 return body
             content, complete = _inflate(body, zlib.MAX_WBITS | 16, max_bytes)
         elif coding == "deflate":
@@ -192,8 +208,9 @@ def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -
         elif coding == "br":
             content, complete = BrotliReader(io.BytesIO(body)).read(max_bytes + 1), True
         elif coding == "zstd":
-            reader = zstandard.ZstdDecompressor().stream_reader(body)
-            content, complete = reader.read(max_bytes + 1), True
+            if not body.startswith(_ZSTD_MAGIC):
+                return body
+            content, complete = _decompress_zstd(body, max_bytes)
         elif coding in ("", "identity"):
             return body
         else:
@@ -211,10 +228,38 @@ def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -
     return content
 
 
+def _decompress_zstd(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
+    """The content of zstd frames, and whether the last is complete.
+
+    Small portions are fed: what one call gives has no other bound, and 128 KiB may come of each
+    4 bytes.
+    """
+    content: list[bytes] = []
+    content_bytes, at, complete = 0, 0, False
+    context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
+    while at < len(body) and content_bytes <= max_bytes:
+        if complete and not body.startswith(_ZSTD_MAGIC, at):
+            break  # behind the last frame: not ours
+        frame = context.decompressobj()
+        while at < len(body) and content_bytes <= max_bytes and not frame.eof:
+            content.append(frame.decompress(body[at : at + _FED_BYTES]))
+            content_bytes += len(content[-1])
+            at = min(at + _FED_BYTES, len(body)) - len(frame.unused_data)
+        complete = frame.eof
+    return b"".join(content), complete
+
+
 def _inflate(body: bytes, window_bits: int, max_bytes: int) -> tuple[bytes, bool]:
-    decoder = zlib.decompressobj(window_bits)
-    content = decoder.decompress(body, max_bytes + 1)
-    return content, decoder.eof
+    """The content of a zlib stream, or of all members of a gzip stream, and if it is complete."""
+    content: list[bytes] = []
+    room, rest = max_bytes + 1, body
+    while True:
+        decoder = zlib.decompressobj(window_bits)
+        content.append(decoder.decompress(rest, room))
+        room -= len(content[-1])
+        rest = decoder.unused_data
+        if not decoder.eof or room <= 0 or not rest.startswith(_GZIP_MAGIC):
+            return b"".join(content), decoder.eof
 
 
 def _inflate_either(body: bytes, max_bytes: int) -> tuple[bytes, bool]:

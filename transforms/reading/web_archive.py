@@ -137,9 +137,9 @@ class _WebArchive:
     def _ends_well(self, fields: dict[str, str], length: int) -> bool:
         """Whether what follows the block is the end of a record: newlines, a header, or nothing.
 
-        Two newlines and a header, or the end, are the standard. Writers that leave newlines out
-        are understood; but then, and where no header follows two newlines, which may stand inside
-        of a block as well, the block's digest has to agree, if there is one.
+        Two newlines and a header, or the end, are the standard; writers that leave newlines out
+        are understood. Two newlines without a header behind them may also stand inside a block
+        that is longer than its header says: then the block's digest tells, where there is one.
         """
         window = self._window
         is_complete = window.ensure(length + len(NEWLINES))
@@ -152,16 +152,17 @@ class _WebArchive:
         window.ensure(length + _LOOK_BYTES)
         following = window.peek(_LOOK_BYTES, after=length).lstrip(b"\r\n")
         has_header = _MAGIC.startswith(following[: len(_MAGIC)])
-        if has_newlines and has_header:
-            return True
-        if not has_newlines and not has_header:
-            return False
+        if has_header or not has_newlines:
+            return has_header
         return agrees_with_digest(fields, *self._block(length)) is not False
 
     def _find_swallowed(self, fields: dict[str, str], length: int) -> int:
         """Where in the block that comes next another record begins; 0 for nowhere."""
         data, begin, end = self._block(length)
-        found = self._swallowed.find(data, begin, end, self._window.offset)
+        last = end
+        if self._window.peek(len(NEWLINES), after=length) != NEWLINES:
+            last -= len(NEWLINES)  # the block took these in, too
+        found = self._swallowed.find(data, begin, last, self._window.offset)
         if found < 0 or agrees_with_digest(fields, data, begin, end):
             return 0
         return found - begin

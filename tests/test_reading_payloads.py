@@ -1,0 +1,201 @@
+"""HTTP bodies and HTML pages: cut, of several members, and made to take for ever."""
+
+import gzip
+import random
+import time
+import zlib
+from collections.abc import Callable
+
+import brotli
+import pytest
+import zstandard
+from resiliparse.parse.html import HTMLTree
+
+from transforms.documents import Reason
+from transforms.reading import html_text
+from transforms.reading.html_text import PageTooComplex, main_text
+from transforms.reading.http_payload import Rejected, parse_fields, response_text
+
+TEXT = "".join(random.Random(5).choices("abcdefgh \n", k=200_000)).encode()
+LIMIT = 1 << 24
+
+
+def response(body: bytes, *headers: str, **warc: str) -> bytes:
+    head = "\r\n".join(["HTTP/1.1 200 OK", "Content-Type: text/plain", *headers, "", ""]).encode()
+    return response_text(
+        {name.replace("_", "-"): v for name, v in warc.items()}, head + body, LIMIT
+    )
+
+
+def chunked(data: bytes, chunk_bytes: int = 3000) -> bytes:
+    parts = [data[i : i + chunk_bytes] for i in range(0, len(data), chunk_bytes)]
+    return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
+def raw_deflate(data: bytes) -> bytes:
+    return zlib.compress(data)[2:-4]
+
+
+ENCODINGS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "gzip": ("Content-Encoding: gzip", gzip.compress),
+    "zlib": ("Content-Encoding: deflate", zlib.compress),
+    "raw deflate": ("Content-Encoding: deflate", raw_deflate),
+    "br": ("Content-Encoding: br", brotli.compress),
+    "zstd": ("Content-Encoding: zstd", zstandard.compress),
+    "chunked": ("Transfer-Encoding: chunked", chunked),
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_body_that_is_cut_is_no_document(encoding: str) -> None:
+    header, encode = ENCODINGS[encoding]
+    body = encode(TEXT)
+    assert response(body, header) == TEXT
+    for share in (0.01, 0.5, 0.99):
+        cut = body[: int(share * len(body))]
+        with pytest.raises(Rejected) as caught:
+            response(cut, header)
+        assert caught.value.reason is Reason.UNDECODABLE_PAYLOAD
+    with pytest.raises(Rejected):
+        response(body[:-5], header)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zlib", "raw deflate", "zstd", "chunked"])
+def test_a_body_that_its_record_says_is_cut_gives_what_there_is(encoding: str) -> None:
+    header, encode = ENCODINGS[encoding]
+    body = encode(TEXT)
+    text = response(body[: len(body) * 9 // 10], header, warc_truncated="length")
+    assert TEXT.startswith(text)
+    assert len(text) > 1000
+
+
+def test_chunks_cut_anywhere_are_told_from_what_is_not_chunked() -> None:
+    body = chunked(b"abcdefghij" * 3, 10)
+    for cut in range(6, len(body) - 4):
+        with pytest.raises(Rejected):
+            response(body[:cut], "Transfer-Encoding: chunked")
+    assert response(b"an open text", "Transfer-Encoding: chunked") == b"an open text"
+    assert response(b"", "Transfer-Encoding: chunked") == b""
+    assert response(b"3\r\nabc\r\nopen text", "Transfer-Encoding: chunked") == b"abcopen text"
+
+
+def test_trailers_behind_the_last_chunk_are_no_text() -> None:
+    body = b"3;name=value\r\nabc\r\n0\r\nExpires: never\r\nX: y\r\n\r\n"
+    assert response(body, "Transfer-Encoding: chunked") == b"abc"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zstd"])
+def test_all_members_of_a_body_are_read(encoding: str) -> None:
+    header, encode = ENCODINGS[encoding]
+    assert response(encode(b"one ") + encode(b"two"), header) == b"one two"
+    assert response(encode(b"one ") + b"padding", header) == b"one "
+    with pytest.raises(Rejected):
+        response(encode(b"one ") + encode(TEXT)[:-9], header)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "zlib", "br", "zstd"])
+def test_a_body_that_decodes_to_too_much_is_oversized(encoding: str) -> None:
+    header, encode = ENCODINGS[encoding]
+    with pytest.raises(Rejected) as caught:
+        response(encode(bytes(LIMIT + 1)), header)
+    assert caught.value.reason is Reason.OVERSIZED_RECORD
+
+
+def test_a_value_of_many_lines_takes_linear_time() -> None:
+    """2.4 MB of them took 11 s."""
+    lines = b"A: b\r\nLong: value" + b"\r\n folded" * 300_000 + b"\r\nC: d" + b" " * 300_000
+    start = time.perf_counter()
+    fields, contradicted = parse_fields(lines)
+    assert time.perf_counter() - start < 2
+    assert fields["a"] == "b"
+    assert fields["c"] == "d"
+    assert fields["long"].startswith("value folded folded")
+    assert not contradicted
+
+
+def test_a_name_that_stands_twice_has_its_first_value_and_is_told_where_they_differ() -> None:
+    fields, contradicted = parse_fields(b"A: 1\r\nB: 1\r\na: 1\r\nb:2\r\nno colon\r\n")
+    assert fields == {"a": "1", "b": "1"}
+    assert contradicted == {"b"}
+
+
+def attributes(count: int, pattern: str) -> str:
+    return "".join(pattern.format(i) for i in range(count))
+
+
+CROWDED = {
+    "with values": "<p " + attributes(60_000, "a{}=1 ") + ">text</p>",
+    "bare": "<p " + attributes(60_000, "a{} ") + ">text</p>",
+    "slashes": "<p/" + attributes(60_000, "a{}/") + ">text</p>",
+    "without blanks": "<p " + attributes(60_000, "a{}='1'") + ">text</p>",
+    "every value ends a tag": "<p " + attributes(60_000, "a{}='>' ") + ">text</p>",
+    "the first value ends a tag": "<p a='>' " + attributes(60_000, "a{} ") + ">text</p>",
+    "after a comment": "<!-- <p a='--><p " + attributes(60_000, "a{} ") + ">text</p>",
+    "after a script": "<script>'<p a='</script><p " + attributes(60_000, "a{} ") + ">text</p>",
+    "after an odd equals sign": "<b ='><p x='>' " + attributes(60_000, "a{} ") + ">text</p>",
+    "many tags": ("<p " + attributes(501, "a{} ") + ">text</p>") * 100,
+    "never closed": "<p " + attributes(60_000, "a{} "),
+}
+
+
+@pytest.mark.parametrize("page", CROWDED)
+def test_a_tag_of_very_many_attributes_is_refused_before_it_is_parsed(page: str) -> None:
+    """200,000 attributes took over a minute."""
+    start = time.perf_counter()
+    with pytest.raises(PageTooComplex, match="500 attributes"):
+        main_text(CROWDED[page])
+    assert time.perf_counter() - start < 1
+
+
+ORDINARY = {
+    "as many as are allowed": "<p " + attributes(500, "a{} ") + ">text</p>",
+    "a long script": "<script>for(i=0;i<n;i++){" + "x = y + 1; " * 9000 + "}</script><p>text</p>",
+    "a long value": "<p title='" + "some words " * 9000 + "'>text</p>",
+    "a long comment": "<!-- i<n " + "x = y + 1; " * 9000 + "--><p>text</p>",
+    "quoted ends": "<p title='a>b' lang=\"c>d\">text</p>" * 2000,
+    "a long text": "i<3 " + "some words " * 9000,
+    "the same attribute": "<p " + "a=1 " * 300 + ">text</p>",
+}
+
+
+@pytest.mark.parametrize("page", ORDINARY)
+def test_an_ordinary_page_is_not_taken_for_a_crowded_one(page: str) -> None:
+    if page != "a long text":  # there `<3` begins no tag
+        assert "text" in (main_text(f"<html><body>{ORDINARY[page]}</body></html>") or "")
+    assert not html_text._is_crowded(ORDINARY[page])
+
+
+def test_what_may_be_crowded_is_never_missed_by_the_cheap_check() -> None:
+    """Tags with 501 attributes of every form, as the parser itself counts them."""
+    draw = random.Random(11)
+    forms = ["a{} ", "a{}=1 ", "a{}='>' ", 'a{}=">" ', "a{}/", "a{}='x'", "a{} = '\"' ", "a{}=\n"]
+    for _ in range(60):
+        some = draw.sample(forms, draw.randint(1, 4))
+        tag = "<p " + "".join(draw.choice(some).format(i) for i in range(900)) + ">text</p>"
+        page = draw.choice(["", "<b>x</b>", "<!-- ' -->", "<i a='>'>y</i>"]) + tag
+        element = HTMLTree.parse(page).body.query_selector("p")
+        if len(element.attrs) > 500:
+            assert html_text._may_be_crowded(page)
+            assert html_text._is_crowded(page)
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["<a" * 300_000, "<a " * 300_000, "='" * 300_000, "<a x='" * 200_000, "<!--" * 300_000,
+     "<script>" * 200_000, "<p a" + " " * 500_000, "<p a='>" * 200_000, "<p " + "=" * 500_000],
+    ids=lambda page: page[:8],
+)  # fmt: skip
+def test_the_check_itself_takes_linear_time(page: str) -> None:
+    start = time.perf_counter()
+    html_text._may_be_crowded(page)
+    html_text._is_crowded(page)
+    assert time.perf_counter() - start < 3
+
+
+def test_a_page_that_is_too_deep_says_so() -> None:
+    deep = "<div>" * 2001 + "text"
+    with pytest.raises(PageTooComplex, match="2000 deep"):
+        main_text(deep)
+    with pytest.raises(PageTooComplex, match="2000 deep"):
+        main_text(deep + "</div>" * 2001 + "<p>shallow</p>" * 3000)
+    assert main_text("<div>" * 1900 + "text" + "</div>" * 1900 + "<p>shallow</p>" * 3000)
