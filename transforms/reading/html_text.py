@@ -1,6 +1,7 @@
 """The main text of an HTML page."""
 
 import re
+from collections.abc import Iterator
 from itertools import islice
 
 from resiliparse.extract.html2text import extract_plain_text
@@ -17,7 +18,6 @@ _VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "me
 _MAX_ATTRIBUTES = 500
 _MAX_QUOTED_ENDS = 100
 _MIN_CROWDED_CHARS = 2 * _MAX_ATTRIBUTES  # a letter and a blank each, were they not distinct
-_LONG_RUN = re.compile(f"[^>]{{{_MIN_CROWDED_CHARS},}}")
 _TAG_BEGIN = re.compile(r"<[A-Za-z]")
 _QUOTED_END = re.compile(r"""=\s*(?:"[^">]*>|'[^'>]*>)""")
 _MARKUP = re.compile(r"<(?:!--|/?([A-Za-z][^\s/>]*))")
@@ -52,13 +52,31 @@ def _may_be_crowded(page: str) -> bool:
     A tag reaches to the first `>` that is not in quotes, so one that is crowded has a long run
     of characters without `>` from its `<` on, or behind a `>` in quotes, or many of the latter.
     """
-    longest_runs = [(run.start(), run.end()) for run in _LONG_RUN.finditer(page)]
-    for begin, end in longest_runs:
+    runs = list(_runs_without_tag_end(page, _MIN_CROWDED_CHARS))
+    for begin, end in runs:
         tag = _TAG_BEGIN.search(page, begin, end)
         if tag and end - tag.start() >= _MIN_CROWDED_CHARS:
             return True
     quoted_ends = sum(1 for _ in islice(_QUOTED_END.finditer(page), _MAX_QUOTED_ENDS))
-    return quoted_ends == _MAX_QUOTED_ENDS or bool(quoted_ends and longest_runs)
+    return quoted_ends == _MAX_QUOTED_ENDS or bool(quoted_ends and runs)
+
+
+def _runs_without_tag_end(page: str, min_chars: int) -> Iterator[tuple[int, int]]:
+    """Where at least so many characters stand without `>` between them.
+
+    Such a run covers one of the blocks of half its size that the page is divided into. In others
+    a `>` is found after a few characters.
+    """
+    block, at = min_chars // 2, 0
+    while at < len(page):
+        if page.find(">", at, at + block) < 0:
+            begin = page.rfind(">", 0, at) + 1
+            end = page.find(">", at + block)
+            end = len(page) if end < 0 else end
+            if end - begin >= min_chars:
+                yield begin, end
+            at = end - end % block  # on the block's boundary
+        at += block
 
 
 def _is_crowded(page: str) -> bool:
