@@ -7,11 +7,14 @@ import io
 import lzma
 import random
 import time
+import zlib
 from collections.abc import Callable
 
 import pytest
 import zstandard
+from isal import isal_zlib
 
+from transforms.reading import gzip_members
 from transforms.reading.byte_stream import decompress
 from transforms.reading.coverage import Coverage
 from transforms.reading.members import Damage
@@ -108,6 +111,102 @@ def test_a_flipped_bit_costs_at_most_its_member(codec: str) -> None:
             assert content == b"".join(parts)
         else:
             assert not any(damage.ends_stream for damage in damages)
+
+
+def hard_to_compress(size: int, seed: int) -> bytes:
+    """Letters at random: 5 bits a byte, so that compressed members are large."""
+    return bytes(random.Random(seed).choices(b"abcdefghijklmnopqrstuvwxyzABCDEF", k=size))
+
+
+def compress_large(codec: str, content: bytes) -> bytes:
+    """Fast, and bzip2 in blocks of 100 kB."""
+    if codec == "bz2":
+        return bz2.compress(content, 1)
+    return lzma.compress(content, preset=0) if codec == "xz" else CODECS[codec](content)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_large_damaged_member_gives_what_is_before_the_damage_once(codec: str) -> None:
+    """It delivered something before the damage; what is decoded again must not come twice."""
+    parts = [hard_to_compress(size, 5) for size in (1_700_000, 2_000_000, 1_200_000)]
+    members = [compress_large(codec, part) for part in parts]
+    data = bytearray(b"".join(members))
+    middle = len(members[0]) + len(members[1]) // 2
+    for byte in range(middle, middle + 24):
+        data[byte] ^= 0xA5
+    pieces, damages = read(bytes(data), f"f.{codec}")
+    content = b"".join(pieces)
+    assert [damage.ends_stream for damage in damages] == [False]
+    assert content.startswith(parts[0])
+    assert content.endswith(parts[2])
+    inside = content[len(parts[0]) : -len(parts[2])]
+    # Wrong letters can come before a decoder notices, or none does but the checksum.
+    same = next((i for i, (a, b) in enumerate(zip(inside, parts[1], strict=False)) if a != b), None)
+    assert (same or len(inside)) > 0.4 * len(parts[1])
+    assert len(inside) <= len(parts[1]) + 1000
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_member_that_is_cut_gives_all_that_its_bytes_can_tell(codec: str) -> None:
+    content = hard_to_compress(3_000_000, 7)
+    data = compress_large(codec, content)
+    if codec == "zst":  # without its size in the header, as from a pipe
+        compressor = zstandard.ZstdCompressor().compressobj()
+        data = compressor.compress(content) + compressor.flush()
+    for share in (0.3, 0.7, 0.95):
+        cut = int(share * len(data))
+        pieces, (damage,) = read(data[:cut], f"f.{codec}")
+        decoded = b"".join(pieces)
+        assert content.startswith(decoded)
+        assert len(decoded) > share * len(content) - (300 << 10), "but a block or two"
+        assert damage.ends_stream
+
+
+def test_a_second_opinion_that_finds_nothing_wrong_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ISA-L refuses; zlib decodes the whole member, small or large: no damage, nothing twice."""
+
+    class Refusing:
+        eof = False
+        unused_data = unconsumed_tail = b""
+
+        def __init__(self, wbits: int) -> None:
+            self.calls = 0
+            self.inner = zlib.decompressobj(wbits=wbits)
+
+        def decompress(self, fed: bytes, max_length: int) -> bytes:
+            self.calls += 1
+            if self.calls == 3:
+                raise isal_zlib.error("refused")
+            piece = self.inner.decompress(fed, max_length)
+            self.eof = self.inner.eof
+            self.unused_data = self.inner.unused_data
+            self.unconsumed_tail = self.inner.unconsumed_tail
+            return piece
+
+    monkeypatch.setattr(gzip_members.isal_zlib, "decompressobj", Refusing)
+    parts = [lines(10, 1), hard_to_compress(5_000_000, 1), lines(10, 2), hard_to_compress(99, 3)]
+    pieces, damages = read(b"".join(map(gzip.compress, parts)), "f.gz")
+    assert b"".join(pieces) == b"".join(parts)
+    assert damages == []
+
+
+def test_a_gzip_header_cut_in_any_of_its_fields_is_truncation() -> None:
+    plain = gzip.compress(b"content")
+    extra, name, comment, crc = b"\x03\x00abc", b"name\0", b"comment\0", b"\x12\x34"
+    header = plain[:3] + b"\x1e" + plain[4:10] + extra + name + comment + crc
+    for cut in range(1, len(header) + 1):
+        before = gzip.compress(b"before")
+        raw, coverage = RawInput(lambda: io.BytesIO(before + header[:cut])), Coverage()  # noqa: B023
+        events = list(decompress(raw, "f.gz", coverage))
+        damage = events[-1]
+        assert [event for event in events if isinstance(event, bytes) and event] == [b"before"]
+        assert isinstance(damage, Damage)
+        assert damage.ends_stream
+        if cut >= 3:
+            assert coverage.is_truncated, cut
+            assert "the file ends inside" in damage.detail
 
 
 def test_a_wrong_checksum_is_told_and_the_member_set_apart() -> None:

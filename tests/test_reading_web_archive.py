@@ -219,6 +219,55 @@ def test_an_oversized_record_is_skipped(tmp_path: Path) -> None:
     assert reasons(batches) == [Reason.OVERSIZED_RECORD]
 
 
+def test_newlines_between_records_are_no_records(tmp_path: Path) -> None:
+    first, second, third = wet(3)
+    for extra in (b"\r\n", b"\n", b"\r\n" * 50, b"\n" * 3000):
+        data = extra + first + extra + second + third + extra
+        for content in (
+            data,
+            gzip.compress(data),
+            gzip.compress(first + extra) + gzip.compress(second + third),
+        ):
+            batches = read_bytes(tmp_path, content, "a.wet")
+            assert reasons(batches) == []
+            assert len(texts(batches)) == 3
+
+
+def offsets(batches: list[RecordBatch]) -> list[int]:
+    return [int(offset) for batch in batches for offset in batch.documents.byte_offset]
+
+
+def test_byte_offsets_are_those_of_the_decompressed_stream(tmp_path: Path) -> None:
+    records = wet(6)
+    junk = b"some junk between records\r\n" * 40_000
+    data = b"".join(records[:2]) + junk + b"".join(records[2:])
+    expected = [data.index(record) for record in records]
+    assert offsets(read_bytes(tmp_path, data, "a.wet")) == expected
+    assert offsets(read_bytes(tmp_path, gzip.compress(data), "a.wet")) == expected
+    # A member whose checksum is wrong is left out, and counts.
+    members = [gzip.compress(record) for record in records]
+    members[2] = members[2][:-5] + bytes([members[2][-5] ^ 1]) + members[2][-4:]
+    batches = read_bytes(tmp_path, b"".join(members), "a.wet")
+    data = b"".join(records)
+    expected = [data.index(record) for record in records]
+    assert offsets(batches) == expected[:2] + expected[3:]
+    (reject,) = [reject for batch in batches for reject in batch.rejects]
+    assert (reject.record, reject.byte_offset) == (2, expected[2])
+    assert reject.lost_bytes == len(records[2])
+
+
+def test_after_an_oversized_record_whose_length_is_wrong_the_next_header_is_found(
+    tmp_path: Path,
+) -> None:
+    for wrong in (2_000, 100_000, 499_000, 501_000, 500_300):
+        data = wet(1)[0] + record("conversion", b"x" * 500_000) + wet(1)[0] + wet(1)[0]
+        data = data.replace(b"Content-Length: 500000", b"Content-Length: %d" % wrong)
+        batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000)
+        assert len(texts(batches)) == 3, wrong
+        assert all(reason.counts_as_fault for reason in reasons(batches))
+        assert 1 <= len(reasons(batches)) <= 2
+
+
 def test_garbage_between_records_costs_no_record(tmp_path: Path) -> None:
     first, second, third = wet(3)
     batches = read_bytes(

@@ -132,6 +132,8 @@ def _text(body: bytes, media_type: str, charset: str) -> bytes:
         media_type = "text/html"
     if media_type == _PLAIN:
         encoding = _encoding(body, charset, from_html_meta=False)
+        if encoding in ("utf-8", "windows-1252") and body.isascii():
+            return body
         return _decode(body, encoding).encode("utf-8", "replace")
     if media_type not in _HTML:
         raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type or 'none'}")

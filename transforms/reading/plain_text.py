@@ -1,5 +1,6 @@
 """Plain text: the whole file is one document."""
 
+import io
 import posixpath
 from collections.abc import Iterable, Iterator
 
@@ -20,7 +21,7 @@ def read_plain_text(
     """
     builder = BatchBuilder(settings.batch_bytes)
     record = builder.count()
-    content: list[bytes] = []
+    content = io.BytesIO()  # joined as it comes: a list of pieces would be held beside the whole
     size = 0
     damage: Damage | None = None
     for piece in pieces:
@@ -29,8 +30,9 @@ def read_plain_text(
             continue
         size += len(piece)
         if size <= settings.max_record_bytes:
-            content.append(piece)
-    text = b"".join(content)
+            content.write(piece)
+    text = content.getvalue()
+    del content
     if damage is not None:
         reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
         detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"

@@ -34,6 +34,8 @@ class RecordWindow:
         self._cursor = 0
         self._later: deque[bytes] = deque()
         self._later_bytes = 0
+        self._joined: io.BytesIO | None = None  # counts as the first of the later pieces
+        self._joined_limit = 0
         self._held: bytes | Damage | None = None  # what the next member begins with
         self._is_member_start = True
         self._ended = False
@@ -69,6 +71,10 @@ class RecordWindow:
         """Buffer `count` bytes; False when the stream stops before."""
         if len(self._front) - self._cursor >= count:
             return True
+        if count > _LARGE_BYTES and count > 2 * self.available and not self.at_stop:
+            # In one piece from the start: pieces that are joined later are held twice. What is
+            # there is copied only where as much again is to come: no lie makes that quadratic.
+            self._begin_joining(count)
         while self.available < count and not self.at_stop:
             event = next(self._events, None)
             if event is None:
@@ -77,6 +83,7 @@ class RecordWindow:
                 self._is_member_start = True
             else:
                 self._accept(event)
+        self._end_joining()
         return self.available >= count
 
     def begin_record(self) -> bool:
@@ -104,7 +111,10 @@ class RecordWindow:
         start = self._cursor
         self._cursor += count
         self.offset += count
-        return self._front[start : self._cursor]
+        taken = self._front[start : self._cursor]
+        if count > _LARGE_BYTES and self._cursor == len(self._front):
+            self._front, self._cursor = b"", 0  # it is the caller's alone
+        return taken
 
     def peek(self, count: int, after: int = 0) -> bytes:
         """The buffered bytes from `after` on, at most `count`; does not move."""
@@ -204,6 +214,22 @@ class RecordWindow:
             self.skip(self.available)
         return damage
 
+    def _begin_joining(self, count: int) -> None:
+        joined = io.BytesIO()
+        joined.write(memoryview(self._front)[self._cursor :])
+        for piece in self._later:
+            joined.write(piece)
+        self._later.clear()
+        self._front, self._cursor = b"", 0
+        self._later_bytes = joined.tell()
+        self._joined, self._joined_limit = joined, count
+
+    def _end_joining(self) -> None:
+        if self._joined is not None:
+            self._front, self._cursor = self._joined.getvalue(), 0
+            self._joined = None
+            self._later_bytes -= len(self._front)
+
     def _gather(self, count: int) -> None:
         """Have `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
         missing = self._cursor + count - len(self._front)
@@ -245,7 +271,14 @@ class RecordWindow:
             self._append(self._checksum_failed(event))
 
     def _append(self, piece: bytes) -> None:
-        if self._cursor == len(self._front) and not self._later:
+        if self._joined is not None:
+            room = self._joined_limit - self._joined.tell()
+            self._later_bytes += self._joined.write(memoryview(piece)[:room])
+            piece = piece[room:]
+            if piece:
+                self._later.append(piece)
+                self._later_bytes += len(piece)
+        elif self._cursor == len(self._front) and not self._later:
             self._front, self._cursor = piece, 0
         elif piece:
             self._later.append(piece)

@@ -69,15 +69,16 @@ class _WebArchive:
     def batches(self) -> Iterator[RecordBatch]:
         window = self._window
         while True:
-            if window.begin_record():
+            has_record = window.begin_record()
+            if window.failed_checksums:  # of members before the record
+                self._note_checksums()
+            if has_record:
                 self._record()
             elif window.damage is None:
                 break
             else:
                 self._step_over_damage(window.offset, b"")
             yield from self._builder.full()
-            if window.failed_checksums:
-                self._note_checksums()
         self._note_checksums()
         yield from self._builder.rest()
 
@@ -225,8 +226,7 @@ class _WebArchive:
         self._builder.reject(self._builder.count(), start, reason, detail, excerpt, lost_bytes)
 
     def _note_checksums(self) -> None:
-        failed, self._window.failed_checksums = self._window.failed_checksums, []
-        for damage, offset, record in failed:
+        for damage, offset, record in self._window.failed_checksums:
             self._builder.reject(
                 self._builder.count(),
                 offset,
@@ -235,6 +235,7 @@ class _WebArchive:
                 record,
                 len(record),
             )
+        self._window.failed_checksums.clear()
 
     def _sound_record(self, fields: dict[str, str], block: bytes, start: int) -> None:
         """Count a sound record, as a document or with the reason why it is none."""
