@@ -101,6 +101,21 @@ def test_the_older_arc_format_is_refused_with_the_remedy(shared_data: Path) -> N
         open_reader(str(path), ReadSettings())
 
 
+def test_an_arc_file_that_is_called_a_warc_is_named_as_what_it_is(tmp_path: Path) -> None:
+    batches = read_bytes(tmp_path, b"filedesc://a.arc 0.0.0.0 2004 text/plain 76\n1 0 I\n")
+    (reject,) = [reject for batch in batches for reject in batch.rejects]
+    assert reject.reason is Reason.DAMAGED_RECORD
+    assert "ARC" in reject.detail
+
+
+@pytest.mark.parametrize("version", ["0.18", "1.0", "1.1"])
+def test_versions_of_the_format_are_read_alike(tmp_path: Path, version: str) -> None:
+    data = b"".join(wet(3)).replace(b"WARC/1.0", b"WARC/" + version.encode())
+    batches = read_bytes(tmp_path, data + data.replace(b"\r", b""), "a.wet")
+    assert len(texts(batches)) == 6
+    assert reasons(batches) == []
+
+
 def test_records_are_those_that_warcio_counts(shared_data: Path) -> None:
     unreadable_to_warcio = {"example-bad-non-chunked.warc.gz", "example-wrong-chunks.warc.gz"}
     paths = [*(shared_data / "archives").glob("*/*warc*"), *(shared_data / "web").glob("*.wet.gz")]

@@ -30,8 +30,8 @@ class Reason(str, Enum):
     NULL_TEXT = "null-text"  # the field is null
     TEXT_NOT_A_STRING = "text-not-a-string"  # the field is a number, a list, ...
     OVERSIZED_RECORD = "oversized-record"  # longer than the reader's limit
-    DAMAGED_RECORD = "damaged-record"  # the container is broken here; the reader went on behind it
-    DAMAGED_STREAM = "damaged-stream"  # the container is broken from here on; the rest is lost
+    DAMAGED_RECORD = "damaged-record"  # the container is broken here; the reader went on after it
+    DAMAGED_STREAM = "damaged-stream"  # the container is broken from here to the end
     UNDECODABLE_PAYLOAD = "undecodable-payload"  # an HTTP body that contradicts its own headers
     # The record is sound but is no document by its kind. These do not.
     NOT_A_DOCUMENT = "not-a-document"  # a WARC record of another type: request, warcinfo, ...

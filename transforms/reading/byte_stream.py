@@ -2,10 +2,10 @@
 
     RawInput ──► codec, by the first bytes ──► member, member, ... ──► bytes | Damage
 
-One bad byte costs what its member still had to give, not the file: behind
+One bad byte costs what its member still had to give, not the file: after
 damage the next member is searched for, and taken when it can be decoded. That
-the stream was decoded to its end is always checked; a file that is cut ends
-with a Damage.
+the stream was decoded to its end is always checked; a truncated file ends with
+a Damage.
 """
 
 import bz2
@@ -23,8 +23,8 @@ from transforms.reading.members import (
     MemberStart,
     MemberTruncated,
     StepwiseDecoder,
-    behind,
     decode_stepwise,
+    without_first,
 )
 from transforms.reading.raw_input import RawInput
 from transforms.reading.zstd_frames import Zstd, is_skippable
@@ -55,7 +55,7 @@ class Stepwise:
             # Again, with steps of one byte from where the failed call began.
             with raw.reopen(start) as again:
                 careful = self._decode(again, lambda decoded: max(1, delivered - decoded))
-                yield from behind(careful, delivered)
+                yield from without_first(careful, delivered)
             raise
 
     def _decode(self, raw: RawInput, step: Callable[[int], int]) -> Iterator[bytes]:

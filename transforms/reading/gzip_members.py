@@ -18,8 +18,8 @@ from transforms.reading.members import (
     ChecksumFailed,
     MemberDamaged,
     MemberTruncated,
-    behind,
     decode_stepwise,
+    without_first,
 )
 from transforms.reading.raw_input import RawInput
 
@@ -37,7 +37,7 @@ class Gzip:
     magic = b"\x1f\x8b\x08"
 
     def __init__(self) -> None:
-        self._usual_bytes = _MAX_STEP // 2  # compressed size of the members so far
+        self._average_bytes = _MAX_STEP // 2  # compressed size of the members so far
 
     def member(self, raw: RawInput) -> Iterator[bytes]:
         start = raw.position
@@ -50,14 +50,14 @@ class Gzip:
             # The failed call took its output with it. zlib decodes the member again, up to
             # the very byte; this also gives a second opinion before anything is lost.
             with raw.reopen(start) as again:
-                yield from behind(_careful_member(again), delivered)
+                yield from without_first(_careful_member(again), delivered)
                 raw.skip(max(0, again.position - raw.position))
 
     def _fast_member(self, raw: RawInput) -> Iterator[bytes]:
         start = raw.position
         raw.advance(_header_bytes(raw))
         decoder = isal_zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-        step = min(max(2 * self._usual_bytes, _MIN_STEP), _MAX_STEP)
+        step = min(max(2 * self._average_bytes, _MIN_STEP), _MAX_STEP)
         crc = size = held_bytes = 0
         held: list[bytes] = []
         while not decoder.eof:
@@ -77,7 +77,7 @@ class Gzip:
                 yield b"".join(held)
                 held, held_bytes = [], 0
         yield from _checked(raw, start, b"".join(held), size, crc)
-        self._usual_bytes = (self._usual_bytes + raw.position - start) // 2
+        self._average_bytes = (self._average_bytes + raw.position - start) // 2
 
     def starts_here(self, raw: RawInput) -> bool:
         window = raw.peek(_PROBE_BYTES)

@@ -50,7 +50,7 @@ def _may_be_crowded(page: str) -> bool:
     """False when no tag can have too many attributes, which costs far less to see.
 
     A tag reaches to the first `>` that is not in quotes, so one that is crowded has a long run
-    of characters without `>` from its `<` on, or behind a `>` in quotes, or many of the latter.
+    of characters without `>` from its `<` on, or after a `>` in quotes, or many of the latter.
     """
     runs = list(_runs_without_tag_end(page, _MIN_CROWDED_CHARS))
     for begin, end in runs:

@@ -68,7 +68,8 @@ def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
 def agrees_with_digest(fields: Mapping[str, str], data: bytes, begin: int, end: int) -> bool | None:
     """Whether `data[begin:end]` has the record's WARC-Block-Digest; None when that can not be said.
 
-    Algorithms are named as in `sha1:`, `SHA-256:`; values are Base32, as is usual, or hexadecimal.
+    Algorithms are named as in `sha1:` or `SHA-256:`; values are Base32, as crawlers write them,
+    or hexadecimal.
     """
     algorithm, _, value = fields.get("warc-block-digest", "").partition(":")
     algorithm = algorithm.strip().lower().replace("-", "")
@@ -241,7 +242,7 @@ def _decompress_zstd(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
     context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     while at < len(body) and content_bytes <= max_bytes:
         if complete and not body.startswith(_ZSTD_MAGIC, at):
-            break  # behind the last frame: not ours
+            break  # after the last frame: no part of the body
         frame = context.decompressobj()
         while at < len(body) and content_bytes <= max_bytes and not frame.eof:
             content.append(frame.decompress(body[at : at + _FED_BYTES]))
@@ -254,13 +255,13 @@ def _decompress_zstd(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 def _inflate(body: bytes, window_bits: int, max_bytes: int) -> tuple[bytes, bool]:
     """The content of a zlib stream, or of all members of a gzip stream, and if it is complete."""
     content: list[bytes] = []
-    room, rest = max_bytes + 1, body
+    room, remaining = max_bytes + 1, body
     while True:
         decoder = zlib.decompressobj(window_bits)
-        content.append(decoder.decompress(rest, room))
+        content.append(decoder.decompress(remaining, room))
         room -= len(content[-1])
-        rest = decoder.unused_data
-        if not decoder.eof or room <= 0 or not rest.startswith(_GZIP_MAGIC):
+        remaining = decoder.unused_data
+        if not decoder.eof or room <= 0 or not remaining.startswith(_GZIP_MAGIC):
             return b"".join(content), decoder.eof
 
 

@@ -15,7 +15,7 @@ class Damage:
 
     compressed_offset: in the raw file, where the decoder noticed.
     detail: what was expected and what was found.
-    ends_stream: nothing could be read behind it.
+    ends_stream: nothing could be read after it.
     loses_bytes: the bytes before and after do not belong together. False for
       a failed checksum: everything was decoded, something in it is wrong.
     suspect: what a small member gave whose checksum failed; not delivered otherwise.
@@ -61,7 +61,7 @@ class Codec(Protocol):
     magic: bytes
 
     def member(self, raw: RawInput) -> Iterator[bytes]:
-        """Decode the member that `raw` stands at, and leave `raw` behind it.
+        """Decode the member that `raw` stands at, and leave `raw` at its end.
 
         Raises a MemberDamaged, after everything that can be decoded was yielded.
         """
@@ -70,7 +70,7 @@ class Codec(Protocol):
         """Whether a member that can be decoded begins at `raw`; does not move."""
 
 
-def behind(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
+def without_first(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
     """Leave out the first `count` bytes."""
     for piece in pieces:
         if len(piece) > count:

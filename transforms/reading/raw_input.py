@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from types import TracebackType
 from typing import BinaryIO
 
 READ_BYTES = 2 << 20
@@ -35,12 +34,7 @@ class RawInput:
     def __enter__(self) -> "RawInput":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -79,10 +73,10 @@ class RawInput:
         """The unread, buffered bytes, at most `limit` of them; does not move."""
         return memoryview(self._buffer)[self._cursor : self._cursor + limit]
 
-    def peek(self, count: int, ahead: int = 0) -> bytes:
-        """`count` bytes from `ahead` on, or what is left of the file; does not move."""
-        self.ensure(ahead + count)
-        start = self._cursor + ahead
+    def peek(self, count: int, after: int = 0) -> bytes:
+        """`count` bytes that follow `after` unread ones, or what the file has; does not move."""
+        self.ensure(after + count)
+        start = self._cursor + after
         return self._buffer[start : start + count]
 
     def advance(self, count: int) -> None:

@@ -48,7 +48,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; the rest of the input is not read."""
+        """Close the file; what was not read of the input stays unread."""
         self._batches.close()
 
     def __iter__(self) -> "Reader":

@@ -12,8 +12,8 @@ A record says how long its block is, and may say too much:
 It looks as a sound record does. Yet a block that holds a WARC legally, an archive of archives or a
 page about the format, differs from it: the records that a file holds are each followed by two
 newlines, also the last of them, and then come those of the record that holds the file. A lie ends
-where a victim's *block* does, for the newlines behind that are taken for its own. So a block is
-said to swallow records when, behind an empty line in it, a chain of complete records begins, the
+where a victim's *block* does, for the newlines after that are taken for its own. So a block is
+said to swallow records when, after an empty line in it, a chain of complete records begins, the
 last of which ends exactly where the block does. A page that quotes heads has no such chain, unless
 somebody writes it by intention; a WARC-Block-Digest that agrees with the block speaks for it then.
 """
@@ -21,9 +21,9 @@ somebody writes it by intention; a WARC-Block-Digest that agrees with the block 
 import re
 
 _HEAD = rb"WARC/\d[.]\d\d?\r?\n[A-Za-z-]+[ \t]*:"
-# At the start of a line, and a header field behind it: a page may quote the bare words.
+# At the start of a line, and a header field after it: a page may quote the bare words.
 HEAD = re.compile(rb"(?:\A|(?<=\n))" + _HEAD)
-HEAD_BEHIND_EMPTY_LINE = re.compile(rb"(?<=\r\n\r\n)" + _HEAD)
+HEAD_AFTER_EMPTY_LINE = re.compile(rb"(?<=\r\n\r\n)" + _HEAD)
 LONGEST_MATCH = 256
 NEWLINES = b"\r\n\r\n"
 

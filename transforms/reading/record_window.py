@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from transforms.reading.members import Damage, MemberStart
-from transforms.reading.record_heads import HEAD, HEAD_BEHIND_EMPTY_LINE, LONGEST_MATCH
+from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
 
 MAX_HEADER_BYTES = 1 << 20
-_USUAL_HEADER_BYTES = 8 << 10
+_SMALL_HEADER_BYTES = 8 << 10
 _LARGE_BYTES = 1 << 20
 
 
@@ -136,13 +136,13 @@ class RecordWindow:
         return self._front, self._cursor
 
     def header_bytes(self) -> int:
-        """How far behind the next byte the first empty line ends; 0 when none is near enough.
+        """How many bytes there are to the end of the first empty line; 0 when none is near enough.
 
         No byte is looked at twice in vain: in a file of a million heads and no empty line each
         head but the first knows from the one before that it has none.
         """
         searched = max(0, self._no_empty_line_before - self.offset)
-        for limit in (min(_USUAL_HEADER_BYTES, len(self._front) - self._cursor), MAX_HEADER_BYTES):
+        for limit in (min(_SMALL_HEADER_BYTES, len(self._front) - self._cursor), MAX_HEADER_BYTES):
             if searched < limit:
                 if self._cursor + limit > len(self._front):
                     self._gather(min(self.available, limit))
@@ -180,11 +180,11 @@ class RecordWindow:
     def skip_block(self, count: int) -> bool:
         """Move over a block without holding it.
 
-        False, and moved there, when a record head stands in it behind an empty line or the
+        False, and moved there, when a record head stands in it after an empty line or the
         stream stops in it.
         """
         end = self.offset + count
-        return not self._seek(HEAD_BEHIND_EMPTY_LINE, end) and self.offset == end
+        return not self._seek(HEAD_AFTER_EMPTY_LINE, end) and self.offset == end
 
     def _seek(self, pattern: re.Pattern[bytes], limit: int | None) -> bool:
         while True:
@@ -208,7 +208,7 @@ class RecordWindow:
                 self._front, self._cursor = self._front[self._cursor :] + piece, 0
 
     def step_over_damage(self) -> Damage | None:
-        """Drop what is left before the damage, so that reading goes on behind it."""
+        """Drop what is left before the damage, so that reading goes on after it."""
         damage, self.damage = self.damage, None
         if damage or self._ended:
             self.skip(self.available)

@@ -6,7 +6,7 @@
 The decoder is fed whole blocks, found by their three-byte headers. A block
 gives at most 128 KiB, so memory is bounded whatever the ratio (the decoder of
 the zstandard package has no limit of its own), the end of a frame is known
-without asking the decoder, and a cut is told from damage.
+without asking the decoder, and a file that ends too early is told from damage.
 
 A frame that says it is small is decoded in one call, a fifth faster: the
 decoder then writes where the content stays. What that call refuses is decoded
@@ -22,7 +22,7 @@ from transforms.reading.members import (
     ChecksumFailed,
     MemberDamaged,
     MemberTruncated,
-    behind,
+    without_first,
 )
 from transforms.reading.raw_input import RawInput
 
@@ -63,7 +63,7 @@ class Zstd:
             # The blocks before it in the same call are lost with it: take them one by one.
             with raw.reopen(start) as again:
                 try:
-                    yield from behind(_frame(again, self._context, 1), delivered)
+                    yield from without_first(_frame(again, self._context, 1), delivered)
                 except _BlockFailed as error:
                     raise MemberDamaged(error.offset, error.detail) from error
             raise
@@ -98,7 +98,7 @@ def _skip_frame(raw: RawInput) -> None:
 
 
 def _whole_frame(raw: RawInput, context: zstandard.ZstdDecompressor) -> bytes | None:
-    """The content of the frame that `raw` stands at, and move behind it.
+    """The content of the frame that `raw` stands at, and move to its end.
 
     None, and no move, when the frame does not say that it is small, or is not sound.
     """
@@ -183,7 +183,7 @@ def _measure_blocks(raw: RawInput, start: int, blocks: int) -> tuple[int, bool]:
     """The size of the next blocks, at most so many, and whether the last of the frame is in."""
     size = 0
     for _ in range(blocks):
-        head = raw.peek(3, ahead=size)
+        head = raw.peek(3, after=size)
         if len(head) < 3:
             raise _truncated(raw, start)
         block = int.from_bytes(head, "little")
