@@ -60,12 +60,13 @@ def time_units(paths: list[Path], output: Path, settings: TokenizeSettings) -> d
     tokenizer = settings.load_tokenizer()
     tokenizer.encode("one")  # the first call sets a thread's cache up
     clock = StageClock()
-    whole = reader.decompress
+    whole, members = reader.decompress, reader.decompress_members
     reader.decompress = lambda *args: clock.timed_pieces("decompress", whole(*args))
+    reader.decompress_members = lambda *args: clock.timed_pieces("decompress", members(*args))
     started = time.perf_counter()
     text_bytes = sum(_time_unit(path, output, settings, tokenizer, clock) for path in paths)
     seconds = time.perf_counter() - started
-    reader.decompress = whole
+    reader.decompress, reader.decompress_members = whole, members
     clock.seconds["parse"] -= clock.seconds["decompress"]  # it was counted in both
     return {"text_bytes": text_bytes, "wall_seconds": seconds, "stage_seconds": clock.seconds}
 

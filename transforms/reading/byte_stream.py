@@ -103,18 +103,23 @@ def choose_codec(head: bytes, path: str) -> Codec | None:
     return None
 
 
-def decompress(
-    raw: RawInput, path: str, coverage: Coverage
-) -> Iterator[bytes | Damage | MemberStart]:
+def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
     """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
-
-    Where the file is compressed, a MemberStart comes before the first piece of each member.
 
     Nothing follows a Damage that ends the stream. Errors of the file system
     propagate. Time is linear in the size of the file, for any number of
     members; memory is a few MiB beside the window a zstd frame or an xz
     stream asks for. What was decoded and what was not is added to `coverage`.
     """
+    for event in decompress_members(raw, path, coverage):
+        if not isinstance(event, MemberStart):
+            yield event
+
+
+def decompress_members(
+    raw: RawInput, path: str, coverage: Coverage
+) -> Iterator[bytes | Damage | MemberStart]:
+    """Yield as `decompress`, and a MemberStart before each member of a compressed file."""
     codec = choose_codec(raw.peek(512), path)
     if codec is None:
         while raw.ensure(1):

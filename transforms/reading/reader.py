@@ -6,11 +6,10 @@ from typing import BinaryIO
 
 from transforms.documents import RecordBatch
 from transforms.filesystem import open_raw
-from transforms.reading.byte_stream import decompress
+from transforms.reading.byte_stream import decompress, decompress_members
 from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
 from transforms.reading.json_lines import read_json_lines
-from transforms.reading.members import MemberStart
 from transforms.reading.parquet import read_parquet
 from transforms.reading.plain_text import read_plain_text
 from transforms.reading.raw_input import RawInput
@@ -86,10 +85,10 @@ class Reader:
             self._note(raw)
 
     def _records_of(self, raw: RawInput) -> Iterator[RecordBatch]:
-        events = decompress(raw, self.path, self._coverage)
         if self.input_format in (InputFormat.WET, InputFormat.WARC):
+            events = decompress_members(raw, self.path, self._coverage)
             return read_web_archive(events, self._settings, self.input_format, self._coverage)
-        pieces = (event for event in events if not isinstance(event, MemberStart))
+        pieces = decompress(raw, self.path, self._coverage)
         if self.input_format is InputFormat.JSONL:
             return read_json_lines(pieces, self._settings)
         return read_plain_text(pieces, self._settings, self.path)
