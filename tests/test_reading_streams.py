@@ -204,6 +204,7 @@ def test_a_gzip_header_cut_in_any_of_its_fields_is_truncation() -> None:
         assert [event for event in events if isinstance(event, bytes) and event] == [b"before"]
         assert isinstance(damage, Damage)
         assert damage.ends_stream
+        assert damage.compressed_offset <= len(before) + cut
         if cut >= 3:
             assert coverage.is_truncated, cut
             assert "the file ends inside" in damage.detail
