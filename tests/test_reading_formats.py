@@ -35,7 +35,7 @@ def test_a_name_tells_the_format(name: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", ["a.arc.gz", "a.csv", "a", "a.gz", "a.parquet.gz", "x.jsonl/a"])
 def test_an_unknown_name_is_refused_with_the_remedy(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"(?s){name}.*\.jsonl.*--input-format"):
+    with pytest.raises(ConfigurationError, match=rf"(?s){name}.*\.jsonl.*input_format"):
         detect_format(name)
 
 
@@ -46,7 +46,9 @@ def test_an_unknown_name_is_refused_with_the_remedy(name: str) -> None:
         {"text_field": ""},
         {"text_field": "a..b"},
         {"text_field": "id.text"},
-        {"max_record_bytes": 0},
+        {"max_record_bytes": -1},
+        {"max_document_bytes": 0},
+        {"max_record_bytes": 99, "max_document_bytes": 100},
         {"batch_bytes": 1 << 40},
     ],
     ids=str,
@@ -92,11 +94,12 @@ def test_a_text_file_is_one_document(tmp_path: Path) -> None:
 def test_a_text_file_that_is_too_large_or_damaged_is_a_reject(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"x" * 100)
     (tmp_path / "b.txt.gz").write_bytes(gzip.compress(b"x" * 10)[:-2])
+    options = ReadSettings(max_record_bytes=50, max_document_bytes=50)
     for name, reason in (
         ("a.txt", Reason.OVERSIZED_RECORD),
         ("b.txt.gz", Reason.DAMAGED_STREAM),
     ):
-        with open_reader(str(tmp_path / name), ReadSettings(max_record_bytes=50)) as reader:
+        with open_reader(str(tmp_path / name), options) as reader:
             (batch,) = reader
         assert [reject.reason for reject in batch.rejects] == [reason]
         assert (batch.records, len(batch.documents)) == (1, 0)

@@ -94,7 +94,7 @@ def test_batches_are_about_the_size_asked_for(tmp_path: Path) -> None:
 
 def test_an_oversized_text_is_a_reject(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["short", "x" * 100]}), tmp_path / "f.parquet")
-    (batch,) = read(tmp_path / "f.parquet", max_record_bytes=50)
+    (batch,) = read(tmp_path / "f.parquet", max_document_bytes=50)
     assert [reject.reason for reject in batch.rejects] == [Reason.OVERSIZED_RECORD]
 
 

@@ -214,7 +214,7 @@ def wet(count: int) -> list[bytes]:
 
 def test_an_oversized_record_is_skipped(tmp_path: Path) -> None:
     data = wet(1)[0] + record("conversion", b"x" * 500_000) + wet(1)[0]
-    batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000)
+    batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000, max_document_bytes=1000)
     assert len(texts(batches)) == 2
     assert reasons(batches) == [Reason.OVERSIZED_RECORD]
 

@@ -1,16 +1,20 @@
 """JSON lines: a stream of pieces -> blocks of whole lines -> RecordBatches.
 
 A record is a line that is not blank. Damage costs the line it falls into: what
-stands before and behind the gap is kept where it is a whole object by itself.
+stands before and after the gap is kept where it is a whole object by itself.
+
+    {"text": "a"}\n{"text": "b  ~gap~  c"}\n{"text": "d"}\n
+    document a    ; the reject of the gap, 14 bytes lost ; document d
 """
 
+import dataclasses
 from collections.abc import Generator, Iterable, Iterator
 
-from transforms.documents import Reason, RecordBatch
-from transforms.reading.batching import BatchBuilder
+from transforms.documents import MAX_EXCERPT_BYTES, Reason, RecordBatch, Reject
+from transforms.reading.batching import rejects_alone
 from transforms.reading.formats import ReadSettings
 from transforms.reading.json_documents import LineParser, excerpt_bytes, oversized
-from transforms.reading.json_verdict import LineFault, is_object
+from transforms.reading.json_line import LineFault, is_object
 from transforms.reading.members import Damage
 
 
@@ -44,7 +48,8 @@ class _JsonLines:
         self._records = 0
         self._skipped: bytes | None = None  # the beginning of an oversized line
         self._skipped_bytes = 0
-        self._behind_gap = False
+        self._is_after_gap = False
+        self._gap: Reject | None = None  # handed out when it is known how much it cost
 
     def feed(self, piece: bytes) -> Iterator[RecordBatch]:
         if self._skipped is not None:
@@ -89,18 +94,21 @@ class _JsonLines:
         """Account for a break in the stream as one record."""
         yield from self.feed(damage.suspect)
         yield from self._parse_whole()
-        rest = b""
-        if damage.loses_bytes:
-            rest = b"".join(self._pending)
-            if self._skipped is not None or is_object(rest):
-                yield from self.finish()
-                rest = b""
-            self._pending, self._pending_bytes = [], 0
-            self._behind_gap = True
         detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
         reason = Reason.DAMAGED_STREAM if damage.ends_stream else Reason.DAMAGED_RECORD
-        yield from self._reject(LineFault(reason, detail), rest)
-        self._offset += len(rest)
+        fault = LineFault(reason, detail)
+        if not damage.loses_bytes:
+            yield from self._reject(fault, b"")
+            return
+        unfinished = b"".join(self._pending)
+        if self._skipped is not None or is_object(unfinished):
+            yield from self.finish()
+            unfinished = b""
+        self._pending, self._pending_bytes = [], 0
+        yield from self._end_gap(0)
+        self._is_after_gap = True
+        self._gap = self._make_reject(fault, unfinished, len(unfinished))
+        self._offset += len(unfinished)
 
     def finish(self) -> Iterator[RecordBatch]:
         """The stream ends here, or its bytes do not go on."""
@@ -108,30 +116,43 @@ class _JsonLines:
             yield from self._end_oversized(0)
         self._whole_bytes = self._pending_bytes
         yield from self._parse_whole()
+        yield from self._end_gap(0)
+
+    def _end_gap(self, lost_bytes: int) -> Iterator[RecordBatch]:
+        """Hand out the gap's reject, to whose loss the end of a line is added."""
+        if self._gap is not None:
+            lost_bytes += self._gap.lost_bytes
+            yield rejects_alone([dataclasses.replace(self._gap, lost_bytes=lost_bytes)])
+            self._gap = None
 
     def _parse_whole(self) -> Iterator[RecordBatch]:
-        """Parse the pending lines that are whole; keep the rest pending."""
+        """Parse the pending lines that are whole; keep what follows them pending."""
         size, self._whole_bytes = self._whole_bytes, 0
         if not size:
             return
-        block, rest = _cut(self._pending, size)
-        self._pending, self._pending_bytes = [rest], len(rest)
-        yield from self._parse(block)
+        block, after = _split_at(self._pending, size)
+        self._pending, self._pending_bytes = [after], len(after)
+        batches = self._parse(block)
+        del block  # a line of 60 MB need not be held while its document is tokenized
+        yield from batches
 
     def _parse(self, block: bytes | memoryview) -> Iterator[RecordBatch]:
         """Parse whole lines, which come next in the stream."""
         offset, self._offset = self._offset, self._offset + len(block)
-        if self._behind_gap:
+        if self._is_after_gap:
             # The gap may have taken the beginning of this line: then its end belongs to the gap.
-            self._behind_gap = False
+            self._is_after_gap = False
             block = bytes(block)
             first = block.partition(b"\n")[0]
-            if not is_object(first):
-                block = block[len(first) + 1 :]
-                offset += len(first) + 1
-        batch = self._parser.parse(block, offset, self._records)
-        self._records += batch.records
-        if batch.records:
+            lost = 0 if is_object(first) else len(first)
+            if lost:
+                block = block[lost + 1 :]
+                offset += lost + 1
+            yield from self._end_gap(lost)
+        batches = self._parser.parse(block, offset, self._records)
+        del block
+        for batch in batches:
+            self._records += batch.records
             yield batch
 
     def _begin_oversized(self) -> None:
@@ -143,21 +164,28 @@ class _JsonLines:
     def _end_oversized(self, newline_bytes: int) -> Iterator[RecordBatch]:
         """Reject the line that was skipped, unless it is the end of what a gap began."""
         assert self._skipped is not None
-        if not self._behind_gap:
+        if self._is_after_gap:
+            yield from self._end_gap(self._skipped_bytes)
+        else:
             yield from self._reject(oversized(self._skipped_bytes, self._settings), self._skipped)
-        self._behind_gap = False
+        self._is_after_gap = False
         self._offset += self._skipped_bytes + newline_bytes
         self._skipped = None
 
     def _reject(self, fault: LineFault, excerpt: bytes) -> Iterator[RecordBatch]:
-        builder = BatchBuilder(1, self._records)
-        builder.reject(builder.count(), self._offset, fault.reason, fault.detail, excerpt)
+        yield from self._end_gap(0)
+        yield rejects_alone([self._make_reject(fault, excerpt)])
+
+    def _make_reject(self, fault: LineFault, excerpt: bytes, lost_bytes: int = 0) -> Reject:
+        """Count a record that is none, here in the stream."""
         self._records += 1
-        yield from builder.rest()
+        excerpt = excerpt[:MAX_EXCERPT_BYTES]
+        record, offset = self._records - 1, self._offset
+        return Reject(record, offset, fault.reason, fault.detail, excerpt, lost_bytes)
 
 
-def _cut(pieces: list[bytes], size: int) -> tuple[bytes, bytes]:
-    """The first `size` bytes of the pieces, and the rest; nearly all are copied just once."""
+def _split_at(pieces: list[bytes], size: int) -> tuple[bytes, bytes]:
+    """The first `size` bytes of the pieces, and what follows; nearly all are copied just once."""
     *front, last = pieces
     inside = size - sum(map(len, front))
     if inside < 0:

@@ -44,7 +44,7 @@ def read_parquet(
         )
     except _BAD_BYTES as error:
         source.raise_own_error()
-        builder = BatchBuilder(settings.batch_bytes)
+        builder = BatchBuilder(settings)
         detail = f"no Parquet footer can be read: {_one_line(error)}"
         builder.reject(builder.count(), _NO_OFFSET, Reason.DAMAGED_STREAM, detail)
         yield from builder.rest()
@@ -164,7 +164,7 @@ class _Rows:
             else readable(_as_string(_take_column(table, column)))
             for column in (self._id, self._url)
         )
-        limit = self._settings.max_record_bytes
+        limit = self._settings.max_document_bytes
         fits = pc.fill_null(pc.less_equal(pc.binary_length(text), limit), False)
         is_document = fits.to_numpy(zero_copy_only=False)
         rejects = []
@@ -188,7 +188,7 @@ class _Rows:
 
     def _lost(self, first: int, last: int, detail: str) -> Iterator[RecordBatch]:
         """Rejects for the rows [first, last); how many they are is known from the footer."""
-        builder = BatchBuilder(self._settings.batch_bytes, first)
+        builder = BatchBuilder(self._settings, first)
         for _ in range(first, last):
             builder.reject(builder.count(), _NO_OFFSET, Reason.DAMAGED_RECORD, detail)
             yield from builder.full()

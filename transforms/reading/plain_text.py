@@ -18,7 +18,7 @@ def read_plain_text(
 
     A document of which a part is lost is none: damage makes the file a reject.
     """
-    builder = BatchBuilder(settings.batch_bytes)
+    builder = BatchBuilder(settings)
     record = builder.count()
     content: list[bytes] = []
     size = 0

@@ -55,7 +55,7 @@ class _WebArchive:
     ) -> None:
         self._window = RecordWindow(pieces)
         self._coverage = coverage
-        self._builder = BatchBuilder(settings.batch_bytes)
+        self._builder = BatchBuilder(settings)
         self._max_record_bytes = settings.max_record_bytes
         self._is_wet = input_format is InputFormat.WET
 
