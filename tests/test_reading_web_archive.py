@@ -97,7 +97,7 @@ def test_no_archive_is_left_out(shared_data: Path) -> None:
 
 def test_the_older_arc_format_is_refused_with_the_remedy(shared_data: Path) -> None:
     path = shared_data / "archives" / "aut" / "badexample.arc.gz"
-    with pytest.raises(ConfigurationError, match="--input-format"):
+    with pytest.raises(ConfigurationError, match="input_format"):
         open_reader(str(path), ReadSettings())
 
 
