@@ -91,9 +91,7 @@ class LineParser:
         # schema that worked last is tried first.
         self._schemas = [self._schema(pa.string()), self._schema(pa.int64())]
 
-    def parse(
-        self, block: bytes | memoryview, offset: int, first_record: int
-    ) -> Iterator[RecordBatch]:
+    def parse(self, block: memoryview, offset: int, first_record: int) -> Iterator[RecordBatch]:
         """Yield the records of whole lines (the last may lack its newline).
 
         Args:
@@ -123,7 +121,7 @@ class LineParser:
             else:
                 self._parse_each(result, np.arange(first, last))
 
-    def _split(self, block: bytes | memoryview, *, at_start: bool) -> _Lines:
+    def _split(self, block: memoryview, *, at_start: bool) -> _Lines:
         data = np.frombuffer(block, np.uint8)
         ends = _find(data, _NEWLINE)
         if len(block) and data[-1] != _NEWLINE:
@@ -154,7 +152,7 @@ class LineParser:
     def _parse_run(self, result: "_BlockResult", first: int, last: int) -> None:
         """Parse the runnable lines [first, last)."""
         lines = result.lines
-        window = memoryview(result.block)[lines.begin[first] : lines.end[last - 1]]
+        window = result.block[lines.begin[first] : lines.end[last - 1]]
         size = int(lines.end[first] - lines.begin[first])
         columns = self._objects.decode(window, last - first, size)
         if columns is not None:
@@ -249,7 +247,7 @@ class _BlockResult:
 
     def __init__(
         self,
-        block: bytes | memoryview,
+        block: memoryview,
         lines: _Lines,
         offset: int,
         first_record: int,
@@ -328,7 +326,7 @@ def _find(data: npt.NDArray[np.uint8], byte: int) -> _Positions:
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int64), *parts])
 
 
-def _has_deep_line(block: bytes | memoryview, lines: _Lines, first: int, last: int) -> bool:
+def _has_deep_line(block: memoryview, lines: _Lines, first: int, last: int) -> bool:
     """Whether one of the lines is too deep for `parse_line`; Arrow takes any depth."""
     starts, ends = lines.begin[first:last], lines.end[first:last]
     data = np.frombuffer(block, np.uint8)[: ends[-1]]

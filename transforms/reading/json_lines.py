@@ -41,8 +41,9 @@ class _JsonLines:
     def __init__(self, settings: ReadSettings) -> None:
         self._settings = settings
         self._parser = LineParser(settings)
-        self._pending: list[bytes] = []
-        self._pending_bytes = 0
+        # One array that grows: pieces kept apart until they are joined take twice the memory of a
+        # long line, and the allocator keeps what they leave.
+        self._pending = bytearray()
         self._whole_bytes = 0  # of the pending ones: up to and with the last newline
         self._offset = 0  # of the pending bytes in the stream
         self._records = 0
@@ -63,23 +64,23 @@ class _JsonLines:
             piece = yield from self._feed_large(piece)
         newline = piece.rfind(b"\n") + 1
         if newline:
-            self._whole_bytes = self._pending_bytes + newline
-        self._pending.append(piece)
-        self._pending_bytes += len(piece)
-        if self._pending_bytes >= self._settings.batch_bytes:
+            self._whole_bytes = len(self._pending) + newline
+        self._pending += piece
+        del piece
+        if len(self._pending) >= self._settings.batch_bytes:
             yield from self._parse_whole()
-        if not self._whole_bytes and self._pending_bytes > self._settings.max_record_bytes:
+        if not self._whole_bytes and len(self._pending) > self._settings.max_record_bytes:
             self._begin_oversized()
 
     def _feed_large(self, piece: bytes) -> Generator[RecordBatch, None, bytes]:
         """Parse the lines where they are, a batch at a time; returns what is left to feed."""
         begin = 0
-        if self._pending_bytes:  # of a line that ends in this piece, or of lines before it
+        if self._pending:  # of a line that ends in this piece, or of lines before it
             begin = piece.find(b"\n") + 1
             if not begin:
                 return piece
-            self._pending.append(piece[:begin])
-            self._whole_bytes = self._pending_bytes = self._pending_bytes + begin
+            self._pending += memoryview(piece)[:begin]
+            self._whole_bytes = len(self._pending)
             yield from self._parse_whole()
         lines = memoryview(piece)
         while len(piece) - begin >= self._settings.batch_bytes:
@@ -100,11 +101,11 @@ class _JsonLines:
         if not damage.loses_bytes:
             yield from self._reject(fault, b"")
             return
-        unfinished = b"".join(self._pending)
+        unfinished = bytes(self._pending)
         if self._skipped is not None or is_object(unfinished):
             yield from self.finish()
             unfinished = b""
-        self._pending, self._pending_bytes = [], 0
+        self._pending = bytearray()
         yield from self._end_gap(0)
         self._is_after_gap = True
         self._gap = self._make_reject(fault, unfinished, len(unfinished))
@@ -114,7 +115,7 @@ class _JsonLines:
         """The stream ends here, or its bytes do not go on."""
         if self._skipped is not None:
             yield from self._end_oversized(0)
-        self._whole_bytes = self._pending_bytes
+        self._whole_bytes = len(self._pending)
         yield from self._parse_whole()
         yield from self._end_gap(0)
 
@@ -130,20 +131,20 @@ class _JsonLines:
         size, self._whole_bytes = self._whole_bytes, 0
         if not size:
             return
-        block, after = _split_at(self._pending, size)
-        self._pending, self._pending_bytes = [after], len(after)
-        batches = self._parse(block)
+        block = self._pending
+        self._pending = block[size:]
+        del block[size:]
+        batches = self._parse(memoryview(block))
         del block  # a line of 60 MB need not be held while its document is tokenized
         yield from batches
 
-    def _parse(self, block: bytes | memoryview) -> Iterator[RecordBatch]:
+    def _parse(self, block: memoryview) -> Iterator[RecordBatch]:
         """Parse whole lines, which come next in the stream."""
         offset, self._offset = self._offset, self._offset + len(block)
         if self._is_after_gap:
             # The gap may have taken the beginning of this line: then its end belongs to the gap.
             self._is_after_gap = False
-            block = bytes(block)
-            first = block.partition(b"\n")[0]
+            first = bytes(block).partition(b"\n")[0]
             lost = 0 if is_object(first) else len(first)
             if lost:
                 block = block[lost + 1 :]
@@ -156,10 +157,9 @@ class _JsonLines:
             yield batch
 
     def _begin_oversized(self) -> None:
-        line = b"".join(self._pending)
-        self._skipped = line[: excerpt_bytes(self._settings)]
-        self._skipped_bytes = len(line)
-        self._pending, self._pending_bytes = [], 0
+        self._skipped = bytes(self._pending[: excerpt_bytes(self._settings)])
+        self._skipped_bytes = len(self._pending)
+        self._pending = bytearray()
 
     def _end_oversized(self, newline_bytes: int) -> Iterator[RecordBatch]:
         """Reject the line that was skipped, unless it is the end of what a gap began."""
@@ -182,13 +182,3 @@ class _JsonLines:
         excerpt = excerpt[:MAX_EXCERPT_BYTES]
         record, offset = self._records - 1, self._offset
         return Reject(record, offset, fault.reason, fault.detail, excerpt, lost_bytes)
-
-
-def _split_at(pieces: list[bytes], size: int) -> tuple[bytes, bytes]:
-    """The first `size` bytes of the pieces, and what follows; nearly all are copied just once."""
-    *front, last = pieces
-    inside = size - sum(map(len, front))
-    if inside < 0:
-        joined = b"".join(pieces)
-        return joined[:size], joined[size:]
-    return b"".join([*front, memoryview(last)[:inside]]), last[inside:]

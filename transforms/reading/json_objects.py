@@ -7,7 +7,6 @@ fields are declared, and lines that have another one are left to Arrow as well. 
 array or object, for how deep msgspec can go depends on the stack of its caller.
 """
 
-import json
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -16,12 +15,12 @@ import pyarrow as pa
 
 from transforms.reading.batching import text_array
 from transforms.reading.formats import ReadSettings
-from transforms.reading.json_line import is_too_deep
 
 _SAMPLE_STEP = 1021  # bytes; a prime, so that no pattern of the lines falls in with it
 _MAX_SHARE_NOT_ASCII = 0.01
 _MAX_REFUSALS = 3  # then the file is of another kind
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])  # values are left where they are
 _Flat = str | int | float | bool | None
 
 
@@ -52,10 +51,7 @@ class ObjectDecoder:
             return None
         try:
             if self._decoder is None:
-                first = bytes(lines[:first_bytes])
-                if is_too_deep(first):
-                    return None
-                self._decoder = self._expect(json.loads(first))
+                self._decoder = self._expect(_NAMES.decode(lines[:first_bytes]))
             objects = self._decoder.decode_lines(lines)
             if len(objects) == rows:
                 ids = [None if o.id is None else str(o.id) for o in objects]
@@ -64,12 +60,12 @@ class ObjectDecoder:
                     pa.array(ids, pa.string()),
                     pa.array([o.url for o in objects], pa.string()),
                 )
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, RecursionError):
             pass  # no JSON, no UTF-8, a lone surrogate, another field, or a value of another type
         self._chances -= 1
         return None
 
-    def _expect(self, first: dict[str, object]) -> "msgspec.json.Decoder[Any]":
+    def _expect(self, first: dict[str, msgspec.Raw]) -> "msgspec.json.Decoder[Any]":
         text, document_id, url = self._names
         others = [name for name in first if name not in self._names]
         fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [

@@ -67,7 +67,9 @@ class WatchedFile:
         return self._refusal
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Bytes anywhere in the file; does not move."""
+        """Bytes anywhere in the file; none where it has no such place. Does not move."""
+        if not 0 <= offset < self.size:
+            return b""
         self._handle.seek(offset)
         data = self._handle.read(size)
         self._handle.seek(self._offset)
