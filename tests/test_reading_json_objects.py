@@ -73,7 +73,9 @@ def test_it_takes_plain_lines_and_declines_what_it_does_not_know() -> None:
     assert decode(b'{"text": "a", "x": [1]}') is None
     assert decode(b'{"text": "a", "x": {}}') is None
     assert decode(b'{"text": "%s"}' % ("\u00e4" * 9999).encode()) is None
-    assert decode(b'{"text": "a"}', ReadSettings(text_field="a.b")) is None
+    for dotted in ({"text_field": "a.b"}, {"id_field": "a.b"}, {"url_field": "a.b"}):
+        # The line has the other fields: only that one name has a dot makes it decline.
+        assert decode(b'{"text": "a", "id": 1}', ReadSettings(**dotted)) is None  # type: ignore[arg-type]
     assert decode(b'{"text": "a"}', ReadSettings(id_field="text")) is None
 
 

@@ -63,7 +63,7 @@ def read_parquet(
     try:
         file = open_parquet(source)
         groups = read_row_groups(source)
-    except (*BAD_BYTES, ValueError, IndexError) as error:
+    except (*BAD_BYTES, ValueError, LookupError) as error:
         source.raise_own_error()
         tail = source.read_at(max(0, source.size - len(_MAGIC)), len(_MAGIC))
         coverage.is_truncated = source.read_at(0, len(_MAGIC)) == _MAGIC != tail

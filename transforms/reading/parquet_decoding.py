@@ -66,11 +66,11 @@ class GroupDecoder:
         self._batch_bytes = batch_bytes
         self._paths = columns
         self._columns = list(dict.fromkeys(".".join(path) for path in columns))
-        names = [file.schema.column(index).path for index in range(len(file.schema))]
+        self._names = [file.schema.column(index).path for index in range(len(file.schema))]
         self._leaves = [
             index
             for column in self._columns
-            for index, name in enumerate(names)
+            for index, name in enumerate(self._names)
             if name == column or name.startswith(f"{column}.")
         ]
         self._dictionaries: pq.ParquetFile | None = None
@@ -90,7 +90,7 @@ class GroupDecoder:
             self.chunks = self._chunks(group)
             largest_entry = self._largest_entry(group)
             at_once = self._rows_at_once(group, largest_entry)
-        except (*BAD_BYTES, ValueError, IndexError) as error:
+        except (*BAD_BYTES, ValueError, LookupError) as error:
             self._source.raise_own_error()
             self.objection = one_line(error)
             return
@@ -138,7 +138,9 @@ class GroupDecoder:
             return 0
         if self._dictionaries is None:
             self._dictionaries = open_parquet(
-                self._source, read_dictionary=self._columns, metadata=self._file.metadata
+                self._source,
+                read_dictionary=[self._names[index] for index in self._leaves],
+                metadata=self._file.metadata,
             )
         self._source.watch(self._chunks(group), 1)
         # Those of a fixed length are not read as a dictionary.
