@@ -111,8 +111,8 @@ def parse(data: bytes, **options: object) -> tuple[list[object], list[object]]:
 
 @pytest.mark.parametrize("line", BAD, ids=lambda line: line[:20].decode("latin-1"))
 def test_a_bad_line_has_its_reason(line: bytes) -> None:
-    documents, rejects = parse(b'{"text": "before"}\n' + line + b"\n" + b'{"text": "behind"}')
-    assert [row[2] for row in documents] == [b"before", b"behind"]  # type: ignore[index]
+    documents, rejects = parse(b'{"text": "before"}\n' + line + b"\n" + b'{"text": "after"}')
+    assert [row[2] for row in documents] == [b"before", b"after"]  # type: ignore[index]
     ((record, offset, reason, detail, excerpt),) = rejects  # type: ignore[misc]
     assert (record, offset, reason, excerpt) == (1, 19, BAD[line], line[: 64 << 10])
     assert "\n" not in detail

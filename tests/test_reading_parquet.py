@@ -110,7 +110,7 @@ def test_a_file_without_its_footer_is_one_reject(tmp_path: Path, keep: int) -> N
     assert len(batch.documents) == 0
 
 
-def test_a_damaged_page_costs_the_rows_behind_it_in_its_group(tmp_path: Path) -> None:
+def test_a_damaged_page_costs_the_rows_after_it_in_its_group(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     column = [f"{i:06} " * 50 for i in range(3000)]
     pq.write_table(

@@ -102,14 +102,19 @@ def test_a_file_without_row_groups_has_no_records(tmp_path: Path) -> None:
     assert read(tmp_path / "f.parquet")[0] == []
 
 
+# Not ru_maxrss: a child inherits that of the process which started it.
 _PEAK = """
-import resource, sys
+import sys
 from transforms.reading import ReadSettings, open_reader
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak_kib():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+before = peak_kib()
 with open_reader(sys.argv[1], ReadSettings()) as reader:
     documents = sum(len(batch.documents) for batch in reader)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(documents, reader.records, (peak - before) // 1024)
+print(documents, reader.records, (peak_kib() - before) // 1024)
 """
 
 

@@ -88,12 +88,13 @@ class GroupDecoder:
         self._source.watch([], 1)
         try:
             self.chunks = self._chunks(group)
-            largest_entry = self._largest_entry(group)
-            at_once = self._rows_at_once(group, largest_entry)
+            at_once = self._rows_expected(group)
+            largest_entry = self._largest_entry(group) if at_once > 1 else 0
         except (*BAD_BYTES, ValueError, LookupError) as error:
             self._source.raise_own_error()
             self.objection = one_line(error)
             return
+        at_once = max(1, min(at_once, DECODED_BYTES // max(1, largest_entry)))
         while at_once:
             self.chunks = self._chunks(group)
             self._source.watch(self.chunks, at_once, largest_entry)
@@ -123,11 +124,11 @@ class GroupDecoder:
             for column in self._columns_of(group)
         ]
 
-    def _rows_at_once(self, group: int, largest_entry: int) -> int:
+    def _rows_expected(self, group: int) -> int:
+        """How many rows come to about a batch, if they are alike."""
         size = sum(column.uncompressed_bytes for column in self._columns_of(group))
         per_row = max(1, size // max(1, self._groups[group].rows))
-        expected = min(_MAX_ROWS, self._batch_bytes // per_row)
-        return max(1, min(expected, DECODED_BYTES // max(1, largest_entry)))
+        return max(1, min(_MAX_ROWS, self._batch_bytes // per_row))
 
     def _largest_entry(self, group: int) -> int:
         """Bytes of the largest value in the dictionaries of a row group; 0 without any.
