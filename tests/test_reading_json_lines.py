@@ -1,17 +1,29 @@
 """JSON lines: every kind of line, alone and in company, at any block boundary."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import pyarrow.json as pj
 import pytest
 import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.documents import Reason, RecordBatch
-from transforms.reading import ReadSettings, open_reader
+from transforms.reading import ReadSettings, json_documents, open_reader
+from transforms.reading.batching import MAX_NAME_BYTES, encoded
+from transforms.reading.json_line import (
+    MAX_DEPTH,
+    LineDocument,
+    LineFault,
+    is_too_deep,
+    parse_line,
+)
 from transforms.reading.json_lines import read_json_lines
-from transforms.reading.json_verdict import LineFault, judge_line
+from transforms.reading.json_objects import ObjectDecoder
 from transforms.reading.members import Damage
 
 GOOD = [
@@ -33,6 +45,7 @@ GOOD = [
     b'{"text": "surrogate in id", "id": "\\ud800"}',
     b'{"text": "bad bytes in id", "id": "\xff"}',
     b'{"text": "bad bytes in text \xff"}',
+    b'{"text": "first \xff", "text": "last \xe2\x82\\u00e4", "id": "\xe2\x82\\u00e4"}',
     b'{"text": "escaped \\u0000 \\n"}',
     b'{"te\\u0078t": "escaped key"}',
     b'{"a": {"text": "decoy"}, "text": "real"}',
@@ -56,7 +69,7 @@ BAD = {
     b'{"text": "a",}': Reason.INVALID_JSON,
     b'{"x": ' + b"[" * 50_000 + b"]" * 50_000 + b', "text": "a", "text": "b"}': Reason.INVALID_JSON,
     b'{"text": "\\ud800"}': Reason.INVALID_UTF8,
-    b'{"text": "\xff", "text": "\xff"}': Reason.INVALID_UTF8,
+    b'{"id": "\xff"}': Reason.INVALID_UTF8,
     b"\xff": Reason.INVALID_UTF8,
     b'{"id": "x"}': Reason.MISSING_TEXT,
     b"{}": Reason.MISSING_TEXT,
@@ -98,24 +111,24 @@ def parse(data: bytes, **options: object) -> tuple[list[object], list[object]]:
 
 @pytest.mark.parametrize("line", BAD, ids=lambda line: line[:20].decode("latin-1"))
 def test_a_bad_line_has_its_reason(line: bytes) -> None:
-    documents, rejects = parse(b'{"text": "before"}\n' + line + b"\n" + b'{"text": "behind"}')
-    assert [row[2] for row in documents] == [b"before", b"behind"]  # type: ignore[index]
+    documents, rejects = parse(b'{"text": "before"}\n' + line + b"\n" + b'{"text": "after"}')
+    assert [row[2] for row in documents] == [b"before", b"after"]  # type: ignore[index]
     ((record, offset, reason, detail, excerpt),) = rejects  # type: ignore[misc]
     assert (record, offset, reason, excerpt) == (1, 19, BAD[line], line[: 64 << 10])
     assert "\n" not in detail
 
 
 @pytest.mark.parametrize("line", GOOD, ids=lambda line: line[:20].decode("latin-1"))
-def test_the_fast_path_agrees_with_the_authority(line: bytes) -> None:
-    (document,), rejects = parse(line)
-    assert not rejects
-    verdict = judge_line(line, OPTIONS)
-    if isinstance(verdict, LineFault):  # Arrow does not look at the bytes; the encoder will
-        assert verdict.reason is Reason.INVALID_UTF8
-        assert b"\xff" in line
-    else:
-        replaced = None if verdict.id is None else verdict.id.encode("utf-8", "replace").decode()
-        assert document == (0, 0, verdict.text, replaced, verdict.url)
+def test_all_parsers_agree_about_a_line(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed = parse_line(line.strip(), OPTIONS)
+    assert isinstance(parsed, LineDocument)
+    names = [encoded(name) for name in (parsed.id, parsed.url)]
+    want = (0, 0, parsed.text, *(name and name.decode() for name in names))
+    assert parse(line) == ([want], [])
+    monkeypatch.setattr(json_documents, "_MIN_ARROW_BYTES", 0)  # Arrow is asked about short lines
+    assert parse(line) == ([want], [])
+    monkeypatch.setattr(ObjectDecoder, "decode", lambda *_: None)
+    assert parse(line) == ([want], [])
 
 
 _LINE = st.one_of(
@@ -128,7 +141,7 @@ _LINE = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     st.lists(_LINE, max_size=25),
     st.sampled_from([b"\n", b"\r\n"]),
@@ -137,6 +150,7 @@ _LINE = st.one_of(
     st.integers(1, 400),
     st.integers(1, 300),
     st.sampled_from([20, 60, 1 << 20]),
+    st.booleans(),
 )
 def test_a_line_means_the_same_in_any_company(
     lines: list[bytes],
@@ -146,23 +160,30 @@ def test_a_line_means_the_same_in_any_company(
     batch_bytes: int,
     piece_bytes: int,
     limit: int,
+    asks_arrow: bool,
 ) -> None:
     """Each line read as a file of its own gives what all of them give together."""
     documents: list[object] = []
     rejects: list[object] = []
+    limits = {"max_record_bytes": limit, "max_document_bytes": min(limit, 18)}
     offset = record = 0
     data = mark + newline.join(lines) + (b"" if ends_open else newline)
     for line in data.split(b"\n"):
         alone = line if offset == 0 else b"\n" + line  # a byte order mark counts at 0 only
         shift = offset - (len(alone) - len(line))
-        its_documents, its_rejects = parse(alone, max_record_bytes=limit)
+        its_documents, its_rejects = parse(
+            alone, max_record_bytes=limit, max_document_bytes=min(limit, 18)
+        )
         for so_far, its_rows in ((documents, its_documents), (rejects, its_rejects)):
             so_far += [(record, row[1] + shift, *row[2:]) for row in its_rows]  # type: ignore[index]
         record += len(its_documents) + len(its_rejects)
         offset += len(line) + 1
     pieces = [data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes)]
-    options = ReadSettings(batch_bytes=batch_bytes, max_record_bytes=limit)
-    assert rows(list(read_json_lines(pieces, options))) == (documents, rejects)
+    options = ReadSettings(batch_bytes=batch_bytes, **limits)
+    with pytest.MonkeyPatch.context() as patch:
+        if asks_arrow:
+            patch.setattr(json_documents, "_MIN_ARROW_BYTES", 0)
+        assert rows(list(read_json_lines(pieces, options))) == (documents, rejects)
 
 
 def test_dotted_paths_go_into_objects() -> None:
@@ -187,11 +208,28 @@ def test_dotted_paths_go_into_objects() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url_field": "meta.url"},
+        {"id_field": "meta.id"},
+        {"id_field": "meta.id", "url_field": "meta.url"},
+    ],
+    ids=str,
+)
+def test_a_dotted_id_or_url_beside_a_flat_text_is_found(options: dict[str, object]) -> None:
+    line = b'{"text": "t", "id": "i", "url": "u", "meta": {"id": "mi", "url": "mu"}}'
+    want = (b"t", "mi" if "id_field" in options else "i", "mu" if "url_field" in options else "u")
+    documents, rejects = parse(b"\n".join([line] * 3), **options)
+    assert [row[2:] for row in documents] == [want] * 3  # type: ignore[index]
+    assert not rejects
+
+
 def test_an_oversized_line_is_skipped_and_named() -> None:
     long = b'{"text": "' + b"x" * 5000 + b'"}'
     data = b'{"text": "a"}\n' + long + b'\n{"text": "b"}\n' + long
     pieces = [data[i : i + 100] for i in range(0, len(data), 100)]
-    options = ReadSettings(max_record_bytes=1000, batch_bytes=300)
+    options = ReadSettings(max_record_bytes=1000, max_document_bytes=1000, batch_bytes=300)
     documents, rejects = rows(list(read_json_lines(pieces, options)))
     assert [row[2] for row in documents] == [b"a", b"b"]  # type: ignore[index]
     assert [(row[0], row[1], row[2]) for row in rejects] == [  # type: ignore[index]
@@ -241,9 +279,9 @@ def test_the_adversarial_lines_are_read_or_named(shared_data: Path) -> None:
         if line.strip(b" \t\r")
     ]
     for row in rejects:
-        verdict = judge_line(lines[row[0]].strip(), OPTIONS)  # type: ignore[index]
-        assert isinstance(verdict, LineFault)
-        assert verdict.reason is row[2]  # type: ignore[index]
+        parsed = parse_line(lines[row[0]].strip(), OPTIONS)  # type: ignore[index]
+        assert isinstance(parsed, LineFault)
+        assert parsed.reason is row[2]  # type: ignore[index]
 
 
 def test_every_adversarial_document_is_read_exactly(shared_data: Path) -> None:
@@ -255,3 +293,185 @@ def test_every_adversarial_document_is_read_exactly(shared_data: Path) -> None:
     assert not rejects
     got = [(row[2], row[3]) for row in documents]  # type: ignore[index]
     assert got == [(value["text"].encode(), value["id"]) for value in want]
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> str:
+    return opening * depth + closing * depth
+
+
+def call_from_depth(frames: int, function: Callable[[], Any]) -> Any:
+    return function() if frames == 0 else call_from_depth(frames - 1, function)
+
+
+@pytest.mark.parametrize("field", ["id", "url", "x", "text"])
+@pytest.mark.parametrize("frames", [0, 300, 550])
+@pytest.mark.parametrize("company", [0, 1000], ids=["alone", "in company"])
+def test_what_a_nested_line_is_does_not_depend_on_the_stack_of_the_caller(
+    field: str, frames: int, company: int
+) -> None:
+    others = b'{"text": "another line", "id": "o"}\n' * company
+    for depth, is_fault in (
+        (MAX_DEPTH - 1, False),
+        (MAX_DEPTH, True),
+        (960, True),
+        (5000, True),
+    ):
+        line = f'{{"{field}": {nested(depth)}, "te\\u0078t": "t"}}'.encode()
+        documents, rejects = call_from_depth(frames, partial(parse, others + line))
+        assert len(documents) == company + (not is_fault)
+        if is_fault:
+            ((_, _, reason, detail, _),) = rejects
+            assert reason is Reason.INVALID_JSON
+            assert detail == f"the JSON is nested more than {MAX_DEPTH} levels deep"
+        elif field == "id":
+            assert documents[-1][3] == nested(depth)
+        else:
+            assert rejects == []
+
+
+def test_brackets_in_strings_are_no_depth() -> None:
+    for text in ("[" * 500, '\\"' + "[{" * 500, '\\\\\\"' + "[" * 500, "{" * 129 + "}" * 129):
+        line = f'{{"a": [{{}}], "text": "{text}", "b": []}}'.encode()
+        assert not is_too_deep(line)
+        assert len(parse(line)[0]) == 1
+    assert is_too_deep(b'{"text": "\\\\", "a": ' + b"[" * 128)
+    assert is_too_deep(b'{"a":' * 129)
+    assert not is_too_deep(b'{"a":' * 128)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(
+    st.recursive(
+        st.none() | st.text('[]{}"\\\\a', max_size=300), lambda inner: st.lists(inner, max_size=3)
+    )
+)
+def test_the_depth_of_json_is_that_of_its_value(value: object) -> None:
+    def depth_of(value: object) -> int:
+        return 1 + max(map(depth_of, value), default=0) if isinstance(value, list) else 0
+
+    line = json.dumps(value).encode()
+    outer = MAX_DEPTH - depth_of(value)
+    assert not is_too_deep(b"[" * outer + line + b"]" * outer)
+    assert is_too_deep(b"[" * outer + b"[" + line + b"]" * (outer + 1)) or depth_of(value) == 0
+    assert is_too_deep(b"[" * (outer + 1) + line + b"]" * (outer + 1))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"text":1}',
+        b'{"text":"a","id":[1]}',
+        b'{"text":"a","id":1.5}',
+        b'{"text":"a","id":"x"}\nno json',
+        b'{"text":"a\xff"}\n{}',
+    ],
+)
+def test_odd_lines_are_not_parsed_again_and_again(
+    line: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = parsed = 0
+    ask, parse_one = pj.read_json, json_documents.parse_line
+
+    def count_arrow(*args: object, **options: object) -> object:
+        nonlocal asked
+        asked += 1
+        return ask(*args, **options)
+
+    def count_line(*args: object) -> object:
+        nonlocal parsed
+        parsed += 1
+        return parse_one(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pj, "read_json", count_arrow)
+    monkeypatch.setattr(json_documents, "parse_line", count_line)
+    data = (line + b"\n") * 5000
+    lines = data.count(b"\n")
+    documents, rejects = parse(data)
+    assert len(documents) + len(rejects) == lines
+    assert parsed <= lines
+    assert asked <= 4 * (1 + lines // 8192)
+
+
+def test_ids_and_urls_are_cut_before_the_character_that_is_too_much() -> None:
+    long = "\u4e2d" * 40_000
+    lines = [
+        json.dumps({"text": "t", "id": long, "url": "u" * 70_000}, ensure_ascii=False).encode(),
+        json.dumps({"text": "t", "id": [long], "url": long}).encode(),
+        json.dumps({"text": "t", "id": "x" * MAX_NAME_BYTES}).encode(),
+    ]
+    documents, rejects = parse(b"\n".join(lines))
+    assert not rejects
+    ids, urls = zip(*(row[3:] for row in documents), strict=True)  # type: ignore[index]
+    assert ids == ("\u4e2d" * 21_845, '["' + "\u4e2d" * 21_844, "x" * MAX_NAME_BYTES)
+    assert urls == ("u" * 65_536, "\u4e2d" * 21_845, None)
+
+
+@pytest.mark.parametrize("is_odd", [False, True])
+def test_a_text_of_just_the_limit_is_a_document(is_odd: bool) -> None:
+    extra = b', "id": 1.5' if is_odd else b""
+    lines = [b'{"text": "%s"%s}' % (b"\\u00e4" * n, extra) for n in (50, 51)]
+    documents, rejects = parse(b"\n".join(lines), max_document_bytes=100)
+    assert [len(row[2]) for row in documents] == [100]  # type: ignore[index]
+    ((record, offset, reason, detail, excerpt),) = rejects  # type: ignore[misc]
+    assert (record, offset, reason) == (1, len(lines[0]) + 1, Reason.OVERSIZED_RECORD)
+    assert "102 bytes" in detail
+    assert "max_document_bytes" in detail
+    assert excerpt == lines[1]
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 60, 1000])
+@pytest.mark.parametrize("ending", [b"\n", b""])
+@pytest.mark.parametrize("content", [b'{"text": "%s"}', b'{"text": "%s", "id": 1.5}', b"%s"])
+def test_a_line_of_just_the_limit_is_parsed_on_any_path(
+    piece_bytes: int, ending: bytes, content: bytes
+) -> None:
+    options = ReadSettings(max_record_bytes=60, max_document_bytes=60, batch_bytes=60)
+    for size, is_oversized in ((60, False), (61, True)):
+        line = content % (b"x" * (size - len(content) + 2))
+        data = b'{"text": "a"}\n' + line + ending
+        pieces = [data[i : i + piece_bytes] for i in range(0, len(data), piece_bytes)]
+        documents, rejects = rows(list(read_json_lines(pieces, options)))
+        reasons = [row[2] for row in rejects]  # type: ignore[index]
+        assert (Reason.OVERSIZED_RECORD in reasons) == is_oversized
+        assert len(documents) + len(rejects) == 2
+
+
+def test_a_block_of_short_lines_is_several_batches() -> None:
+    batches = list(read_json_lines([b"{}\n" * 20_000], OPTIONS))
+    assert [batch.records for batch in batches] == [8192, 8192, 3616]
+    assert rows(batches)[1][-1][:2] == (19_999, 3 * 19_999)  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_kept"),
+    [
+        (b'{"text": "a"}', b'1}\n{"text": "b"}', True),
+        (b"12", b'34\n{"text": "b"}', False),
+        (b'{"n": 12', b'34}\n{"text": "b"}', False),
+    ],
+)
+def test_a_value_that_a_gap_falls_into_is_no_line(
+    before: bytes, after: bytes, is_kept: bool
+) -> None:
+    gap = Damage(7, "x", ends_stream=False)
+    documents, rejects = rows(list(read_json_lines([before, gap, after], OPTIONS)))
+    assert [row[2] for row in documents] == [b"a", b"b"][1 - is_kept :]  # type: ignore[index]
+    assert len(rejects) == 1
+
+
+def test_a_gap_tells_the_bytes_that_it_cost_on_both_sides() -> None:
+    gap = Damage(7, "x", ends_stream=False)
+    checksum = Damage(8, "crc", ends_stream=False, loses_bytes=False)
+    for pieces, lost in (
+        ([b'{"text": "a"}\n{"te', gap, b'xt": 1}\n{"text": "b"}'], [4 + 7]),
+        ([b'{"text": "a"}\n', gap, b'{"text": "b"}'], [0]),
+        ([b'{"text": "a"}\n{"te', gap, gap, b'xt": 1}\n{"text": "b"}'], [4, 7]),
+        ([b'{"text": "a"}\n{"text": "b"}\n{"te', gap], [4]),
+        ([b'{"text": "a"}\n{"te', gap, b"x" * 99, b'}\n{"text": "b"}'], [4 + 100]),
+        ([b'{"text": "a"}\n{"te', checksum, b'xt": "b"}'], [0]),
+    ):
+        options = ReadSettings(max_record_bytes=50, max_document_bytes=50)
+        batches = list(read_json_lines(pieces, options))
+        documents, _ = rows(batches)
+        assert [row[2] for row in documents] == [b"a", b"b"]  # type: ignore[index]
+        assert [r.lost_bytes for batch in batches for r in batch.rejects] == lost

@@ -1,10 +1,12 @@
 """Parquet: column types, nulls, nested columns and damage."""
 
+import decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from parquet_files import split_footer, with_footer
 
 from tokenizer.errors import ConfigurationError
 from transforms.documents import Reason, RecordBatch
@@ -94,7 +96,7 @@ def test_batches_are_about_the_size_asked_for(tmp_path: Path) -> None:
 
 def test_an_oversized_text_is_a_reject(tmp_path: Path) -> None:
     pq.write_table(pa.table({"text": ["short", "x" * 100]}), tmp_path / "f.parquet")
-    (batch,) = read(tmp_path / "f.parquet", max_record_bytes=50)
+    (batch,) = read(tmp_path / "f.parquet", max_document_bytes=50)
     assert [reject.reason for reject in batch.rejects] == [Reason.OVERSIZED_RECORD]
 
 
@@ -108,7 +110,7 @@ def test_a_file_without_its_footer_is_one_reject(tmp_path: Path, keep: int) -> N
     assert len(batch.documents) == 0
 
 
-def test_a_damaged_page_costs_the_rows_behind_it_in_its_group(tmp_path: Path) -> None:
+def test_a_damaged_page_costs_the_rows_after_it_in_its_group(tmp_path: Path) -> None:
     path = tmp_path / "f.parquet"
     column = [f"{i:06} " * 50 for i in range(3000)]
     pq.write_table(
@@ -132,6 +134,86 @@ def test_a_damaged_page_costs_the_rows_behind_it_in_its_group(tmp_path: Path) ->
     rejects = [reject for batch in batches for reject in batch.rejects]
     assert {reject.reason for reject in rejects} == {Reason.DAMAGED_RECORD}
     assert [reject.record for reject in rejects] == list(range(1000 + len(survivors), 2000))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([decimal.Decimal("1.50"), None]), ["1.50", None]),
+        (pa.array([float("nan"), 1.5]), ["nan", "1.5"]),
+        (pa.array([b"\x00\xff", None], pa.binary(2)), ["00ff", None]),
+        (pa.array([b"\x01" * 16, None], pa.uuid()), ["01" * 16, None]),
+        (pa.array([b"a\xffb", b"\xc3\xa4"]), ["a\ufffdb", "\u00e4"]),
+        (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+        (pa.array([True, None]), ["true", None]),
+        (pa.array([[1], []]), [None, None]),
+        (pa.array([{"a": 1}, None]), [None, None]),
+        (pa.array(["u" * 70_000, "\u4e2d" * 30_000]), ["u" * 65_536, "\u4e2d" * 21_845]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_ids_of_any_type_have_a_text_or_none(
+    tmp_path: Path, values: pa.Array, expected: list[str | None]
+) -> None:
+    pq.write_table(pa.table({"text": ["a", "b"], "id": values}), tmp_path / "f.parquet")
+    (batch,) = read(tmp_path / "f.parquet")
+    assert batch.documents.text.to_pylist() == ["a", "b"]
+    assert batch.documents.id.to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([["a"]]),
+        pa.array([{"a": "b"}]),
+        pa.array([b"ab"], pa.binary(2)),
+        pa.array([decimal.Decimal("1.5")]),
+        pa.array([[("k", "v")]], pa.map_(pa.string(), pa.string())),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_column_that_holds_no_text_is_named_with_its_type(
+    tmp_path: Path, column: pa.Array
+) -> None:
+    pq.write_table(pa.table({"text": column}), tmp_path / "f.parquet")
+    with pytest.raises(ConfigurationError) as refused:
+        read(tmp_path / "f.parquet")
+    assert f"found: {str(column.type).split('<')[0]}" in str(refused.value)
+    assert ". The columns are: text (" in str(refused.value)
+    assert "--" not in str(refused.value)
+
+
+def test_two_columns_of_the_name_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    pq.write_table(table, tmp_path / "f.parquet")
+    with pytest.raises(ConfigurationError, match="found: 2 of that name"):
+        read(tmp_path / "f.parquet")
+
+
+def test_a_column_of_nothing_but_nulls_is_null_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": pa.nulls(3)}), tmp_path / "f.parquet")
+    (batch,) = read(tmp_path / "f.parquet")
+    assert [reject.reason for reject in batch.rejects] == [Reason.NULL_TEXT] * 3
+
+
+def test_row_groups_may_be_empty_and_stand_in_any_order(tmp_path: Path) -> None:
+    with pq.ParquetWriter(tmp_path / "f.parquet", pa.schema({"text": pa.string()})) as writer:
+        for some in (["a"], [], ["b", "c"], []):
+            writer.write_table(pa.table({"text": pa.array(some, pa.string())}))
+    assert texts(read(tmp_path / "f.parquet")) == [b"a", b"b", b"c"]
+
+
+def test_encrypted_columns_cost_their_rows(tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"text": ["a"] * 9, "id": ["i"] * 9}), path)
+    data, footer = split_footer(path.read_bytes())
+    # A column chunk has its offset, field 2, and its metadata, field 3, which becomes field 14.
+    at = footer.index(b"\x26\x00\x1c")
+    path.write_bytes(with_footer(data, footer[: at + 2] + b"\xcc" + footer[at + 3 :]))
+    batches = read(path)
+    rejects = [reject for batch in batches for reject in batch.rejects]
+    assert [reject.record for reject in rejects] == list(range(9))
+    assert "may be encrypted" in rejects[0].detail
 
 
 def test_an_error_of_the_disk_is_no_reject(tmp_path: Path) -> None:

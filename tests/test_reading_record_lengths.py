@@ -227,11 +227,15 @@ def test_an_oversized_record_that_is_sound_loses_nothing_and_is_not_looked_into(
             gzip.compress(data),
             join_members([record(b"first"), record(block), record(b"last")]),
         ):
-            texts, (reject,) = read_bytes(tmp_path, content, max_record_bytes=1000)
+            texts, (reject,) = read_bytes(
+                tmp_path, content, max_document_bytes=1000, max_record_bytes=1000
+            )
             assert texts == [b"first", b"last"]
             assert reject.reason is Reason.OVERSIZED_RECORD
             assert reject.lost_bytes == 0
-    texts, (reject,) = read_bytes(tmp_path, record(b"x" * 5000)[:-4], max_record_bytes=1000)
+    texts, (reject,) = read_bytes(
+        tmp_path, record(b"x" * 5000)[:-4], max_document_bytes=1000, max_record_bytes=1000
+    )
     assert reject.reason is Reason.OVERSIZED_RECORD, "the newlines behind it are not missed"
 
 

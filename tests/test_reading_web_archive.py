@@ -97,7 +97,7 @@ def test_no_archive_is_left_out(shared_data: Path) -> None:
 
 def test_the_older_arc_format_is_refused_with_the_remedy(shared_data: Path) -> None:
     path = shared_data / "archives" / "aut" / "badexample.arc.gz"
-    with pytest.raises(ConfigurationError, match="--input-format"):
+    with pytest.raises(ConfigurationError, match="input_format"):
         open_reader(str(path), ReadSettings())
 
 
@@ -229,7 +229,7 @@ def wet(count: int) -> list[bytes]:
 
 def test_an_oversized_record_is_skipped(tmp_path: Path) -> None:
     data = wet(1)[0] + record("conversion", b"x" * 500_000) + wet(1)[0]
-    batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000)
+    batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000, max_document_bytes=1000)
     assert len(texts(batches)) == 2
     assert reasons(batches) == [Reason.OVERSIZED_RECORD]
 
@@ -277,7 +277,9 @@ def test_after_an_oversized_record_whose_length_is_wrong_the_next_header_is_foun
     for wrong in (2_000, 100_000, 499_000, 501_000, 500_300):
         data = wet(1)[0] + record("conversion", b"x" * 500_000) + wet(1)[0] + wet(1)[0]
         data = data.replace(b"Content-Length: 500000", b"Content-Length: %d" % wrong)
-        batches = read_bytes(tmp_path, data, "a.wet", max_record_bytes=1000)
+        batches = read_bytes(
+            tmp_path, data, "a.wet", max_document_bytes=1000, max_record_bytes=1000
+        )
         assert len(texts(batches)) == 3, wrong
         assert all(reason.counts_as_fault for reason in reasons(batches))
         assert 1 <= len(reasons(batches)) <= 2

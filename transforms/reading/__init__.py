@@ -10,7 +10,17 @@
 A bad record costs itself and is named; a damaged file gives what can be read.
 """
 
+from transforms.reading.field_sample import FieldSample, check_text_field, sample_fields
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
 from transforms.reading.reader import Reader, open_reader
 
-__all__ = ["InputFormat", "ReadSettings", "Reader", "detect_format", "open_reader"]
+__all__ = [
+    "FieldSample",
+    "InputFormat",
+    "ReadSettings",
+    "Reader",
+    "check_text_field",
+    "detect_format",
+    "open_reader",
+    "sample_fields",
+]

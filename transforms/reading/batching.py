@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.documents import (
     MAX_EXCERPT_BYTES,
@@ -12,6 +13,11 @@ from transforms.documents import (
     RecordBatch,
     Reject,
 )
+from transforms.reading.formats import ReadSettings
+
+MAX_NAME_BYTES = 64 << 10  # of an id or URL; a longer one is cut
+_ROW_BYTES = 64  # what a document costs beside its text, id and URL
+_REJECT_BYTES = 256
 
 
 def text_array(values: Sequence[bytes | None]) -> pa.Array:
@@ -27,27 +33,64 @@ def text_array(values: Sequence[bytes | None]) -> pa.Array:
 
 
 def readable(values: pa.Array) -> pa.Array:
-    """The same StringArray with bytes that are not UTF-8 replaced by U+FFFD.
+    """The same StringArray as valid UTF-8 of at most MAX_NAME_BYTES a value.
 
-    For ids and URLs: a bad one must not cost the document, nor make the file it
-    is written to unreadable.
+    For ids and URLs: a bad one must not cost the document, nor make the file it is written to
+    unreadable. What is not UTF-8 becomes U+FFFD; what is longer is cut before the character that
+    would not fit, for the row is still found by its record, and its beginning by eye.
     """
     try:
         values.validate(full=True)
+        if not _has_long_value(values):
+            return values
     except pa.ArrowInvalid:
-        return pa.array(
-            [
-                None if value is None else value.decode("utf-8", "replace")
-                for value in values.view(pa.binary()).to_pylist()
-            ],
-            pa.string(),
-        )
-    return values
+        pass  # not UTF-8
+    return pa.array(
+        [
+            None if value is None else _cut(value.decode("utf-8", "replace").encode()).decode()
+            for value in values.view(pa.binary()).to_pylist()
+        ],
+        pa.string(),
+    )
+
+
+def _has_long_value(values: pa.Array) -> bool:
+    if values.nbytes <= MAX_NAME_BYTES:
+        return False
+    return bool((pc.max(pc.binary_length(values)).as_py() or 0) > MAX_NAME_BYTES)
+
+
+def _cut(value: bytes) -> bytes:
+    """The first characters of UTF-8, as many as fit into MAX_NAME_BYTES."""
+    if len(value) <= MAX_NAME_BYTES:
+        return value
+    end = MAX_NAME_BYTES
+    while value[end] & 0xC0 == 0x80:
+        end -= 1
+    return value[:end]
 
 
 def encoded(value: str | None) -> bytes | None:
-    """UTF-8 of an id or URL; a lone surrogate, which has none, becomes `?`."""
-    return None if value is None else value.encode("utf-8", "replace")
+    """UTF-8 of an id or URL, cut as `readable` cuts; a lone surrogate, which has none, is `?`."""
+    if value is None:
+        return None
+    return _cut(value[: MAX_NAME_BYTES + 1].encode("utf-8", "replace"))
+
+
+def document_too_large(size: int, settings: ReadSettings) -> str:
+    """The detail of a reject whose text has `size` bytes."""
+    return (
+        f"the text has {size} bytes, more than the {settings.max_document_bytes} "
+        "that max_document_bytes allows"
+    )
+
+
+def rejects_alone(rejects: Sequence[Reject]) -> RecordBatch:
+    """A batch of records that are no documents."""
+    nothing = text_array([])
+    no_numbers = np.zeros(0, np.int64)
+    documents = DocumentColumns(nothing, nothing, nothing, no_numbers, no_numbers)
+    return RecordBatch(len(rejects), documents, tuple(rejects))
 
 
 class BatchBuilder:
@@ -55,11 +98,12 @@ class BatchBuilder:
 
     `count` is called where a record is found, `document` or `reject` where it
     is known what became of it: the two are counted apart, so that the books
-    that compare them mean something.
+    that compare them mean something. A batch is full by the bytes of all that it
+    holds: ids, URLs and rejects count as well as text.
     """
 
-    def __init__(self, batch_bytes: int, first_record: int = 0) -> None:
-        self._batch_bytes = batch_bytes
+    def __init__(self, settings: ReadSettings, first_record: int = 0) -> None:
+        self._settings = settings
         self._next_record = first_record
         self._clear()
 
@@ -81,12 +125,18 @@ class BatchBuilder:
     def document(
         self, record: int, offset: int, text: bytes, document_id: str | None, url: str | None
     ) -> None:
+        """Add a document, or a reject where its text is above `max_document_bytes`."""
+        if len(text) > self._settings.max_document_bytes:
+            detail = document_too_large(len(text), self._settings)
+            self.reject(record, offset, Reason.OVERSIZED_RECORD, detail, text)
+            return
+        names = encoded(document_id), encoded(url)
         self._text.append(text)
-        self._id.append(encoded(document_id))
-        self._url.append(encoded(url))
+        self._id.append(names[0])
+        self._url.append(names[1])
         self._record.append(record)
         self._offset.append(offset)
-        self._bytes += len(text)
+        self._bytes += _ROW_BYTES + len(text) + sum(len(name or b"") for name in names)
 
     def reject(
         self,
@@ -99,11 +149,11 @@ class BatchBuilder:
     ) -> None:
         excerpt = bytes(excerpt[:MAX_EXCERPT_BYTES])
         self._rejects.append(Reject(record, offset, reason, detail, excerpt, lost_bytes))
-        self._bytes += 256 + len(excerpt)
+        self._bytes += _REJECT_BYTES + len(excerpt)
 
     def full(self) -> Iterator[RecordBatch]:
         """Yield the batch if it has reached its size."""
-        if self._bytes >= self._batch_bytes:
+        if self._bytes >= self._settings.batch_bytes:
             yield from self.rest()
 
     def rest(self) -> Iterator[RecordBatch]:

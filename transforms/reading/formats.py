@@ -8,10 +8,22 @@ from enum import Enum
 from tokenizer.errors import ConfigurationError
 
 _MAX_BYTES = 1 << 30  # an Arrow string array holds at most 2 GiB; a batch stays well below
+_RECORD_TO_DOCUMENT = 4  # a JSON line of \u escapes is up to 6 times as long as its text
+
+
+def printable(name: str) -> str:
+    r"""A path, column or field for a message: one line, nothing that a terminal would act upon.
+
+    >>> print(printable("a\nb\udcff\x1b[1m"))
+    a\nb\udcff\x1b[1m
+    """
+    return "".join(
+        character if character.isprintable() else repr(character)[1:-1] for character in name
+    )
 
 
 class InputFormat(str, Enum):
-    """What an input file contains, whatever compresses it. The values are those of --input-format.
+    """What an input file contains, whatever compresses it. The values are those of `input_format`.
 
     Parquet compresses its own pages; the others may be plain or compressed
     with gzip, zstd, bzip2 or xz, which is told by the first bytes of the file.
@@ -55,9 +67,9 @@ def detect_format(path: str) -> InputFormat:
             return input_format
     known = ", ".join(ending for ending, _ in _ENDINGS)
     raise ConfigurationError(
-        f"{path}: the name does not tell the format of the file. Known are {known}, each but "
-        ".parquet also with .gz, .zst, .bz2 or .xz behind it. If it is one of these under another "
-        f"name, say which: --input-format {{{','.join(f.value for f in InputFormat)}}}"
+        f"{printable(path)}: the name does not tell the format of the file. Known are {known}, "
+        "each but .parquet also followed by .gz, .zst, .bz2 or .xz. If it is one of these under "
+        f"another name, set input_format to one of {', '.join(f.value for f in InputFormat)}"
     )
 
 
@@ -68,9 +80,11 @@ class ReadSettings:
     input_format: the format of all inputs, or None to go by each name.
     text_field, id_field, url_field: the field (JSON) or column (Parquet) of each; a dot goes
       one object deeper, so `meta.url` is the `url` inside `meta`. WARC and text ignore them.
-    max_record_bytes: a line, row, WARC record or text file above this is a reject and is never
-      held in memory (Parquet excepted: its pages must be).
-    batch_bytes: about how much text a RecordBatch holds.
+    max_document_bytes: a text above this is a reject, in every format.
+    max_record_bytes: a line, WARC record or text file above this is a reject and is never held
+      in memory; a page of a Parquet file above this costs its row group from there on. At least
+      max_document_bytes; 0 stands for four times that, at most 1 GiB.
+    batch_bytes: about how much a RecordBatch holds: text, ids, URLs and rejects together.
     """
 
     input_format: InputFormat | None = None
@@ -78,7 +92,7 @@ class ReadSettings:
     id_field: str = "id"
     url_field: str = "url"
     max_document_bytes: int = 64 << 20
-    max_record_bytes: int = 256 << 20
+    max_record_bytes: int = 0
     batch_bytes: int = 2 << 20
 
     def __post_init__(self) -> None:
@@ -92,11 +106,20 @@ class ReadSettings:
                 raise ConfigurationError(
                     f"{name}: expected a field name or a dotted path, found {getattr(self, name)!r}"
                 )
-        for name in ("max_record_bytes", "batch_bytes"):
+        if self.max_record_bytes == 0:
+            derived = min(_MAX_BYTES, _RECORD_TO_DOCUMENT * self.max_document_bytes)
+            object.__setattr__(self, "max_record_bytes", derived)
+        for name in ("max_document_bytes", "max_record_bytes", "batch_bytes"):
             if not 1 <= getattr(self, name) <= _MAX_BYTES:
                 raise ConfigurationError(
                     f"{name}: expected 1 to {_MAX_BYTES}, found {getattr(self, name)}"
                 )
+        if self.max_record_bytes < self.max_document_bytes:
+            raise ConfigurationError(
+                f"max_record_bytes: expected at least max_document_bytes, "
+                f"{self.max_document_bytes}, found {self.max_record_bytes}; a record holds its "
+                "document, so lower max_document_bytes too, or raise max_record_bytes"
+            )
         self._check_paths()
 
     def _check_paths(self) -> None:

@@ -19,7 +19,7 @@ def read_plain_text(
 
     A document of which a part is lost is none: damage makes the file a reject.
     """
-    builder = BatchBuilder(settings.batch_bytes)
+    builder = BatchBuilder(settings)
     record = builder.count()
     content = io.BytesIO()  # joined as it comes: a list of pieces would be held beside the whole
     size = 0

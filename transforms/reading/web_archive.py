@@ -61,7 +61,7 @@ class _WebArchive:
     ) -> None:
         self._window = RecordWindow(events)
         self._coverage = coverage
-        self._builder = BatchBuilder(settings.batch_bytes)
+        self._builder = BatchBuilder(settings)
         self._swallowed = SwallowedRecords()
         self._settings = settings
         self._is_wet = input_format is InputFormat.WET
