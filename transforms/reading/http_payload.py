@@ -133,7 +133,7 @@ def _text(body: bytes, media_type: str, charset: str) -> bytes:
         media_type = "text/html"
     if media_type == _PLAIN:
         encoding = _encoding(body, charset, from_html_meta=False)
-        if encoding in ("utf-8", "windows-1252") and body.isascii():
+        if encoding in ("utf-8", "windows-1252", "cp1252") and body.isascii():
             return body
         return _decode(body, encoding).encode("utf-8", "replace")
     if media_type not in _HTML:

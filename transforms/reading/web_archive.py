@@ -186,10 +186,6 @@ class _WebArchive:
             self._lost(start, detail, head, is_cut=True)
             return
         self._builder.reject(self._builder.count(), start, Reason.OVERSIZED_RECORD, detail, head)
-        window.ensure(_LOOK_BYTES)
-        following = window.peek(_LOOK_BYTES).lstrip(b"\r\n")
-        if not _MAGIC.startswith(following[: len(_MAGIC)]) and window.damage is None:
-            window.seek_record()
 
     def _lost(
         self, start: int, detail: str, excerpt: bytes, after: int = 0, is_cut: bool = False
