@@ -1,6 +1,7 @@
 """Files wherever they are, by their path: local disks, object stores, what else Beam knows.
 
     data/web/a.jsonl.gz          plain file calls; Beam is not imported
+    s3://  gs://  az://          object stores, through obstore
     scheme://place/a.jsonl.gz    what Beam has registered for the scheme
 
 Every function raises OSError where a store can not do what it is asked for, FileNotFoundError where
@@ -150,6 +151,10 @@ def _store_of(path: str) -> Store:
 
 @lru_cache
 def _open_store(scheme: str) -> Store:
+    if scheme in ("s3", "gs", "az"):
+        from transforms.stores.object_store import ObjectStore
+
+        return ObjectStore(scheme)
     from transforms.stores.beam_store import BeamStore
 
     return BeamStore()
