@@ -135,6 +135,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do_PATCH = _handle
 
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def _read_body(self) -> bytes:
         if "chunked" not in (self.headers.get("transfer-encoding") or ""):
             return self.rfile.read(int(self.headers.get("content-length") or 0))

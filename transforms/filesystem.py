@@ -128,7 +128,10 @@ def replace_version(path: str, content: bytes, version: str) -> bool:
 
 
 def delete_files(paths: Iterable[str]) -> None:
-    """Deletes files."""
+    """Deletes files; those that are gone already are none of its business.
+
+    Of a request that is repeated because its answer was lost nobody could tell them apart.
+    """
     for _, group in groupby(paths, key=_scheme_of):
         same = list(group)
         _store_of(same[0]).delete(same)

@@ -146,7 +146,7 @@ class ObjectStore:
         return self._put_if(path, content, mode)
 
     def delete(self, paths: Sequence[str]) -> None:
-        """One that is not there is no error: a repeated request could not tell it."""
+        """A thousand in a request, where the store has such requests."""
         by_bucket: dict[str, list[str]] = {}
         for path in paths:
             bucket, key = self._parts_of(path)

@@ -70,7 +70,7 @@ class Store(Protocol):
         ...
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Deletes files."""
+        """Deletes files; those that are gone already are none of its business."""
         ...
 
     def rename(self, source: str, target: str) -> None:
