@@ -79,6 +79,11 @@ class FaultProxy:
         """How many requests of each method there were."""
         return Counter(request.method for request in self.requests)
 
+    def forget(self) -> None:
+        """Counts requests from 0 again."""
+        with self._lock:
+            self.requests = []
+
     def note(self, method: str, target: str) -> Fault:
         with self._lock:
             request = Request(len(self.requests), method, target)

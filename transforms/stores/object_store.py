@@ -240,6 +240,15 @@ class ObjectStore:
             )
 
     def _put_if(self, path: str, content: bytes, mode: Any) -> bool:
+        """Whether the condition held."""
+        give_up = time.monotonic() + RETRY_SECONDS
+        while True:
+            done = self._try_put_if(path, content, mode, time.monotonic() > give_up)
+            if done is not None:
+                return done
+
+    def _try_put_if(self, path: str, content: bytes, mode: Any, is_last: bool) -> bool | None:
+        """None when the answer did not come: obstore does not repeat such a request by itself."""
         refused = (self._errors.AlreadyExistsError, self._errors.PreconditionError)
         bucket, key = self._parts_of(path)
         with self._named(path):
@@ -249,10 +258,12 @@ class ObjectStore:
                 return self._is_there(path, content)
             except FileNotFoundError:
                 return False
-            except self._errors.BaseError:
-                # The answer was lost, and a request with a condition is not repeated blindly.
-                if not self._is_there(path, content):
+            except self._errors.GenericError as error:
+                if self._is_there(path, content):
+                    return True
+                if is_last or "HTTP error" not in _first_line(error):
                     raise
+                return None
         return True
 
     def _is_there(self, path: str, content: bytes) -> bool:
