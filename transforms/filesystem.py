@@ -2,6 +2,9 @@
 
     data/web/a.jsonl.gz          plain file calls; Beam is not imported
     s3://  gs://  az://          object stores, through obstore
+    hdfs://                      HDFS, through Arrow and a Hadoop client
+    https://  http://            web servers: inputs only
+    hf://datasets/...            data sets on the Hugging Face Hub: inputs only
     scheme://place/a.jsonl.gz    what Beam has registered for the scheme
 
 Every function raises OSError where a store can not do what it is asked for, FileNotFoundError where
@@ -29,6 +32,7 @@ __all__ = [
     "list_files",
     "look_up",
     "open_raw",
+    "pin_pattern",
     "put_file",
     "read_version",
     "read_whole",
@@ -57,6 +61,18 @@ def find_files(pattern: str) -> list[FoundFile]:
     if not found and "[" in pattern and (literal := store.look_up(pattern)):
         return [literal]
     return found
+
+
+def pin_pattern(pattern: str) -> str:
+    """The pattern that stands for the same files tomorrow, where its store has such a thing.
+
+    hf://datasets/owner/name/*.gz -> hf://datasets/owner/name@<commit>/*.gz; others stay.
+    """
+    if _scheme_of(pattern) != "hf":
+        return pattern
+    from transforms.stores.hub_store import pin_revision
+
+    return pin_revision(pattern)
 
 
 def list_files(folder: str) -> Iterator[FoundFile]:
@@ -158,6 +174,18 @@ def _open_store(scheme: str) -> Store:
         from transforms.stores.object_store import ObjectStore
 
         return ObjectStore(scheme)
+    if scheme == "hdfs":
+        from transforms.stores.hadoop_store import HadoopStore
+
+        return HadoopStore()
+    if scheme in ("http", "https"):
+        from transforms.stores.web_store import WebStore
+
+        return WebStore()
+    if scheme == "hf":
+        from transforms.stores.hub_store import HubStore
+
+        return HubStore()
     from transforms.stores.beam_store import BeamStore
 
     return BeamStore()
