@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -192,3 +195,18 @@ def test_a_pattern_of_the_hub_is_pinned_to_a_commit(proxy: FaultProxy) -> None:
     assert next(file.path for file in find_files(pinned)) == pinned.replace("*.gz", "a.json.gz")
     with pytest.raises(ConfigurationError, match="check its name"):
         pin_pattern("hf://datasets/org/other/*")
+
+
+def test_a_build_from_the_hub_reads_one_commit(
+    proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = {"en/a.jsonl": b'{"text": "One."}\n', "en/b.jsonl": b'{"text": "Two."}\n'}
+    monkeypatch.setattr(f"{__name__}.FILES", lines)
+    command = [sys.executable, "-m", "pipeline", "build", "--input"]
+    command += ["hf://datasets/org/name/en/*", "--output", f"{tmp_path}/out"]
+    subprocess.run(command, check=True, capture_output=True)
+    read = [request.target for request in proxy.requests if "/resolve/" in request.target]
+    assert read
+    assert all(f"/resolve/{COMMIT}/en/" in target for target in read)
+    manifest = json.loads((tmp_path / "out/manifest.json").read_bytes())
+    assert [entry["path"] for entry in manifest["inputs"]] == ["a.jsonl", "b.jsonl"]
