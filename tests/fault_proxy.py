@@ -79,6 +79,14 @@ class FaultProxy:
         """How many requests of each method there were."""
         return Counter(request.method for request in self.requests)
 
+    def headers_there(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers that the server is given for those of the client."""
+        return headers
+
+    def headers_back(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The headers that the client is given for those of the server."""
+        return headers
+
     def forget(self) -> None:
         """Counts requests from 0 again."""
         with self._lock:
@@ -164,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._upstream.putrequest(
             self.command, self.path, skip_host=True, skip_accept_encoding=True
         )
-        for name, value in self.headers.items():
+        for name, value in self.server.proxy.headers_there(self.headers.items()):
             if name.lower() not in _OF_THE_CONNECTION:
                 self._upstream.putheader(name, value)
         if body or "content-length" in self.headers:
@@ -172,14 +180,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._upstream.endheaders(body)
         response = self._upstream.getresponse()
         content = response.read()
+        headers = self.server.proxy.headers_back(response.getheaders())
         if fault is Fault.LOST_ANSWER:
             self.close_connection = True
             return
         if fault is Fault.HALF_ANSWER and self.command == "GET":
-            self._answer(response.status, response.getheaders(), content, len(content) // 2)
+            self._answer(response.status, headers, content, len(content) // 2)
             self.close_connection = True
             return
-        self._answer(response.status, response.getheaders(), content)
+        self._answer(response.status, headers, content)
 
     def _answer(
         self, status: int, headers: list[tuple[str, str]], content: bytes, sent: int | None = None

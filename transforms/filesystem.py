@@ -109,7 +109,7 @@ def read_whole(path: str) -> bytes:
 
 
 def read_version(path: str) -> tuple[bytes, str]:
-    """The content of a small file and its version, for `replace_version`."""
+    """The content of a small file, and what `replace_version` takes as its version."""
     return _store_of(path).read(path)
 
 

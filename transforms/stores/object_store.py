@@ -120,7 +120,9 @@ class ObjectStore:
         bucket, key = self._parts_of(path)
         with self._named(path):
             result = self._obstore.get(self._bucket_store(bucket), key)
-            return bytes(result.bytes()), _version_of(result.meta)
+            content, meta = bytes(result.bytes()), result.meta
+        # Cloud Storage's conditions are on the generation, which obstore calls version.
+        return content, str(meta["version"]) if self._scheme == "gs" else _etag_of(meta)
 
     def write(self, path: str, content: bytes) -> None:
         """One request."""
@@ -141,7 +143,6 @@ class ObjectStore:
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
         """Needs a store with conditional puts: S3, Cloud Storage and Azure have them."""
-        # Cloud Storage's conditions are on the generation, which obstore calls version.
         mode = {"version": version} if self._scheme == "gs" else {"e_tag": f'"{version}"'}
         return self._put_if(path, content, mode)
 
@@ -198,7 +199,7 @@ class ObjectStore:
 
     def _found(self, bucket: str, meta: Any) -> FoundFile:
         path = f"{self._scheme}://{bucket}/{meta['path']}"
-        return FoundFile(path, meta["size"], _version_of(meta))
+        return FoundFile(path, meta["size"], _etag_of(meta))
 
     def _list_one(self, folder: str) -> Iterator[FoundFile]:
         bucket, prefix = self._parts_of(folder)
@@ -331,9 +332,9 @@ class _Upload(io.BufferedRandom):
             super().close()
 
 
-def _version_of(meta: Any) -> str:
+def _etag_of(meta: Any) -> str:
     # Azure gives ETags with quotation marks, and lists them without.
-    return str(meta["version"] or meta["e_tag"] or "").strip('"')
+    return str(meta["e_tag"] or "").strip('"')
 
 
 def _first_line(error: Exception) -> str:
