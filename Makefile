@@ -59,6 +59,7 @@ bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench.engine
 
 include tests/native.mk
+include tests/stores.mk
 
 # The environment goes too: without the built extension its editable installation is broken.
 clean:

@@ -1,6 +1,10 @@
 """Files wherever they are, by their path: local disks, object stores, what else Beam knows.
 
     data/web/a.jsonl.gz          plain file calls; Beam is not imported
+    s3://  gs://  az://          object stores, through obstore
+    hdfs://                      HDFS, through Arrow and a Hadoop client
+    https://  http://            web servers: inputs only
+    hf://datasets/...            data sets on the Hugging Face Hub: inputs only
     scheme://place/a.jsonl.gz    what Beam has registered for the scheme
 
 Every function raises OSError where a store can not do what it is asked for, FileNotFoundError where
@@ -28,6 +32,7 @@ __all__ = [
     "list_files",
     "look_up",
     "open_raw",
+    "pin_pattern",
     "put_file",
     "read_version",
     "read_whole",
@@ -56,6 +61,18 @@ def find_files(pattern: str) -> list[FoundFile]:
     if not found and "[" in pattern and (literal := store.look_up(pattern)):
         return [literal]
     return found
+
+
+def pin_pattern(pattern: str) -> str:
+    """The pattern that stands for the same files tomorrow, where its store has such a thing.
+
+    hf://datasets/owner/name/*.gz -> hf://datasets/owner/name@<commit>/*.gz; others stay.
+    """
+    if _scheme_of(pattern) != "hf":
+        return pattern
+    from transforms.stores.hub_store import pin_revision
+
+    return pin_revision(pattern)
 
 
 def list_files(folder: str) -> Iterator[FoundFile]:
@@ -92,7 +109,7 @@ def read_whole(path: str) -> bytes:
 
 
 def read_version(path: str) -> tuple[bytes, str]:
-    """The content of a small file and its version, for `replace_version`."""
+    """The content of a small file, and what `replace_version` takes as its version."""
     return _store_of(path).read(path)
 
 
@@ -127,7 +144,10 @@ def replace_version(path: str, content: bytes, version: str) -> bool:
 
 
 def delete_files(paths: Iterable[str]) -> None:
-    """Deletes files."""
+    """Deletes files; those that are gone already are none of its business.
+
+    Of a request that is repeated because its answer was lost nobody could tell them apart.
+    """
     for _, group in groupby(paths, key=_scheme_of):
         same = list(group)
         _store_of(same[0]).delete(same)
@@ -150,6 +170,22 @@ def _store_of(path: str) -> Store:
 
 @lru_cache
 def _open_store(scheme: str) -> Store:
+    if scheme in ("s3", "gs", "az"):
+        from transforms.stores.object_store import ObjectStore
+
+        return ObjectStore(scheme)
+    if scheme == "hdfs":
+        from transforms.stores.hadoop_store import HadoopStore
+
+        return HadoopStore()
+    if scheme in ("http", "https"):
+        from transforms.stores.web_store import WebStore
+
+        return WebStore()
+    if scheme == "hf":
+        from transforms.stores.hub_store import HubStore
+
+        return HubStore()
     from transforms.stores.beam_store import BeamStore
 
     return BeamStore()

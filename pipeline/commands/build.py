@@ -29,7 +29,7 @@ from pipeline.runners import run_pass
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import is_local
+from transforms.filesystem import is_local, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -83,7 +83,12 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     """
     started = time.time()
     report = report or sys.stdout
-    config = replace(config, settings=config.settings.pinned())
+    # What moves while the job runs stands still in it: a revision of the Hub is a commit from here.
+    inputs = tuple(map(pin_pattern, config.inputs))
+    root_given = config.input_root and pin_pattern(config.input_root)
+    config = replace(
+        config, settings=config.settings.pinned(), inputs=inputs, input_root=root_given
+    )
     from_pipe = config.inputs == ("-",)
     root = "" if from_pipe else config.input_root or common_root(config.inputs)
     units: tuple[WorkUnit, ...] = ()

@@ -59,9 +59,10 @@ class Build:
 
     def read(self, relative: str) -> bytes:
         """The content of a small file. Raises MismatchError when it is missing."""
-        if not self.exists(relative):
-            raise MismatchError(f"{relative}: the file is missing")
-        return read_whole(self.path(relative))
+        try:
+            return read_whole(self.path(relative))
+        except FileNotFoundError as error:
+            raise MismatchError(f"{relative}: the file is missing") from error
 
     def write(self, relative: str, content: bytes) -> None:
         """Writes a small file, whole or not at all. Raises OSError."""
@@ -74,8 +75,7 @@ class Build:
 
     def delete(self, relatives: Iterable[str]) -> None:
         """Deletes files; those that are gone already are none of our business."""
-        paths = [self.path(relative) for relative in relatives]
-        filesystem.delete_files(path for path in paths if exists(path))
+        filesystem.delete_files(self.path(relative) for relative in relatives)
 
     # -- files of units ------------------------------------------------------------------------
 
@@ -123,15 +123,18 @@ class Build:
             MismatchError: it does not exist.
         """
         source = self.path(relative)
-        if not exists(source):
-            raise MismatchError(f"{relative}: the file is missing")
         if self.is_local:
+            if not exists(source):
+                raise MismatchError(f"{relative}: the file is missing")
             yield source
             return
         with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
             copy = Path(folder, "copy")
-            with open_raw(source) as remote, copy.open("wb") as file:
-                shutil.copyfileobj(remote, file, 1 << 20)
+            try:
+                with open_raw(source) as remote, copy.open("wb") as file:
+                    shutil.copyfileobj(remote, file, 1 << 20)
+            except FileNotFoundError as error:
+                raise MismatchError(f"{relative}: the file is missing") from error
             yield str(copy)
 
     @contextmanager

@@ -53,6 +53,8 @@ class BeamStore:
 
     def open(self, path: str) -> BinaryIO:
         """As Beam buffers it."""
+        if not self._beam.exists(path):
+            raise FileNotFoundError(f"{path}: no such file")  # Beam has its own error for it
         return self._uncompressed(self._beam.open, path)
 
     def create(self, path: str) -> BinaryIO:
@@ -93,8 +95,8 @@ class BeamStore:
         return True
 
     def delete(self, paths: Sequence[str]) -> None:
-        """In one call."""
-        self._beam.delete(list(paths))
+        """In one call, of those that are there."""
+        self._beam.delete([path for path in paths if self._beam.exists(path)])
 
     def rename(self, source: str, target: str) -> None:
         """Copy and delete on most stores."""

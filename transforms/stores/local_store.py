@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
 from transforms.stores.patterns import (
@@ -115,9 +115,9 @@ class LocalStore:
             return True
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Raises FileNotFoundError at the first that is not there."""
+        """One after the other."""
         for path in paths:
-            os.remove(path)
+            _remove_if_there(path)
 
     def rename(self, source: str, target: str) -> None:
         """A file of the new name goes in the same moment."""
@@ -174,7 +174,7 @@ def _written_beside(path: str, content: bytes) -> Iterator[str]:
 
 
 def _remove_if_there(path: str) -> None:
-    if os.path.lexists(path):
+    with suppress(FileNotFoundError):
         os.remove(path)
 
 

@@ -50,7 +50,7 @@ class Store(Protocol):
         ...
 
     def read(self, path: str) -> tuple[bytes, str]:
-        """Content and version of a small file."""
+        """Content of a small file, and what `write_over` takes as its version."""
         ...
 
     def write(self, path: str, content: bytes) -> None:
@@ -70,7 +70,7 @@ class Store(Protocol):
         ...
 
     def delete(self, paths: Sequence[str]) -> None:
-        """Deletes files."""
+        """Deletes files; those that are gone already are none of its business."""
         ...
 
     def rename(self, source: str, target: str) -> None:

@@ -1,0 +1,135 @@
+"""Servers of object stores on 127.0.0.1, each behind a proxy that counts and spoils requests."""
+
+import base64
+import email.utils
+import hashlib
+import hmac
+import os
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from fault_proxy import FaultProxy
+
+# The account that Azurite, Azure's emulator, always has.
+_ACCOUNT = "devstoreaccount1"
+_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+@dataclass
+class RunningStore:
+    """A server: what paths on it begin with, the environment it is reached by, and its proxy."""
+
+    root: str
+    environment: dict[str, str]
+    proxy: FaultProxy
+
+
+@contextmanager
+def _moto(proxy_class: type[FaultProxy]) -> Iterator[FaultProxy]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    port = server.get_host_and_port()[1]
+    bucket = f"http://127.0.0.1:{port}/bucket"
+    urllib.request.urlopen(urllib.request.Request(bucket, method="PUT")).close()
+    with proxy_class(port) as proxy:
+        yield proxy
+    server.stop()
+
+
+@contextmanager
+def moto_server() -> Iterator[RunningStore]:
+    """An S3-compatible server with an empty bucket."""
+    with _moto(FaultProxy) as proxy:
+        environment = {
+            "AWS_ACCESS_KEY_ID": "id",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": proxy.url,
+        }
+        yield RunningStore("s3://bucket", environment, proxy)
+
+
+class _CloudStorageProxy(FaultProxy):
+    """Makes an S3-compatible server speak Cloud Storage's XML interface, as far as obstore does.
+
+    The two differ in the names of headers, and in generations, which are numbers, for ETags.
+    """
+
+    def __init__(self, server_port: int) -> None:
+        super().__init__(server_port)
+        self._etags: dict[str, str] = {}
+
+    def headers_there(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        given = {name.lower(): value for name, value in headers}
+        # Of a signature the server looks at the name alone.
+        scope = "id/20260101/us-east-1/s3/aws4_request"
+        given["authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=, Signature="
+        if source := given.pop("x-goog-copy-source", None):
+            given["x-amz-copy-source"] = source
+        match given.pop("x-goog-if-generation-match", None):
+            case None:
+                pass
+            case "0":
+                given["if-none-match"] = "*"
+            case generation:
+                given["if-match"] = self._etags.get(generation, '"none"')
+        return list(given.items())
+
+    def headers_back(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        etag = next((value for name, value in headers if name.lower() == "etag"), '"0"')
+        generation = str(int(hashlib.sha256(etag.encode()).hexdigest()[:12], 16))
+        self._etags[generation] = etag
+        return [*headers, ("x-goog-generation", generation)]
+
+
+@contextmanager
+def cloud_storage_server() -> Iterator[RunningStore]:
+    """A server of Cloud Storage's XML interface with an empty bucket.
+
+    fake-gcs-server has the JSON interface; of the XML one it lacks listings and uploads.
+    """
+    with _moto(_CloudStorageProxy) as proxy:
+        yield RunningStore("gs://bucket", {"STORAGE_EMULATOR_HOST": proxy.url}, proxy)
+
+
+@contextmanager
+def azurite_server(command: str) -> Iterator[RunningStore]:
+    """Azure's emulator with an empty container. `command`: its JavaScript file of the blob part."""
+    options = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence"]
+    options += ["--disableTelemetry", "--skipApiVersionCheck"]
+    process = subprocess.Popen(["node", command, *options], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        line = next(line for line in process.stdout if "successfully listens on" in line)
+        port = int(line.strip().rsplit(":", 1)[1])
+        _make_container(port, "container")
+        with FaultProxy(port) as proxy:
+            connection = f"AccountName={_ACCOUNT};AccountKey={_KEY};"
+            connection += f"BlobEndpoint={proxy.url}/{_ACCOUNT};"
+            environment = {"AZURE_STORAGE_CONNECTION_STRING": connection}
+            yield RunningStore("az://container", environment, proxy)
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _make_container(port: int, name: str) -> None:
+    headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    signed = "PUT" + "\n" * 12 + "\n".join(f"{key}:{value}" for key, value in headers.items())
+    signed += f"\n/{_ACCOUNT}/{_ACCOUNT}/{name}\nrestype:container"
+    digest = hmac.new(base64.b64decode(_KEY), signed.encode(), hashlib.sha256).digest()
+    headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(digest).decode()}"
+    url = f"http://127.0.0.1:{port}/{_ACCOUNT}/{name}?restype=container"
+    urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers)).close()
+
+
+def azurite_command() -> str | None:
+    """Where `make test-stores` installed it, if it did."""
+    return os.environ.get("TOKENMILL_AZURITE") or None

@@ -1,0 +1,53 @@
+"""HDFS's store, over Arrow's local filesystem in the place of a cluster."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pyarrow import fs
+
+from tokenizer import ConfigurationError
+from transforms.filesystem import find_files
+from transforms.stores.hadoop_store import HadoopStore
+
+
+@pytest.fixture
+def store() -> HadoopStore:
+    return HadoopStore(lambda host: fs.LocalFileSystem())
+
+
+def test_files_are_written_listed_read_and_deleted(store: HadoopStore, tmp_path: Path) -> None:
+    root = f"hdfs://namenode:8020{tmp_path}"
+    store.write(f"{root}/a/x.gz", b"1")
+    store.write(f"{root}/a/x.gz", b"22")
+    (tmp_path / "staged").write_bytes(b"333")
+    store.put(f"{tmp_path}/staged", f"{root}/a/b/y.gz")
+    assert store.read(f"{root}/a/x.gz")[0] == b"22"
+    assert [file[:2] for file in store.find(f"{root}/a/*.gz")] == [(f"{root}/a/x.gz", 2)]
+    assert len(store.find(f"{root}/a/**.gz")) == len(list(store.list(f"{root}/a"))) == 2
+    assert list(store.list(f"{root}/none")) == store.find(f"{root}/none/*") == []
+    assert store.find(f"{root}/a/b/y.gz") == [store.look_up(f"{root}/a/b/y.gz")]
+    with pytest.raises(FileNotFoundError):
+        store.read(f"{root}/none")
+    store.delete([f"{root}/a/x.gz", f"{root}/none"])
+    assert not store.exists(f"{root}/a/x.gz")
+    assert sorted(os.listdir(tmp_path / "a")) == ["b"]
+
+
+def test_conditional_writes(store: HadoopStore, tmp_path: Path) -> None:
+    path = f"hdfs://namenode{tmp_path}/lease"
+    assert not store.write_over(path, b"0", "1")
+    assert store.write_new(path, b"1")
+    assert not store.write_new(path, b"2")
+    version = store.read(path)[1]
+    os.utime(tmp_path / "lease", ns=(1, 1))
+    assert not store.write_over(path, b"3", version)
+    assert store.write_over(path, b"3", store.read(path)[1])
+    assert os.listdir(tmp_path) == ["lease"]
+
+
+def test_without_a_hadoop_client_the_remedy_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARROW_LIBHDFS_DIR", "/nowhere")
+    monkeypatch.delenv("HADOOP_HOME", raising=False)
+    with pytest.raises(ConfigurationError, match=r"(?s)^hdfs://namenode needs a Hadoop client"):
+        find_files("hdfs://namenode/web/*.gz")

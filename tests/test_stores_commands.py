@@ -1,0 +1,121 @@
+"""Whole commands on an object store: the same bytes as on a local disk, also when it fails."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fault_proxy import Fault, no_faults, share_of
+from small_build import write_inputs
+from store_servers import RunningStore, moto_server
+
+from transforms import filesystem
+from transforms.filesystem import delete_files, list_files, put_file, read_whole
+
+pytestmark = pytest.mark.stores
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningStore]:
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto.server")
+    with moto_server() as running:
+        yield running
+
+
+@pytest.fixture
+def store(
+    server: RunningStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[RunningStore]:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    filesystem._open_store.cache_clear()
+    server.proxy.faults = no_faults
+    folder = f"{server.root}/{request.node.name.replace('[', '-').replace(']', '')}"
+    yield RunningStore(folder, server.environment, server.proxy)
+    server.proxy.faults = no_faults
+    filesystem._open_store.cache_clear()
+
+
+def tokenmill(*arguments: str, store: RunningStore) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    environment = {**os.environ, **store.environment}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def build(inputs: str, output: str, store: RunningStore) -> str:
+    done = tokenmill(
+        "build", "--input", inputs, "--output", output, "--max-rejects", "0.9", store=store
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def content_of(folder: str) -> dict[str, bytes]:
+    """Every file of a build but the records of its runs."""
+    files = {
+        file.path.removeprefix(f"{folder}/"): read_whole(file.path) for file in list_files(folder)
+    }
+    return {name: content for name, content in files.items() if not name.startswith("runs/")}
+
+
+def upload(folder: Path, store: RunningStore) -> str:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            put_file(str(path), f"{store.root}/in/{path.relative_to(folder)}")
+    return f"{store.root}/in/**"
+
+
+def test_build_resume_verify_and_inspect_on_a_store(store: RunningStore, tmp_path: Path) -> None:
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    expected = content_of(f"{tmp_path}/out")
+    inputs, output = upload(tmp_path / "in", store), f"{store.root}/out"
+    build(inputs, output, store)
+    assert content_of(output) == expected
+
+    delete_files([f"{output}/receipts/plain.txt.json", f"{output}/manifest.json"])
+    assert "resuming: 1 of 2 units are done" in build(inputs, output, store)
+    assert content_of(output) == expected
+
+    verified = tokenmill("verify", output, store=store)
+    assert verified.returncode == 0, verified.stderr
+    shown = tokenmill("inspect", output, "--document", "d9", store=store)
+    assert shown.returncode == 0, shown.stderr
+    local = tokenmill("inspect", f"{tmp_path}/out", "--document", "d9", store=store)
+    assert shown.stdout.replace(output, "") == local.stdout.replace(f"{tmp_path}/out", "")
+
+    delete_files(
+        [next(name for name in map("/".join, [[output, n] for n in expected]) if "tokens" in name)]
+    )
+    assert tokenmill("verify", output, store=store).returncode == 1
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_failing_requests_change_no_byte(store: RunningStore, tmp_path: Path, share: float) -> None:
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    inputs, output = upload(tmp_path / "in", store), f"{store.root}/out"
+    store.proxy.faults = share_of(share, Fault.ERROR_500, Fault.ERROR_503, Fault.LOST_ANSWER)
+    build(inputs, output, store)
+    assert tokenmill("verify", output, store=store).returncode == 0
+    store.proxy.faults = no_faults
+    assert content_of(output) == content_of(f"{tmp_path}/out")
+
+
+def test_a_unit_costs_at_most_eight_requests(store: RunningStore, tmp_path: Path) -> None:
+    units = 60
+    (tmp_path / "in").mkdir()
+    for number in range(units):
+        line = json.dumps({"text": f"Document number {number}."})
+        (tmp_path / f"in/{number:03}.jsonl").write_text(line + "\n", encoding="utf-8")
+    inputs, output = upload(tmp_path / "in", store), f"{store.root}/out"
+    store.proxy.forget()
+    build(inputs, output, store)
+    assert len(store.proxy.requests) <= 8 * units
+    store.proxy.forget()
+    assert f"resuming: {units} of {units} units are done" in build(inputs, output, store)
+    assert len(store.proxy.requests) <= 2 * units
