@@ -57,4 +57,15 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
   token_at[documents.count] = int64_t(tokens.size());
 }
 
+void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+                 TokenBuffer& tokens) {
+  Segments segments;
+  AddedTokens::cut(levels, 0, text, segments);
+  const int64_t first[] = {0, int64_t(segments.kinds.size())};
+  int64_t token_at[2];
+  encode_documents({{text, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
+                    first, 1},
+                   std::nullopt, std::nullopt, encoder, tokens, token_at);
+}
+
 }  // namespace tokenmill

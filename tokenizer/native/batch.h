@@ -47,4 +47,8 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
                       std::optional<TokenId> end, Encoder& encoder, TokenBuffer& tokens,
                       int64_t* token_at);
 
+// The same of one text, valid UTF-8, after a cut at added tokens.
+void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+                 TokenBuffer& tokens);
+
 }  // namespace tokenmill
