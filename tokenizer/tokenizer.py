@@ -93,7 +93,7 @@ class Tokenizer:
         self._prefix = prefix_steps(vocabulary.pre_tokenizer)
         # Whether nothing that is done in Python lies between the added tokens and the engine.
         self._is_native = not (
-            vocabulary.normalizer or self._added_late or self._prefix or self._added.is_careful
+            vocabulary.normalizer or self._added_late or self._prefix or self._added.needs_care
         )
         self._vocabulary = vocabulary
         self._reference = _reference
@@ -172,7 +172,7 @@ class Tokenizer:
         ConfigurationError when a name in allowed_special is no special token.
         """
         if not allowed_special and self._is_native:
-            return self._engine.encode_text(self._added.native, text)
+            return self._engine.encode_text(self._added.engine, text)
         text.encode()  # or raises
         special_tokens = self._vocabulary.special_tokens
         allowed = set(allowed_special)
