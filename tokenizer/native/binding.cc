@@ -62,6 +62,9 @@ class AddedTokens {
 
 using tokenmill::Vocabulary;
 
+// What takes 10 us keeps the GIL: to get it back from another thread may take 500 times as long.
+constexpr size_t kShortText = 4096, kShortIds = 4096;
+
 std::shared_ptr<Vocabulary> make_vocabulary(const py::bytes& token_bytes,
                                             const Array<uint64_t>& token_offsets,
                                             std::optional<size_t> merged,
@@ -161,12 +164,13 @@ class Engine {
     if (!utf8) throw py::error_already_set();
     const std::string_view document{utf8, size_t(bytes)};
     if (document.size() >> 32) throw std::invalid_argument("a text of 4 GiB or more");
-    auto ids = arrays_.take();
     tokenmill::EncoderPool::Loan encoder(pool_);
     if (document.size() <= kShortText) {
-      tokenmill::encode_text(document, added.levels(), *encoder, ids->buffer);
-      return tokenmill::small_array(ids->buffer);
+      IdArrays::Loan ids(arrays_);
+      tokenmill::encode_text(document, added.levels(), *encoder, ids.buffer);
+      return tokenmill::small_array(ids.buffer);
     }
+    auto ids = arrays_.take();
     {
       const py::gil_scoped_release release;
       tokenmill::encode_text(document, added.levels(), *encoder, ids->buffer);
@@ -186,9 +190,6 @@ class Engine {
  private:
   const std::shared_ptr<const Vocabulary> vocabulary_;
   const tokenmill::Model model_;
-  // Up to so many bytes a text takes less time than it may take to get the GIL back.
-  static constexpr size_t kShortText = 4096;
-
   tokenmill::EncoderPool pool_;
   IdArrays arrays_;
 };
@@ -199,16 +200,16 @@ using tokenmill::TokenBytes;
 template <class Make>
 py::object decode(const TokenBytes& tokens, py::handle ids, Make make) {
   return tokenmill::with_ids(ids, [&](const auto* numbers, size_t count) -> py::object {
-    std::vector<char> text;
-    {
-      std::optional<py::gil_scoped_release> release;
-      if (count > 4096) release.emplace();
-      const size_t size = tokens.size_of(numbers, count);
-      text.resize(size + TokenBytes::kAtOnce);
-      tokens.copy_to(numbers, count, text.data());
-      text.resize(size);
-    }
-    PyObject* const made = make(text.data(), Py_ssize_t(text.size()));
+    std::optional<py::gil_scoped_release> release;
+    if (count > kShortIds) release.emplace();
+    const size_t size = tokens.size_of(numbers, count);
+    char few[1024];
+    std::unique_ptr<char[]> many;
+    if (size + TokenBytes::kAtOnce > sizeof few) many.reset(new char[size + TokenBytes::kAtOnce]);
+    char* const text = many ? many.get() : few;
+    tokens.copy_to(numbers, count, text);
+    release.reset();
+    PyObject* const made = make(text, Py_ssize_t(size));
     if (!made) throw py::error_already_set();
     return py::reinterpret_steal<py::object>(made);
   });

@@ -3,8 +3,9 @@
 
 #include <pybind11/numpy.h>
 
+#include <algorithm>
+#include <memory>
 #include <string>
-#include <vector>
 
 namespace tokenmill {
 
@@ -15,6 +16,11 @@ inline int64_t to_id(PyObject* item, size_t index) {
   const auto refuse = [&](const std::string& found) {
     return "id " + found + " at index " + std::to_string(index) + " is no ";
   };
+  if (PyLong_CheckExact(item)) {
+    int overflow = 0;
+    const int64_t id = PyLong_AsLongLongAndOverflow(item, &overflow);
+    if (!overflow) return id;
+  }
   py::object number = py::reinterpret_borrow<py::object>(item);
   if (!PyLong_Check(item)) {  // NumPy's numbers are none
     if (!PyIndex_Check(item)) throw py::type_error(refuse(py::repr(item)) + "whole number");
@@ -38,12 +44,21 @@ auto use_array(const py::array& array, Use use) {
 template <class Use>
 auto with_ids(py::handle ids, Use use) {
   if (PyList_Check(ids.ptr()) || PyTuple_Check(ids.ptr())) {
-    std::vector<int64_t> numbers;
-    numbers.reserve(size_t(PySequence_Fast_GET_SIZE(ids.ptr())));
+    const Py_ssize_t size = PySequence_Fast_GET_SIZE(ids.ptr());
+    int64_t few[64];
+    std::unique_ptr<int64_t[]> many;
+    if (size_t(size) > std::size(few)) many.reset(new int64_t[size_t(size)]);
+    int64_t* const numbers = many ? many.get() : few;
+    size_t count = 0;
     // The size is asked again each time: an item may have code of its own, which may change the list.
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(ids.ptr()); ++i)
-      numbers.push_back(to_id(PySequence_Fast_GET_ITEM(ids.ptr(), i), size_t(i)));
-    return use(const_cast<const int64_t*>(numbers.data()), numbers.size());
+    for (Py_ssize_t i = 0; i < std::min(size, PySequence_Fast_GET_SIZE(ids.ptr())); ++i)
+      numbers[count++] = to_id(PySequence_Fast_GET_ITEM(ids.ptr(), i), size_t(i));
+    return use(const_cast<const int64_t*>(numbers), count);
+  }
+  if (py::isinstance<py::array_t<uint32_t>>(ids)) {  // what encode gives: ask it nothing more
+    const auto* const array = py::detail::array_proxy(ids.ptr());
+    if (array->nd == 1 && array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_)
+      return use(reinterpret_cast<const uint32_t*>(array->data), size_t(array->dimensions[0]));
   }
   const py::array array = py::array::ensure(ids);
   if (!array) throw py::error_already_set();
