@@ -308,7 +308,7 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
     if (!ids.empty() && one.begin) ids.insert(ids.begin(), *one.begin);
     if (!ids.empty() && one.end) ids.push_back(*one.end);
     check(tokens.size() - at >= ids.size() &&
-              std::equal(ids.begin(), ids.end(), tokens.begin() + ptrdiff_t(at)),
+              std::equal(ids.begin(), ids.end(), tokens.data() + at),
           one, i, "other ids in a batch");
     at += ids.size();
   }
