@@ -13,13 +13,13 @@ class Vocabulary:
         token_bytes: bytes,
         token_offsets: numpy.typing.NDArray[numpy.uint64],
         merged: int | None = None,
-        published: numpy.typing.NDArray[numpy.uint32] = ...,
-        published_at: numpy.typing.NDArray[numpy.uint32] = ...,
+        external: numpy.typing.NDArray[numpy.uint32] = ...,
+        external_at: numpy.typing.NDArray[numpy.uint32] = ...,
     ) -> None:
         """token_offsets: [n + 1], where each token begins in token_bytes; an empty token is a gap
         in the numbering. Tokens from `merged` on are whole pretokens only; None: all merge.
-        published: the ids of all tokens outside, those of token i from published_at[i] to
-        published_at[i + 1]; that empty: published[i]; both empty: the numbers are the ids.
+        external: the ids of all tokens outside, those of token i from external_at[i] to
+        external_at[i + 1]; that empty: external[i]; both empty: the numbers are the ids.
 
         Raises ValueError when the tables contradict each other or a byte has no token.
         """

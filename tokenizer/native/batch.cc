@@ -12,7 +12,7 @@
 namespace tokenmill {
 
 void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
-                    const Findings& found, Segments& segments) {
+                    const ScanResults& found, Segments& segments) {
   segments.offsets[0] = documents.offsets[0];
   for (size_t i = 0; i < documents.count; ++i) {
     const std::string_view document = documents[i];

@@ -43,7 +43,7 @@ class AddedTokens {
     py::array_t<uint32_t> specials{count};
     py::array_t<bool> valid{count};
     py::array_t<int64_t> first(count + 1);
-    const tokenmill::Findings found{hashes.mutable_data(), specials.mutable_data(),
+    const tokenmill::ScanResults found{hashes.mutable_data(), specials.mutable_data(),
                                     valid.mutable_data(), first.mutable_data()};
     tokenmill::Segments segments;
     {
@@ -68,11 +68,11 @@ constexpr size_t kShortText = 4096, kShortIds = 4096;
 std::shared_ptr<Vocabulary> make_vocabulary(const py::bytes& token_bytes,
                                             const Array<uint64_t>& token_offsets,
                                             std::optional<size_t> merged,
-                                            const Array<TokenId>& published,
-                                            const Array<uint32_t>& published_at) {
+                                            const Array<TokenId>& external,
+                                            const Array<uint32_t>& external_at) {
   return std::make_shared<Vocabulary>(
       std::string(token_bytes), to_vector(token_offsets), merged.value_or(size_t(token_offsets.size())),
-      tokenmill::PublishedIds{to_vector(published), to_vector(published_at)});
+      tokenmill::ExternalIds{to_vector(external), to_vector(external_at)});
 }
 
 py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
@@ -88,7 +88,7 @@ py::array_t<TokenId> parts(const Vocabulary& vocabulary) {
 // A stage as _native.pyi has it.
 using StageTuple = std::tuple<Array<uint16_t>, Array<uint8_t>, Array<uint16_t>, uint8_t, bool, bool>;
 
-// The windows of the only stage: group_of, verdicts, most.
+// The windows of the only stage: group_of, verdicts, max_run.
 using WindowsTuple = std::tuple<Array<uint8_t>, Array<uint8_t>, unsigned>;
 
 tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
@@ -107,9 +107,9 @@ tokenmill::Split to_split(const std::vector<StageTuple>& tuples,
   if (!windows) return {std::move(stages), std::nullopt};
   if (stages.size() != 1)
     throw std::invalid_argument("split windows are for a single split stage");
-  const auto& [group_of, verdicts, most] = *windows;
+  const auto& [group_of, verdicts, max_run] = *windows;
   return {std::move(stages),
-          tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts), most)};
+          tokenmill::SplitWindows(to_vector(group_of), to_vector(verdicts), max_run)};
 }
 
 class Engine {
@@ -118,7 +118,7 @@ class Engine {
          const std::optional<WindowsTuple>& windows, size_t cache_bytes)
       : vocabulary_(std::move(vocabulary)),
         model_{*vocabulary_,
-               tokenmill::Seams(*vocabulary_),
+               tokenmill::MergeBoundaries(*vocabulary_),
                to_split(stages, windows),
                cache_bytes},
         pool_(model_) {}
@@ -224,8 +224,8 @@ PYBIND11_MODULE(_native, module) {
       .def("scan", &AddedTokens::scan, "data"_a, "offsets"_a);
   py::class_<Vocabulary, std::shared_ptr<Vocabulary>>(module, "Vocabulary")
       .def(py::init(&make_vocabulary), "token_bytes"_a, "token_offsets"_a,
-           "merged"_a = py::none(), "published"_a = Array<TokenId>(0),
-           "published_at"_a = Array<uint32_t>(0))
+           "merged"_a = py::none(), "external"_a = Array<TokenId>(0),
+           "external_at"_a = Array<uint32_t>(0))
       .def("parts", &parts);
   py::class_<Engine>(module, "Engine")
       .def(py::init<std::shared_ptr<Vocabulary>, const std::vector<StageTuple>&,

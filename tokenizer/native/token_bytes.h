@@ -43,7 +43,7 @@ class TokenBytes {
     return bytes;
   }
 
-  // The bytes of ids that size_of has checked, and up to kAtOnce more behind them.
+  // The bytes of ids that size_of has checked, and up to kAtOnce more after them.
   static constexpr size_t kAtOnce = 16;
   template <class Id>
   void copy_to(const Id* ids, size_t count, char* out) const {

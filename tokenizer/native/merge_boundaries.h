@@ -1,9 +1,10 @@
-// Places where a long piece can be cut without changing its tokens.
+// Places in a long pretoken that no merge crosses, so that it can be cut into words there.
 //
 //   ... x y | z w ...      no token holds y z: none is "yz", none has xyz or yzw in it.
 //
-// Then no merge can ever cross the place, for what a merge makes is a token; so both sides merge as
-// if they stood alone. A paragraph of Chinese, one piece to the split, becomes words this way.
+// What a merge makes is a token, so none can ever cross such a place, and both sides merge as if they
+// stood alone. "的时候" is a token of o200k_base, "候，" is in none: "的时候，我们" is cut before the comma. A
+// paragraph of Chinese, one pretoken to the split, becomes words this way.
 #pragma once
 
 #include <cstddef>
@@ -14,11 +15,11 @@
 
 namespace tokenmill {
 
-class Seams {
+class MergeBoundaries {
  public:
-  explicit Seams(const Vocabulary& vocabulary);
-  // Whether a piece can be cut before at[0]; at[-2] to at[1] are bytes of the piece.
-  bool is_seam(const uint8_t* at) const {
+  explicit MergeBoundaries(const Vocabulary& vocabulary);
+  // Whether a pretoken can be cut before at[0]; at[-2] to at[1] are bytes of it.
+  bool is_boundary(const uint8_t* at) const {
     return !holds(at[-2], at[-1], at[0]) && !holds(at[-1], at[0], at[1]) &&
            vocabulary_.merge_bytes(at[-1], at[0]) == kNoToken;
   }
@@ -33,7 +34,7 @@ class Seams {
   }
 
   const Vocabulary& vocabulary_;
-  std::vector<uint64_t> trigrams_;  // hashed: a bit that is set for another one costs a seam
+  std::vector<uint64_t> trigrams_;  // hashed: a bit that is set for another one costs a boundary
 };
 
 }  // namespace tokenmill

@@ -1,8 +1,8 @@
-#include "seams.h"
+#include "merge_boundaries.h"
 
 namespace tokenmill {
 
-Seams::Seams(const Vocabulary& vocabulary)
+MergeBoundaries::MergeBoundaries(const Vocabulary& vocabulary)
     : vocabulary_(vocabulary), trigrams_((size_t{1} << kBits) / 64) {
   for (TokenId id = 0; id < vocabulary.size(); ++id) {
     const std::string_view token = vocabulary.bytes_of(id);
