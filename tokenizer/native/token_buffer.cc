@@ -84,6 +84,12 @@ void TokenBuffer::prepare(size_t size) {
   ready_ = ready;
 }
 
-void TokenBuffer::fit() { set_capacity(std::min(ready_, round_up(size_, ids_of_a_page()))); }
+// A buffer that came back from results that were thrown away will do so again: to give up an eighth of
+// its pages, and to ask for them in the next batch, would cost a hundredth of the time.
+void TokenBuffer::fit() {
+  const size_t needed = round_up(size_, ids_of_a_page());
+  if (!came_back_ || ready_ > needed + needed / 8) ready_ = std::min(ready_, needed);
+  if (capacity_ > ready_) set_capacity(ready_);
+}
 
 }  // namespace tokenmill

@@ -2,7 +2,7 @@
 //
 //   take()      a buffer that came back, or an empty one    |ids of an earlier batch|
 //   encode      pages come as ids are written               |ids ids ids ids ids ids ids|16K more|
-//   fit()       what has no ids goes back to the system     |ids ids ids ids ids ids ids|
+//   fit()       pages without ids go back to the system     |ids ids ids ids ids ids ids|
 //   array       the caller keeps it, or gives it back at once: then the next batch finds its pages there
 //
 // So kept results take the memory of their ids, and results that are thrown away no new page at all. A
@@ -35,7 +35,11 @@ class TokenBuffer {
   size_t size() const { return size_; }
   size_t ready() const { return ready_; }  // ids whose pages are there
   TokenId& operator[](size_t i) const { return ids_[i]; }
-  void clear() { size_ = 0; }
+  // Forgets the ids and keeps the pages.
+  void clear() {
+    size_ = 0;
+    came_back_ = true;
+  }
   // What is added has no value yet.
   void resize(size_t size) {
     if (size > ready_) prepare(size);
@@ -45,7 +49,7 @@ class TokenBuffer {
     resize(size_ + 1);
     ids_[size_ - 1] = id;
   }
-  // Gives back the pages that have no ids.
+  // Gives back the pages that have no ids; of a buffer that came back only when they are many.
   void fit();
 
  private:
@@ -54,6 +58,7 @@ class TokenBuffer {
     std::swap(size_, other.size_);
     std::swap(ready_, other.ready_);
     std::swap(capacity_, other.capacity_);
+    std::swap(came_back_, other.came_back_);
   }
   void prepare(size_t size);
   void set_capacity(size_t ids);
@@ -62,6 +67,7 @@ class TokenBuffer {
   size_t size_ = 0;
   size_t ready_ = 0;
   size_t capacity_ = 0;  // ids whose addresses are taken
+  bool came_back_ = false;
 };
 
 // Buffers to take and to give back, from any thread.
