@@ -51,6 +51,8 @@ std::vector<Encoder::Inspected> Encoder::inspect(std::string_view text) {
   return pretokens;
 }
 
+// Nothing is decided by a branch: whether a word is in its set can not be foreseen. Of the others only
+// their place in the block is noted.
 void Encoder::find_in_sets() {
   const size_t count = block_.count;
   size_t misses = 0;
@@ -64,6 +66,8 @@ void Encoder::find_in_sets() {
   miss_count_ = misses;
 }
 
+// Three loops, so that the lines of many buckets, and then of many records, are on their way at once. A
+// word that is new is merged once a block: a third of the new words of code come again in theirs.
 void Encoder::find_in_records() {
   Miss* const end = misses_ + miss_count_;
   const uint16_t* i = miss_at_;

@@ -42,7 +42,9 @@ void Merger::add_words(std::string_view pretoken, TokenId* tokens) {
     words_.push_back({begin, uint32_t(pretoken.size()), 1, tokens});
     return;
   }
-  constexpr size_t kEnough = 12;  // shorter ones cost more to start than their merges save
+  // Shorter words cost more to start than their merges save: 300 KB of Chinese by o200k_base 26 MB/s
+  // with 16 bytes, 41 with 12 and with 8, 32 with 4.
+  constexpr size_t kEnough = 12;
   size_t from = 0;
   if (pretoken.size() > kMaxUncutBytes)
     for (size_t at = kEnough; at + 1 < pretoken.size(); ++at)

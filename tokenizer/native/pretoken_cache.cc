@@ -17,6 +17,8 @@ constexpr size_t kPadding = 16;  // bytes that can be read after the last record
 }  // namespace
 
 // Up to a quarter of the budget for the sets, an eighth for the index, what is left for the ring.
+// With an eighth for the sets English from the cache has 497 MB/s instead of 514, 90 languages 183
+// instead of 199; with a sixteenth 468 and 167.
 PretokenCache::PretokenCache(size_t budget_bytes) {
   const size_t budget = std::clamp<size_t>(budget_bytes, 128 << 10, size_t{8} << 30);
   size_t set_bytes = size_t{1} << 12;

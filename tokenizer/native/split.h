@@ -15,6 +15,8 @@
 
 namespace tokenmill {
 
+// As many as the loops of an encoder take at once. 512 merge fewer new words together (English cold 297
+// MB/s instead of 307), 256 fewer still; all of a block stays in L2.
 constexpr size_t kBlockPretokens = 1024;
 constexpr size_t kPaddingBytes = SplitWindows::kReadsAfter;  // readable bytes after a document
 constexpr size_t kMaxStages = 16;
