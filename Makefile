@@ -40,7 +40,7 @@ demo: $(VENV)/installed
 	$(BIN)/tokenmill build --input '$(DEMO)/input/*' --output $(DEMO)/output
 	$(BIN)/tokenmill verify $(DEMO)/output --retokenize 1
 
-test: check
+test: check replay
 	$(BIN)/python -m pytest
 
 # Parity on everything: all shared documents, all published tokenizers that npm can fetch.

@@ -7,11 +7,15 @@
 
 Ids are compared first. Then the contestants alternate; each measurement is a fresh process on one
 core: load and encode one word ("load"), a first pass over the text ("cold"), and more ("warm").
-Reading and preparing the batches is not timed. Special-token text is plain text for all: the peers
-get a tokenizer.json without its special tokens.
+The results of a pass are kept until it ends, as in `[t.encode_batch(b) for b in batches]`, unless
+--throw-away is given; "held" is the memory that goes when they are dropped, beside four bytes an
+id. Reading and preparing the batches is not timed. Special-token text is plain text for all: the
+peers get a tokenizer.json without its special tokens.
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import subprocess
@@ -67,7 +71,8 @@ def _contest(
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name in names:
-            runs[name].append(_fresh(name, path, text["path"], options.warm_passes))
+            more = ["--throw-away"] if options.throw_away else []
+            runs[name].append(_fresh(name, path, text["path"], options.warm_passes, more))
     contestants = {}
     for name, reports in runs.items():
         cold = [report["pass_seconds"][0] for report in reports]
@@ -76,11 +81,20 @@ def _contest(
             "load_seconds": round(median(report["load_seconds"] for report in reports), 4),
             "cold_megabytes_per_second": round(text["bytes"] / 1e6 / median(cold), 1),
             "warm_megabytes_per_second": round(text["bytes"] / 1e6 / median(warm), 1),
+            "held_bytes_per_id": round(
+                median(report["held_bytes"] for report in reports) / max(1, tokens), 2
+            ),
+            "compact_stalls": sum(report["compact_stalls"] for report in reports),
             "cold_seconds": [round(seconds, 4) for seconds in cold],
             "warm_seconds": [round(seconds, 4) for seconds in warm],
         }
     about = {key: text[key] for key in ("source", "documents", "bytes")}
-    return {**about, "tokens": tokens, "contestants": contestants}
+    return {
+        **about,
+        "tokens": tokens,
+        "results": "thrown away" if options.throw_away else "kept",
+        "contestants": contestants,
+    }
 
 
 def _write_text(name: str, place: Path, options: argparse.Namespace) -> dict[str, Any]:
@@ -103,7 +117,7 @@ def _compare_tokens(vocabulary: Path, text: dict[str, Any], place: Path) -> int:
     """Encodes the text by every contestant; returns how many ids. SystemExit when they differ."""
     files = {name: place / f"{name}.npy" for name in contestants_of(vocabulary)}
     for name, file in files.items():
-        _fresh(name, vocabulary, text["path"], 0, file)
+        _fresh(name, vocabulary, text["path"], 0, ["--ids", str(file)])
     ours = np.load(files[_OURS])
     for name, file in files.items():
         theirs = np.load(file)
@@ -116,12 +130,12 @@ def _compare_tokens(vocabulary: Path, text: dict[str, Any], place: Path) -> int:
 
 
 def _fresh(
-    name: str, vocabulary: Path, text: Path, warm_passes: int, ids: Path | None = None
+    name: str, vocabulary: Path, text: Path, warm_passes: int, more: list[str]
 ) -> dict[str, Any]:
     """A contestant in a process of its own: its report."""
     command = [sys.executable, "-m", "bench.engine", "--contestant", name]
     command += ["--path", str(vocabulary), "--text", str(text), "--warm-passes", str(warm_passes)]
-    command += ["--ids", str(ids)] if ids else []
+    command += more
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if result.returncode:
         raise SystemExit(f"{name} ended with {result.returncode}:\n{result.stderr[-2000:]}")
@@ -146,16 +160,50 @@ def _run(name: str, vocabulary: Path, text: Path, options: argparse.Namespace) -
         np.save(options.ids, np.concatenate(parts).astype(np.uint32))
         return {}
     pass_seconds = []
+    stalls, held = _compact_stalls(), 0
     for _ in range(1 + options.warm_passes):
         started = time.perf_counter()
-        for batch in prepared:
-            encoder.encode(batch)
+        if options.throw_away:
+            for batch in prepared:
+                encoder.encode(batch)
+        else:
+            results = [encoder.encode(batch) for batch in prepared]
         pass_seconds.append(time.perf_counter() - started)
-    return {"load_seconds": load_seconds, "pass_seconds": pass_seconds}
+        if not options.throw_away:
+            before = _private_bytes()
+            del results
+            held = before - _private_bytes()
+    return {
+        "load_seconds": load_seconds,
+        "pass_seconds": pass_seconds,
+        "held_bytes": held,
+        "compact_stalls": _compact_stalls() - stalls,
+    }
+
+
+def _private_bytes() -> int:
+    """The memory that this process alone uses, what is free given back; 0 where Linux is not."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    if not sys.platform.startswith("linux"):
+        return 0
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+def _compact_stalls() -> int:
+    """How often any process has waited for memory to be compacted."""
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in lines if line.startswith("compact_stall ")), 0)
 
 
 def _table(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    headings = ["vocabulary", "text", "contestant", "load, s", "cold, MB/s", "warm, MB/s"]
+    headings = ["vocabulary", "text", "contestant", "load, s", "cold, MB/s", "warm, MB/s", "held"]
     rows = []
     for result in results:
         ours = result["contestants"][_OURS]
@@ -172,6 +220,7 @@ def _table(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
                     f"{theirs['load_seconds']:.3f}",
                     f"{theirs['cold_megabytes_per_second']:.1f}",
                     f"{theirs['warm_megabytes_per_second']:.1f}",
+                    f"{theirs['held_bytes_per_id'] / 4:.2f} x",
                     *ratios,
                 ]
             )
@@ -186,6 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--texts", nargs="+", default=list(TEXTS), choices=list(TEXTS))
     add("--rounds", type=int, default=3, metavar="N", help="default: 3")
     add("--warm-passes", type=int, default=2, metavar="N", help="default: 2")
+    add("--throw-away", action="store_true", help="drop each batch's results at once")
     add("--megabytes", type=int, default=64, metavar="N", help="of each text, at most; default: 64")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
     for hidden in ("--path", "--text", "--ids"):

@@ -73,7 +73,7 @@ def test_every_short_text_is_cut_into_matches_and_gaps(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [*GAPPY, *(table_of(name).pattern for name in EVERY_PATTERN)])
 def test_text_of_any_length_is_cut_into_matches_and_gaps(pattern: str) -> None:
-    """Longer than a block of 256 pretokens, and than the 64 places that are judged at once."""
+    """Longer than a block of 256 pretokens, and than the 64 places that are looked up at once."""
     draw = random.Random(pattern)
     ascii_letters = [*"aabbbcAZ 1.\n\r'"]
     letters = [*ascii_letters, "é", "中", "😀", "\u0301", "\u3040", "\x00", "\u200b"]
@@ -107,7 +107,7 @@ def test_windows_that_do_not_fit_are_refused() -> None:
         ([stage], right._replace(group_of=right.group_of[1:])),
         ([stage], right._replace(verdicts=right.verdicts[1:])),
         ([stage], right._replace(group_of=right.group_of + 16)),
-        ([stage], right._replace(most=64)),
+        ([stage], right._replace(max_run=64)),
         ([stage, stage], right),
     ):
         with pytest.raises(ValueError, match="windows"):

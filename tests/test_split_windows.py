@@ -12,11 +12,11 @@ from tokenizer.split.fast.windows import (
     COUNT,
     CUT,
     GROUPS,
+    MAJORITY,
+    MINORITY,
     RUN,
     SINGLE,
-    UNUSUAL,
-    USUAL,
-    WALK,
+    UNDECIDED,
     windows_of,
 )
 from tokenizer.split.table import SplitTable, compile_split_pattern
@@ -31,7 +31,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
     """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
     group_of, verdicts, most = windows(table)
     found_in = group_of[np.frombuffer(text.encode(), np.uint8)]
-    groups = (found_in % UNUSUAL).tolist()
+    groups = (found_in % MINORITY).tolist()
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
     found, walks, start = [], 0, 0
     while start < len(text):
@@ -42,7 +42,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             at_first = place == start + 1
             if verdict == COUNT:
                 verdict = CUT if place - start == most else 0
-            if verdict & USUAL and found_in[place] < UNUSUAL:
+            if verdict & MAJORITY and found_in[place] < MINORITY:
                 stop = place
                 break
             if verdict & RUN and text[place] == text[place + 1]:
@@ -53,7 +53,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
                 ):
                     stop = place
                     break
-            if verdict & WALK and (at_first or verdict & CUT):
+            if verdict & UNDECIDED and (at_first or verdict & CUT):
                 break
             if verdict & (SINGLE if at_first else CUT):
                 stop = place
@@ -97,7 +97,7 @@ def test_plain_english_takes_few_walks(name: str) -> None:
 def test_digits_are_counted() -> None:
     for pattern, most in (("cl100k", 3), ("o200k", 3), ("r50k", 0), (r"[0-9]{1,5}|[^0-9]+", 5)):
         table = compile_split_pattern(EVERY_PATTERN.get(pattern, pattern))
-        assert windows_of(table).most == most
+        assert windows_of(table).max_run == most
         found, walks = ends(table, "in 1024 of 65536 or 1234567890 cases, 7 or 123456. ")
         assert walks <= (2 if most else len(found))
 
@@ -114,8 +114,8 @@ def test_indented_lines_take_few_walks() -> None:
 def test_a_rare_byte_costs_its_group_few_walks() -> None:
     """By o200k_base "/" goes on behind a line break, and other punctuation does not."""
     group_of, verdicts, _ = windows_of(table_of("o200k"))
-    assert group_of[ord("/")] == group_of[ord("-")] | UNUSUAL
-    assert (verdicts & USUAL).any()
+    assert group_of[ord("/")] == group_of[ord("-")] | MINORITY
+    assert (verdicts & MAJORITY).any()
     _, walks = ends(table_of("o200k"), "One.\n- two;\n- three:\n* four)\n" * 3)
     assert walks <= 1
     _, walks = ends(table_of("o200k"), "One.\n/ two;\n/ three:\n/ four)\n" * 3)
@@ -124,9 +124,9 @@ def test_a_rare_byte_costs_its_group_few_walks() -> None:
 
 def test_groups_are_of_like_bytes() -> None:
     group_of, verdicts, _ = windows_of(table_of("cl100k"))
-    group_of %= UNUSUAL
+    group_of %= MINORITY
     assert group_of.max() < GROUPS
-    assert verdicts.max() <= CUT | SINGLE | WALK | RUN | USUAL
+    assert verdicts.max() <= CUT | SINGLE | UNDECIDED | RUN | MAJORITY
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups

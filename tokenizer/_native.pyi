@@ -13,13 +13,13 @@ class Vocabulary:
         token_bytes: bytes,
         token_offsets: numpy.typing.NDArray[numpy.uint64],
         merged: int | None = None,
-        published: numpy.typing.NDArray[numpy.uint32] = ...,
-        published_at: numpy.typing.NDArray[numpy.uint32] = ...,
+        external: numpy.typing.NDArray[numpy.uint32] = ...,
+        external_at: numpy.typing.NDArray[numpy.uint32] = ...,
     ) -> None:
         """token_offsets: [n + 1], where each token begins in token_bytes; an empty token is a gap
         in the numbering. Tokens from `merged` on are whole pretokens only; None: all merge.
-        published: the ids of all tokens outside, those of token i from published_at[i] to
-        published_at[i + 1]; that empty: published[i]; both empty: the numbers are the ids.
+        external: the ids of all tokens outside, those of token i from external_at[i] to
+        external_at[i + 1]; that empty: external[i]; both empty: the numbers are the ids.
 
         Raises ValueError when the tables contradict each other or a byte has no token.
         """
@@ -77,6 +77,25 @@ class QuickCheck:
         Spans lie inside texts, ascend, and are normalized each on its own. Without the GIL.
         """
 
+class TokenBytes:
+    """The bytes of each id. Immutable."""
+
+    def __init__(
+        self, token_bytes: bytes, token_offsets: numpy.typing.NDArray[numpy.uint64]
+    ) -> None:
+        """token_offsets: [n + 1], where those of each id begin in token_bytes; an id without bytes
+        is no token. Raises ValueError when the offsets do not fit the bytes."""
+
+    def decode_bytes(self, ids: typing.Any) -> bytes:
+        """The bytes of ids, one after the other; long ones without the GIL.
+
+        ids: a list, tuple or one-dimensional array of whole numbers. Raises ValueError for an id
+        that is no token, TypeError for what is no whole number.
+        """
+
+    def decode(self, ids: typing.Any) -> str:
+        """As decode_bytes, as text; bytes that are no UTF-8 become U+FFFD."""
+
 class Engine:
     """A vocabulary and a split pattern, ready to encode. Thread-safe; can not be pickled."""
 
@@ -121,6 +140,13 @@ class Engine:
         Text is valid UTF-8. Returns tokens uint16[n] or uint32[n] and int64[d + 1] offsets into
         them. `begin` and `end` are put around each document that has tokens. Raises ValueError when
         offsets do not fit the data or ids do not fit into bytes_per_token.
+        """
+
+    def encode_text(self, added: AddedTokens, text: str) -> numpy.typing.NDArray[numpy.uint32]:
+        """The ids of one text, uint32[n]: scan and encode_documents in one call.
+
+        Without the GIL where the text is longer than 4 KiB. Raises UnicodeEncodeError when the
+        text holds a lone surrogate, TypeError when it is no str.
         """
 
     def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:

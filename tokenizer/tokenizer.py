@@ -91,6 +91,10 @@ class Tokenizer:
             vocabulary.added_tokens, vocabulary.normalizer
         )
         self._prefix = prefix_steps(vocabulary.pre_tokenizer)
+        # Whether nothing that is done in Python lies between the added tokens and the engine.
+        self._is_native = not (
+            vocabulary.normalizer or self._added_late or self._prefix or self._added.needs_care
+        )
         self._vocabulary = vocabulary
         self._reference = _reference
 
@@ -167,6 +171,8 @@ class Tokenizer:
         Raises UnicodeEncodeError (a ValueError) when the text holds a lone surrogate,
         ConfigurationError when a name in allowed_special is no special token.
         """
+        if not allowed_special and self._is_native:
+            return self._engine.encode_text(self._added.engine, text)
         text.encode()  # or raises
         special_tokens = self._vocabulary.special_tokens
         allowed = set(allowed_special)
@@ -240,39 +246,34 @@ class Tokenizer:
         return tokens, offsets
 
     def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
-        """The exact bytes of the ids, added tokens as their text; ValueError for other ids.
+        """The exact bytes of the ids, added tokens as their text.
+
+        ids: a list, tuple or one-dimensional array of whole numbers. Raises ValueError for an id
+        that is no token, TypeError for what is no whole number.
 
         What a normalizer did to the text stays done: NFC is not undone, and where blanks were
         replaced by U+2581 (SentencePiece), each U+2581 becomes a blank, one put in front stays.
         """
-        array = np.ascontiguousarray(ids, dtype=np.uint32)
-        if (wrong := np.flatnonzero(array >= len(self._texts))).size == 0:
-            texts = self._texts.take(pa.array(array))
-            if not texts.null_count:
-                _, offsets, data = texts.buffers()
-                return bytes(data)[: np.frombuffer(offsets, np.int64)[len(array)]] if data else b""
-            wrong = np.flatnonzero(texts.is_null().to_numpy(zero_copy_only=False))
-        raise ValueError(f"id {array[wrong[0]]} at index {wrong[0]} is no token")
+        return self._token_bytes.decode_bytes(ids)
 
     @functools.cached_property
-    def _texts(self) -> pa.Array:
-        """The bytes of each id, a LargeBinaryArray; null where there is no token."""
+    def _token_bytes(self) -> _native.TokenBytes:
+        """The bytes of each id; none where there is no token."""
         vocabulary = self._vocabulary
         offsets = vocabulary.token_offsets.tolist()
-        texts: list[bytes | None] = [
-            vocabulary.token_bytes[begin:end] or None for begin, end in itertools.pairwise(offsets)
-        ]
-        texts += [None] * (vocabulary.size - len(texts))
+        texts = [vocabulary.token_bytes[begin:end] for begin, end in itertools.pairwise(offsets)]
+        texts += [b""] * (vocabulary.size - len(texts))
         for token in vocabulary.added_tokens:
             texts[token.id] = token.text.encode()
         array = pa.array(texts, pa.large_binary())
         if _TO_MARKS in (*vocabulary.normalizer, *self._prefix):
             array = pc.replace_substring(array, _TO_MARKS.content.encode(), b" ")
-        return array
+        _, offsets, data = array.buffers()
+        return _native.TokenBytes(bytes(data), np.frombuffer(offsets, np.uint64)[: len(array) + 1])
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """As decode_bytes, as text; bytes that are no UTF-8 become U+FFFD."""
-        return self.decode_bytes(ids).decode(errors="replace")
+        return self._token_bytes.decode(ids)
 
     def pretokens(self, text: str) -> list[tuple[bytes, list[int]]]:
         """Each pretoken of the text with its ids: for people to look at."""

@@ -3,7 +3,7 @@
 //
 //   byte 0     which split table
 //   byte 1     flags, see below
-//   byte 2     seed of the order of ids; of begin and end; of published ids
+//   byte 2     seed of the order of ids; of begin and end; of external ids
 //   with kExtras a byte of extras, how the first stage cuts, and of each further stage the table and
 //   how it cuts
 //   a byte     m, how many merges the vocabulary has
@@ -43,7 +43,7 @@ enum Flags : uint8_t {
 enum Extras : uint8_t {
   kStages = 3,  // these bits: how many more there are
   kIrregular = 4,  // the last third of the ids is of whole pretokens only
-  kPublished = 8,  // ids are published as others, by an odd seed some as two
+  kExternal = 8,  // ids are external as others, by an odd seed some as two
   kMatched = 16,   // special texts become their ids
 };
 constexpr uint32_t kSpecialId = 2000000;
@@ -72,7 +72,7 @@ struct Case {
   std::vector<uint64_t> token_offsets;
   oracle::Ids ids;
   size_t merged;  // tokens from this on are irregular
-  tokenmill::PublishedIds published;
+  tokenmill::ExternalIds external;
   std::vector<std::string> documents;
 };
 
@@ -122,14 +122,14 @@ void make_vocabulary(const std::vector<std::string>& merges, uint32_t seed, Case
   made.merged = (made.extras & kIrregular) ? tokens.size() * 2 / 3 : tokens.size();
 }
 
-void publish(uint8_t seed, Case& made) {
+void to_external(uint8_t seed, Case& made) {
   const bool some_are_two = seed & 1;
-  if (some_are_two) made.published.at.push_back(0);
+  if (some_are_two) made.external.at.push_back(0);
   for (size_t id = 0; id + 1 < made.token_offsets.size(); ++id) {
     const bool is_two = some_are_two && id % 3 == 0 &&
                         made.token_offsets[id + 1] - made.token_offsets[id] > 1;
-    for (int i = 0; i <= is_two; ++i) made.published.ids.push_back(uint32_t(id * 7 + seed));
-    if (some_are_two) made.published.at.push_back(uint32_t(made.published.ids.size()));
+    for (int i = 0; i <= is_two; ++i) made.external.ids.push_back(uint32_t(id * 7 + seed));
+    if (some_are_two) made.external.at.push_back(uint32_t(made.external.ids.size()));
   }
 }
 
@@ -205,7 +205,7 @@ Case read_case(const uint8_t* data, size_t size) {
   if (made.flags & kEnd) made.end = seed * 1000u;
   const std::vector<std::string> merges = read_merges(input);
   make_vocabulary(merges, seed, made);
-  if (made.extras & kPublished) publish(seed, made);
+  if (made.extras & kExternal) to_external(seed, made);
   made.documents = read_documents(input, merges, kMaxBytes);
   return made;
 }
@@ -244,15 +244,15 @@ struct Expected {
 };
 
 std::vector<uint32_t> ids_of(const Case& one, std::string_view text) {
-  std::vector<uint32_t> ids, published;
+  std::vector<uint32_t> ids, external;
   for (const std::string_view pretoken : oracle::split(one.stages, text))
     oracle::merge(one.ids, one.merged, pretoken, ids);
-  const auto& [all, at] = one.published;
+  const auto& [all, at] = one.external;
   if (all.empty()) return ids;
   for (const uint32_t id : ids)
-    published.insert(published.end(), all.begin() + ptrdiff_t(at.empty() ? id : at[id]),
+    external.insert(external.end(), all.begin() + ptrdiff_t(at.empty() ? id : at[id]),
                      all.begin() + ptrdiff_t(at.empty() ? id + 1 : at[id + 1]));
-  return published;
+  return external;
 }
 
 Expected expect(const Case& one, const std::string& document) {
@@ -308,7 +308,7 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
     if (!ids.empty() && one.begin) ids.insert(ids.begin(), *one.begin);
     if (!ids.empty() && one.end) ids.push_back(*one.end);
     check(tokens.size() - at >= ids.size() &&
-              std::equal(ids.begin(), ids.end(), tokens.begin() + ptrdiff_t(at)),
+              std::equal(ids.begin(), ids.end(), tokens.data() + at),
           one, i, "other ids in a batch");
     at += ids.size();
   }
@@ -335,10 +335,10 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<Expected> expected;
   for (const std::string& document : one.documents) expected.push_back(expect(one, document));
   const tokenmill::Vocabulary vocabulary(one.token_bytes, one.token_offsets, one.merged,
-                                         one.published);
+                                         one.external);
   for (const char* const instructions : {"best", "avx2", "plain"}) {
     setenv("TOKENMILL_INSTRUCTIONS", instructions, 1);
-    const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary),
+    const tokenmill::Model model{vocabulary, tokenmill::MergeBoundaries(vocabulary),
                                  split_of(one.stages), 1};  // the smallest cache
     tokenmill::Encoder encoder(model);
     check_batch(one, expected, encoder);  // cold

@@ -21,7 +21,7 @@ struct TableData {
   size_t states, columns;
   // What the engine cuts by, and the oracle does not look at.
   const uint8_t *group_of, *verdicts;
-  unsigned most;
+  unsigned max_run;
 };
 
 namespace oracle {

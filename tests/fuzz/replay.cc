@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <vector>
 
-
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 
 int main(int count, char** names) {

@@ -24,6 +24,6 @@ inline tokenmill::Split split_of(const std::vector<oracle::Stage>& stages) {
   const TableData& data = *stages[0].table;
   if (stages.size() == 1 && stages[0].behavior == oracle::kIsolated && !stages[0].on_bytes)
     windows.emplace(std::vector<uint8_t>{data.group_of, data.group_of + 128},
-                    std::vector<uint8_t>{data.verdicts, data.verdicts + 512}, data.most);
+                    std::vector<uint8_t>{data.verdicts, data.verdicts + 512}, data.max_run);
   return {std::move(made), windows};
 }

@@ -31,7 +31,7 @@ def main() -> None:
         windows = windows_of(table)
         _print_array(f"const uint8_t kGroupOf{number}[]", windows.group_of)
         _print_array(f"const uint8_t kVerdicts{number}[]", windows.verdicts)
-        print(f"const unsigned kMost{number} = {windows.most};")
+        print(f"const unsigned kMaxRun{number} = {windows.max_run};")
     print("const TableData kTables[] = {")
     for number, (name, table) in enumerate(tables.items()):
         print(f"    {_row(number, name, table)},")
@@ -43,7 +43,7 @@ def _row(number: int, name: str, table: SplitTable) -> str:
     return (
         f'{{"{name}", kPageOf{number}, kPages{number}, {table.pages.size}, '
         f"kTransitions{number}, {states}, {columns}, kGroupOf{number}, kVerdicts{number}, "
-        f"kMost{number}}}"
+        f"kMaxRun{number}}}"
     )
 
 

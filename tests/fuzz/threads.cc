@@ -59,7 +59,7 @@ int main() {
     offsets.push_back(bytes.size());
   }
   const tokenmill::Vocabulary vocabulary(bytes, offsets, offsets.size() - 1, {});
-  const tokenmill::Model model{vocabulary, tokenmill::Seams(vocabulary), split_of({{&data}}), 1};
+  const tokenmill::Model model{vocabulary, tokenmill::MergeBoundaries(vocabulary), split_of({{&data}}), 1};
   tokenmill::EncoderPool pool(model);
   std::vector<std::string> documents;
   std::vector<std::vector<uint32_t>> expected(kThreads);

@@ -38,7 +38,7 @@ class AddedTokens {
   };
   // Throws std::invalid_argument when a text is empty or occurs twice.
   explicit AddedTokens(std::vector<Token> tokens);
-  // Cuts `text` by levels[level] and those behind it; returns how many plain tokens there are.
+  // Cuts `text` by levels[level] and the later ones; returns how many plain tokens there are.
   static size_t cut(const std::vector<AddedTokens>& levels, size_t level, std::string_view text,
                     Segments& out);
 

@@ -12,7 +12,7 @@
 namespace tokenmill {
 
 void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
-                    const Findings& found, Segments& segments) {
+                    const ScanResults& found, Segments& segments) {
   segments.offsets[0] = documents.offsets[0];
   for (size_t i = 0; i < documents.count; ++i) {
     const std::string_view document = documents[i];
@@ -55,6 +55,17 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
       tokens.push_back(*end);
   }
   token_at[documents.count] = int64_t(tokens.size());
+}
+
+void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+                 TokenBuffer& tokens) {
+  Segments segments;
+  AddedTokens::cut(levels, 0, text, segments);
+  const int64_t first[] = {0, int64_t(segments.kinds.size())};
+  int64_t token_at[2];
+  encode_documents({{text, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
+                    first, 1},
+                   std::nullopt, std::nullopt, encoder, tokens, token_at);
 }
 
 }  // namespace tokenmill

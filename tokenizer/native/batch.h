@@ -23,7 +23,7 @@ struct Documents {
 };
 
 // What is found out about each document; arrays of the caller's, of its length.
-struct Findings {
+struct ScanResults {
   uint64_t* text_hash;       // XXH3-64
   uint32_t* special_texts;   // occurrences of plain added tokens
   bool* is_valid;            // whether it is UTF-8; without, it is one segment of kNothing
@@ -31,7 +31,7 @@ struct Findings {
 };
 
 void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
-                    const Findings& found, Segments& segments);
+                    const ScanResults& found, Segments& segments);
 
 // Documents as segments, checked: document i is the segments from first[i] to first[i + 1].
 struct Segmented {
@@ -41,10 +41,14 @@ struct Segmented {
   size_t count;
 };
 
-// Encodes all documents into `tokens`, which is empty; `begin` and `end` are put around each that has
+// Encodes all documents into `tokens`, which is empty; `begin` and `end` stand around each that has
 // ids. token_at[count + 1]: where those of each begin.
 void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
                       std::optional<TokenId> end, Encoder& encoder, TokenBuffer& tokens,
                       int64_t* token_at);
+
+// The same of one text, valid UTF-8, after a cut at added tokens.
+void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+                 TokenBuffer& tokens);
 
 }  // namespace tokenmill

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
-// Ahead of a function: compiled twice where the compiler and the C library can choose at run time, by
+// Before a function: compiled twice where the compiler and the C library can choose at run time, by
 // the processor alone. Eight numbers at once need more than the baseline of x86-64 has.
 #if defined(__x86_64__) && defined(__linux__) && defined(__GLIBC__) && !defined(__clang__)
 #define TOKENMILL_CLONES __attribute__((target_clones("avx2", "default")))

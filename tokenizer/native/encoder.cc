@@ -7,7 +7,7 @@ namespace tokenmill {
 
 Encoder::Encoder(const Model& model)
     : model_(model),
-      merger_(model.vocabulary, model.seams),
+      merger_(model.vocabulary, model.boundaries),
       cache_(model.cache_bytes) {
   // A word that is one token needs no merging. The smaller ids are the more frequent ones and go
   // last, in front of others in their sets.
@@ -15,31 +15,31 @@ Encoder::Encoder(const Model& model)
     const std::string_view token = model.vocabulary.bytes_of(id);
     if (token.empty()) continue;
     TokenId ids[8] = {id};
-    const TokenSpan tokens{ids, model.vocabulary.publish(ids, 1)};
+    const TokenSpan tokens{ids, model.vocabulary.to_external(ids, 1)};
     if (tokens.count == 0) continue;
     if (token.size() > ShortKey::kMaxBytes || tokens.count > PretokenCache::kInlineIds) {
       cache_.insert(token, PretokenCache::hash_of(token), tokens);
       continue;
     }
     const ShortKey key = ShortKey::of(token);
-    cache_.make_hot({key, nullptr, uint32_t(token.size()), key.short_hash()}, {key, tokens});
+    cache_.insert_in_set({key, nullptr, uint32_t(token.size()), key.short_hash()}, {key, tokens});
   }
 }
 
 void Encoder::encode(std::string_view text, TokenBuffer& out) {
-  for (Rest rest(text); rest.at < rest.end;) {
-    model_.split.cut(rest, cache_, block_);
-    find_hot();
-    find_missing();
+  for (Cursor cursor(text); cursor.at < cursor.end;) {
+    model_.split.cut(cursor, cache_, block_);
+    find_in_sets();
+    find_in_records();
     write(out);
-    remember_missing();
+    remember_misses();
   }
 }
 
 std::vector<Encoder::Inspected> Encoder::inspect(std::string_view text) {
   std::vector<Inspected> pretokens;
-  for (Rest rest(text); rest.at < rest.end;) {
-    model_.split.cut(rest, cache_, block_);
+  for (Cursor cursor(text); cursor.at < cursor.end;) {
+    model_.split.cut(cursor, cache_, block_);
     for (size_t i = 0; i < block_.count; ++i) {
       const std::string_view pretoken = block_.pretokens[i].text();
       TokenSpan tokens;
@@ -51,48 +51,52 @@ std::vector<Encoder::Inspected> Encoder::inspect(std::string_view text) {
   return pretokens;
 }
 
-void Encoder::find_hot() {
+// Nothing is decided by a branch: whether a word is in its set can not be foreseen. Of the others only
+// their place in the block is noted.
+void Encoder::find_in_sets() {
   const size_t count = block_.count;
-  size_t missing = 0;
+  size_t misses = 0;
   for (size_t i = 0; i < count; ++i) {
     const Pretoken& pretoken = block_.pretokens[i];
-    const PretokenCache::Entry* const entry = cache_.hot(pretoken);
+    const PretokenCache::Entry* const entry = cache_.find_in_set(pretoken);
     found_[i] = entry;
-    missing_at_[missing] = uint16_t(i);
-    missing += !(entry->key == pretoken.key);
+    miss_at_[misses] = uint16_t(i);
+    misses += !(entry->key == pretoken.key);
   }
-  missing_count_ = missing;
+  miss_count_ = misses;
 }
 
-void Encoder::find_missing() {
-  Missing* const end = missing_ + missing_count_;
-  const uint16_t* i = missing_at_;
-  for (Missing* missing = missing_; missing < end; ++missing, ++i) {
-    missing->pretoken = &block_.pretokens[*i];
-    missing->found = &found_[*i];
-    missing->hash = PretokenCache::hash_of(*missing->pretoken);
-    cache_.prefetch_bucket(missing->hash);
+// Three loops, so that the lines of many buckets, and then of many records, are on their way at once. A
+// word that is new is merged once a block: a third of the new words of code come again in theirs.
+void Encoder::find_in_records() {
+  Miss* const end = misses_ + miss_count_;
+  const uint16_t* i = miss_at_;
+  for (Miss* miss = misses_; miss < end; ++miss, ++i) {
+    miss->pretoken = &block_.pretokens[*i];
+    miss->found = &found_[*i];
+    miss->hash = PretokenCache::hash_of(*miss->pretoken);
+    cache_.prefetch_bucket(miss->hash);
   }
-  for (const Missing* missing = missing_; missing < end; ++missing)
-    cache_.prefetch_record(missing->hash);
-  size_t unknown = 0;
-  for (Missing* missing = missing_; missing < end; ++missing) {
-    const std::string_view text = missing->pretoken->text();
-    missing->tokens = cache_.find(text, missing->hash);
-    missing->unknown = kKnown;
-    if (missing->tokens.count) continue;
-    uint16_t& recent = recent_[missing->hash % std::size(recent_)];
-    if (recent >= unknown || unknown_[recent] != text) {
-      recent = uint16_t(unknown);
-      unknown_[unknown++] = text;
+  for (const Miss* miss = misses_; miss < end; ++miss)
+    cache_.prefetch_record(miss->hash);
+  size_t unseen = 0;
+  for (Miss* miss = misses_; miss < end; ++miss) {
+    const std::string_view text = miss->pretoken->text();
+    miss->tokens = cache_.find(text, miss->hash);
+    miss->unseen = kSeen;
+    if (miss->tokens.count) continue;
+    uint16_t& recent = recent_[miss->hash % std::size(recent_)];
+    if (recent >= unseen || unseen_[recent] != text) {
+      recent = uint16_t(unseen);
+      unseen_[unseen++] = text;
     }
-    missing->unknown = recent;
+    miss->unseen = recent;
   }
-  merger_.merge(unknown_, unknown, merged_);
-  for (Missing* missing = missing_; missing < end; ++missing) {
-    if (missing->unknown != kKnown) missing->tokens = merged_[missing->unknown];
-    missing->entry = PretokenCache::Entry(missing->pretoken->key, missing->tokens);
-    *missing->found = &missing->entry;
+  merger_.merge(unseen_, unseen, merged_);
+  for (Miss* miss = misses_; miss < end; ++miss) {
+    if (miss->unseen != kSeen) miss->tokens = merged_[miss->unseen];
+    miss->entry = PretokenCache::Entry(miss->pretoken->key, miss->tokens);
+    *miss->found = &miss->entry;
   }
 }
 
@@ -117,17 +121,17 @@ void Encoder::write(TokenBuffer& out) const {
   out.resize(size_t(at - out.data()));
 }
 
-// Only when the ids are written: what the cache forgets for it may be theirs. Hot ones first, for the
+// Only when the ids are written: what the cache forgets for it may be theirs. The sets first, for the
 // same reason.
-void Encoder::remember_missing() {
-  const Missing* const end = missing_ + missing_count_;
-  for (const Missing* missing = missing_; missing < end; ++missing)
-    if (missing->unknown == kKnown && missing->pretoken->is_short())
-      cache_.make_hot(*missing->pretoken, missing->entry);
-  uint16_t next = 0;  // of unknown_: the first of several that are the same
-  for (const Missing* missing = missing_; missing < end; ++missing) {
-    if (missing->unknown != next) continue;
-    cache_.insert(unknown_[next], missing->hash, missing->tokens);
+void Encoder::remember_misses() {
+  const Miss* const end = misses_ + miss_count_;
+  for (const Miss* miss = misses_; miss < end; ++miss)
+    if (miss->unseen == kSeen && miss->pretoken->is_short())
+      cache_.insert_in_set(*miss->pretoken, miss->entry);
+  uint16_t next = 0;  // of unseen_: the first of several that are the same
+  for (const Miss* miss = misses_; miss < end; ++miss) {
+    if (miss->unseen != next) continue;
+    cache_.insert(unseen_[next], miss->hash, miss->tokens);
     ++next;
   }
 }

@@ -1,10 +1,10 @@
 // Text to token ids: the split, the cache and the merges put together.
 //
-//   text       ─► blocks of pretokens: key and hash of each, prefetch hot set    split.h
-//   each block ─► hot? else prefetch bucket, then record                         pretoken_cache.h
-//              ─► known? else merge all that are unknown, each once              merge.h
+//   text       ─► blocks of pretokens: key and hash of each, prefetch its set    split.h
+//   each block ─► in its set? else prefetch bucket, then record                    pretoken_cache.h
+//              ─► known? else merge all that are unseen, each once              merge.h
 //              ─► ids, in order
-//              ─► remember what was merged, make hot what was only known
+//              ─► remember what was merged, and in the sets what was only known
 //
 // Each step is a loop over the block, so that the cache misses of many pretokens are under way at
 // the same time.
@@ -31,7 +31,7 @@ namespace tokenmill {
 // What every thread shares; immutable once built.
 struct Model {
   const Vocabulary& vocabulary;
-  Seams seams;
+  MergeBoundaries boundaries;
   Split split;
   size_t cache_bytes;  // of each encoder
 };
@@ -41,7 +41,7 @@ class Encoder {
  public:
   explicit Encoder(const Model& model);
 
-  // Appends the ids of a text; see Rest for what is asked of it.
+  // Appends the ids of a text; see Cursor for what is asked of it.
   void encode(std::string_view text, TokenBuffer& out);
 
   // Where each pretoken of a text begins and ends, and its ids; for people to look at.
@@ -50,32 +50,32 @@ class Encoder {
 
  private:
   // Each is a loop over the block, or over the missing ones.
-  void find_hot();
-  void find_missing();
+  void find_in_sets();
+  void find_in_records();
   void write(TokenBuffer& out) const;
-  void remember_missing();
+  void remember_misses();
 
-  // A pretoken that is not hot, and its tokens as a hot entry would have them.
-  struct Missing {
+  // A pretoken that is not in its set, and its tokens as an entry would have them.
+  struct Miss {
     PretokenCache::Entry entry;
     const Pretoken* pretoken;
     const PretokenCache::Entry** found;
     uint64_t hash;
     TokenSpan tokens;
-    uint16_t unknown;  // where in unknown_ it is, or kKnown
+    uint16_t unseen;  // where in unseen_ it is, or kSeen
   };
-  static constexpr uint16_t kKnown = 0xFFFF;
+  static constexpr uint16_t kSeen = 0xFFFF;
 
   const Model& model_;
   Merger merger_;
   PretokenCache cache_;
   Block block_;
   const PretokenCache::Entry* found_[kBlockPretokens];  // what is known of each in the block
-  Missing missing_[kBlockPretokens];
-  uint16_t missing_at_[kBlockPretokens + 1];  // of each, where it is in the block
-  size_t missing_count_ = 0;
-  std::string_view unknown_[kBlockPretokens];  // each once, in the order in which they come
-  uint16_t recent_[kBlockPretokens] = {};  // by the hash of a word: where in unknown_ it may be
+  Miss misses_[kBlockPretokens];
+  uint16_t miss_at_[kBlockPretokens + 1];  // of each, where it is in the block
+  size_t miss_count_ = 0;
+  std::string_view unseen_[kBlockPretokens];  // each once, in the order in which they come
+  uint16_t recent_[kBlockPretokens] = {};  // by the hash of a word: where in unseen_ it may be
   TokenSpan merged_[kBlockPretokens];
 };
 

@@ -9,7 +9,7 @@ namespace tokenmill {
 namespace {
 
 constexpr size_t kChildren = 16;
-constexpr size_t kKeptBytes = 1 << 20;  // the tree of a longer piece is not kept
+constexpr size_t kKeptBytes = 1 << 20;  // the tree of a longer word is not kept
 
 TokenId smallest(const TokenId* children) {
   TokenId least = children[0];
@@ -68,12 +68,12 @@ void LongMerger::sweep(size_t level, size_t node) {
 }
 
 void LongMerger::merge_at(size_t at) {
-  const size_t gone = next(at), behind = next(gone);
+  const size_t gone = next(at), after = next(gone);
   starts_[gone / 64] &= ~(uint64_t{1} << gone % 64);
   ids_[at] = lowest_;
   set(gone, kNoToken);
-  if (behind < count_)
-    set_pair(at, behind);
+  if (after < count_)
+    set_pair(at, after);
   else
     set(at, kNoToken);
   if (at > 0) set_pair(previous(at), at);

@@ -1,4 +1,4 @@
-// Byte-pair merging of a piece of any length, in n log n.
+// Byte-pair merging of a word of any length, in n log n.
 //
 // What each adjacent pair merges into stands in the leaves of a tree, 16 children to a node, and a
 // node holds the smallest of its children:
@@ -8,9 +8,9 @@
 //               12                                40
 //     [ 31 77 -- 12 .. ]                [ -- 40 52 -- .. ]        -- nothing, or no symbol here
 //
-// The smallest is merged wherever it occurs, left to right, in one walk through the tree. (Where
-// ranks are in order that is all there is; should a merge give rise to a smaller one, the walk
-// ends and starts again at the top.) A long run of one letter is walked a few times in all.
+// The smallest is merged wherever it occurs, left to right, in one pass through the tree. (Where
+// ranks are in order that is all there is; should a merge give rise to a smaller one, the pass
+// ends and starts again at the top.) A long run of one letter takes a few passes in all.
 #pragma once
 
 #include <cstddef>
@@ -25,7 +25,7 @@ namespace tokenmill {
 class LongMerger {
  public:
   explicit LongMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
-  // Writes the tokens of a non-empty piece, which may be as many as its bytes; returns how many.
+  // Writes the tokens of a non-empty word, which may be as many as its bytes; returns how many.
   size_t merge(const uint8_t* bytes, size_t count, TokenId* tokens);
 
  private:
@@ -36,7 +36,7 @@ class LongMerger {
   // What the symbols at `left` and `right` merge into goes to the leaf of `left`.
   void set_pair(size_t left, size_t right);
   void set(size_t at, TokenId id);
-  size_t next(size_t at) const;  // the symbol behind, or count_
+  size_t next(size_t at) const;  // the symbol after, or count_
   size_t previous(size_t at) const;
 
   const Vocabulary& vocabulary_;

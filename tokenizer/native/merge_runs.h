@@ -1,4 +1,4 @@
-// Byte-pair merging of a piece that is mostly runs of one symbol, such as the rule of a table:
+// Byte-pair merging of a word that is mostly runs of one symbol, such as the rule of a table:
 //
 //   |----------------|      | ×1   -    ×16   | ×1
 //                           | ×1   --   ×8    | ×1      all merges of (-, -)
@@ -6,7 +6,7 @@
 //
 // A step makes all merges of the lowest rank, so a run takes as many steps as its count has digits.
 // Only where merges are made in the order of their ids: else one of them may give rise to a lower
-// one, which comes before the rest of them.
+// one, which comes before the others.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ namespace tokenmill {
 class RunMerger {
  public:
   explicit RunMerger(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
-  // Writes the tokens of a piece, which may be as many as its bytes; returns how many, or 0 when it
+  // Writes the tokens of a word, which may be as many as its bytes; returns how many, or 0 when it
   // is not for this one.
   size_t merge(const uint8_t* bytes, size_t count, TokenId* tokens);
 
@@ -30,7 +30,7 @@ class RunMerger {
     TokenId id;
     uint32_t count;
   };
-  // Adds a run behind `runs`, of which it may go on with the last.
+  // Adds a run to the end of `runs`, of which it may go on with the last.
   static void add(std::vector<Run>& runs, TokenId id, uint32_t count);
 
   const Vocabulary& vocabulary_;

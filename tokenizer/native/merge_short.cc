@@ -11,13 +11,14 @@ namespace {
 
 constexpr unsigned kPlaceBits = 8;
 constexpr uint32_t kNone = kNoToken << kPlaceBits;  // and whatever is larger
-constexpr uint32_t kNowhere = kMaxShortPiece;       // before the first symbol
+constexpr uint32_t kNowhere = kMaxShortWord;       // before the first symbol
+// A word of English takes 356 ns with 12 under way, 346 with 24; 8 and 16 lie between.
 constexpr size_t kUnderWay = 20;
 
 // All places, from the one before 0 on, to be copied so many at a time.
 constexpr size_t kStep = 32;
 constexpr struct Places {
-  uint8_t all[kMaxShortPiece + 1 + 2];
+  uint8_t all[kMaxShortWord + 1 + 2];
   constexpr Places() : all() {
     for (size_t i = 0; i < sizeof all; ++i) all[i] = uint8_t(i - 1);
   }
@@ -29,19 +30,19 @@ static inline void lower(Eight& least, const Eight& other) {
 }
 
 // A symbol keeps the place of its first byte. `order[i]` says what the symbol at i and the one
-// behind it merge into, and where: rank << 8 | i, so that the smallest is the next merge, the
+// after it merge into, and where: rank << 8 | i, so that the smallest is the next merge, the
 // leftmost of equals. Nothing moves when two symbols become one. The places before the first symbol
-// and behind the last hold kNoToken, which merges with nothing: no step asks where it is.
+// and after the last hold kNoToken, which merges with nothing: no step asks where it is.
 struct UnderWay {
-  alignas(32) uint32_t order[kMaxShortPiece + 1];
-  TokenId ids[kMaxShortPiece + 1];
-  uint8_t left[kMaxShortPiece + 1], right[kMaxShortPiece + 1];
+  alignas(32) uint32_t order[kMaxShortWord + 1];
+  TokenId ids[kMaxShortWord + 1];
+  uint8_t left[kMaxShortWord + 1], right[kMaxShortWord + 1];
   uint32_t at;
-  size_t eights;  // of `order`, that a place of the piece is in; at least 4
-  Piece* piece;
+  size_t eights;  // of `order`, that a place of the word is in; at least 4
+  Word* word;
 
-  void start(const Vocabulary& vocabulary, Piece& of) {
-    piece = &of;
+  void start(const Vocabulary& vocabulary, Word& of) {
+    word = &of;
     eights = std::max<size_t>(4, of.bytes / 8 + 1);
     std::fill_n(order, eights * 8, kNone);
     for (uint32_t i = 0; i < of.bytes; i += kStep) {
@@ -60,7 +61,7 @@ struct UnderWay {
   uint32_t smallest() const {
     const auto* const all = reinterpret_cast<const Eight*>(order);
     Eight least = all[0];
-    for (size_t i = 1; i < 4; ++i) lower(least, all[i]);  // of most pieces these are all
+    for (size_t i = 1; i < 4; ++i) lower(least, all[i]);  // of most words these are all
     for (size_t i = 4; i < eights; ++i) lower(least, all[i]);
     const Eight& of = least;
     lower(least, Eight{of[4], of[5], of[6], of[7], of[0], of[1], of[2], of[3]});
@@ -72,44 +73,44 @@ struct UnderWay {
   bool merge(const Vocabulary& vocabulary) {
     const uint32_t next = smallest();
     if (next >= kNone) return false;
-    at = next & kMaxShortPiece;
-    const uint32_t gone = right[at], behind = right[gone], before = left[at];
+    at = next & kMaxShortWord;
+    const uint32_t gone = right[at], after = right[gone], before = left[at];
     ids[at] = next >> kPlaceBits;
     order[gone] = kNone;
-    right[at] = uint8_t(behind);
-    left[behind] = uint8_t(at);
-    vocabulary.prefetch_merge(ids[at], ids[behind]);
+    right[at] = uint8_t(after);
+    left[after] = uint8_t(at);
+    vocabulary.prefetch_merge(ids[at], ids[after]);
     vocabulary.prefetch_merge(ids[before], ids[at]);
     return true;
   }
 
   // Looks up the pairs of the last merge.
   void look_up(const Vocabulary& vocabulary) {
-    const uint32_t behind = right[at], before = left[at];
-    order[at] = vocabulary.merge(ids[at], ids[behind]) << kPlaceBits | at;
+    const uint32_t after = right[at], before = left[at];
+    order[at] = vocabulary.merge(ids[at], ids[after]) << kPlaceBits | at;
     order[before] = vocabulary.merge(ids[before], ids[at]) << kPlaceBits | before;
   }
 
   void finish() {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < piece->bytes; i = right[i]) piece->tokens[count++] = ids[i];
-    piece->count = count;
+    for (uint32_t i = 0; i < word->bytes; i = right[i]) word->tokens[count++] = ids[i];
+    word->count = count;
   }
 };
 
 }  // namespace
 
 TOKENMILL_CLONES
-void merge_short(const Vocabulary& vocabulary, Piece* pieces, size_t count) {
+void merge_short(const Vocabulary& vocabulary, Word* words, size_t count) {
   UnderWay under_way[kUnderWay];
   UnderWay* active[kUnderWay];
-  Piece* const end = pieces + count;
-  // Takes the next piece that has something to merge; false when there is none.
+  Word* const end = words + count;
+  // Takes the next word that has something to merge; false when there is none.
   const auto start_next = [&](UnderWay& place) {
-    for (; pieces < end; ++pieces) {
-      if (pieces->count) continue;
-      place.start(vocabulary, *pieces);
-      if (place.merge(vocabulary)) return ++pieces, true;
+    for (; words < end; ++words) {
+      if (words->count) continue;
+      place.start(vocabulary, *words);
+      if (place.merge(vocabulary)) return ++words, true;
       place.finish();
     }
     return false;

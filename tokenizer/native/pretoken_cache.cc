@@ -12,21 +12,23 @@ namespace {
 struct Header {
   uint16_t bytes, count;
 };
-constexpr size_t kPadding = 16;  // bytes that can be read behind the last record
+constexpr size_t kPadding = 16;  // bytes that can be read after the last record
 
 }  // namespace
 
-// Up to a quarter of the budget for the hot sets, an eighth for the index, the rest for the ring.
+// Up to a quarter of the budget for the sets, an eighth for the index, what is left for the ring.
+// With an eighth for the sets English from the cache has 497 MB/s instead of 514, 90 languages 183
+// instead of 199; with a sixteenth 468 and 167.
 PretokenCache::PretokenCache(size_t budget_bytes) {
   const size_t budget = std::clamp<size_t>(budget_bytes, 128 << 10, size_t{8} << 30);
-  size_t hot_bytes = size_t{1} << 12;
-  while (2 * hot_bytes <= budget / 4) hot_bytes *= 2;
-  hot_mask_ = hot_bytes / sizeof(HotSet) - 1;
+  size_t set_bytes = size_t{1} << 12;
+  while (2 * set_bytes <= budget / 4) set_bytes *= 2;
+  set_mask_ = set_bytes / sizeof(Set) - 1;
   buckets_ = budget / 8 / sizeof(Bucket);
-  segment_words_ = (budget - budget / 8 - hot_bytes - kPadding) / kSegments / sizeof(uint32_t);
+  segment_words_ = (budget - budget / 8 - set_bytes - kPadding) / kSegments / sizeof(uint32_t);
   // A segment holds several records of the longest pretoken, even one of a token a byte.
   max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
-  hot_.assign(hot_bytes / sizeof(HotSet), HotSet{});
+  sets_.assign(set_bytes / sizeof(Set), Set{});
   index_.assign(buckets_, Bucket{});
   // Not cleared: nothing points into it yet, and its pages come as it is written.
   ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));
@@ -99,8 +101,8 @@ void PretokenCache::forget(uint32_t begin, uint32_t end) {
   for (size_t i = 0; i < buckets_; ++i)
     for (size_t slot = 0; slot < kSlots; ++slot)
       if (index_[i].places[slot] >= begin && index_[i].places[slot] < end) index_[i].tags[slot] = 0;
-  for (size_t i = 0; i <= hot_mask_; ++i)
-    for (Entry& entry : hot_[i].entries)
+  for (size_t i = 0; i <= set_mask_; ++i)
+    for (Entry& entry : sets_[i].entries)
       if (!entry.is_inline() && entry.many().ids >= record(begin) &&
           entry.many().ids < record(end))
         entry = {};

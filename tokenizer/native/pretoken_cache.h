@@ -1,11 +1,11 @@
 // What pretokens became, so that a word is merged once and looked up ever after. Two layers:
 //
-//   hot      the shorter words: sets of 64 bytes, a cache line, of two entries.
+//   sets     the shorter words: sets of 64 bytes, a cache line, of two entries.
 //
 //     set    | entry 0 | entry 1 |
 //     entry  | key, see ShortKey | 3 ids, or where more of them are in the ring | count |
 //
-//   all      an index of 64-byte buckets over a ring of records of any length.
+//   ring     all others: an index of 64-byte buckets over a ring of records of any length.
 //
 //     bucket | 12 tags, 8 bits of the hash each | 12 places in the ring, in units of 4 bytes |
 //     record | bytes | count | ids | bytes of the pretoken |
@@ -61,16 +61,16 @@ class PretokenCache {
   // Uses at most `budget_bytes`, at least 128 KiB and at most 8 GiB.
   explicit PretokenCache(size_t budget_bytes);
 
-  void prefetch_hot(uint32_t short_hash) const { __builtin_prefetch(&hot_set(short_hash)); }
+  void prefetch_set(uint32_t short_hash) const { __builtin_prefetch(&set_of(short_hash)); }
   // The entry of a short pretoken, or one with another key. Half of the key tells which of the two to
   // look at: a word that shares it with the other one in its set may be missed.
-  const Entry* hot(const Pretoken& pretoken) const {
-    const Entry* const entries = hot_set(pretoken.short_hash).entries;
+  const Entry* find_in_set(const Pretoken& pretoken) const {
+    const Entry* const entries = set_of(pretoken.short_hash).entries;
     return entries + (entries[1].key.low == pretoken.key.low);
   }
   // Of a short pretoken.
-  void make_hot(const Pretoken& pretoken, const Entry& entry) {
-    Entry* const entries = hot_[pretoken.short_hash & hot_mask_].entries;
+  void insert_in_set(const Pretoken& pretoken, const Entry& entry) {
+    Entry* const entries = sets_[pretoken.short_hash & set_mask_].entries;
     entries[1] = entries[0];
     entries[0] = entry;
   }
@@ -92,7 +92,7 @@ class PretokenCache {
 
  private:
   static constexpr size_t kSlots = 12, kSegments = 16;
-  struct alignas(64) HotSet {
+  struct alignas(64) Set {
     Entry entries[2];
   };
   struct alignas(64) Bucket {
@@ -113,7 +113,7 @@ class PretokenCache {
    private:
     uint64_t mask_[2];
   };
-  const HotSet& hot_set(uint32_t short_hash) const { return hot_[short_hash & hot_mask_]; }
+  const Set& set_of(uint32_t short_hash) const { return sets_[short_hash & set_mask_]; }
   // The ids of a record.
   const uint32_t* record(uint32_t place) const { return ring_.data() + place; }
   size_t place_of(uint64_t hash) const { return size_t((hash >> 32) * buckets_ >> 32); }
@@ -124,11 +124,11 @@ class PretokenCache {
   // What points to a place from `begin` to before `end`.
   void forget(uint32_t begin, uint32_t end);
 
-  size_t hot_mask_;  // the number of hot sets, a power of two, less one
+  size_t set_mask_;  // how many sets there are, a power of two, less one
   size_t buckets_, segment_words_, max_bytes_;
   size_t end_ = 0;        // of what is written of the ring, in words
   bool is_full_ = false;  // whether the ring has been written to its end once
-  HugeVector<HotSet> hot_;
+  HugeVector<Set> sets_;
   HugeVector<Bucket> index_;
   HugeVector<uint32_t> ring_;
 };

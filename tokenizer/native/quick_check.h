@@ -7,7 +7,7 @@
 //
 // tools/make_normalization_data.py makes the tables, of the rules of UAX #15, and has the proof. A
 // character may follow where it does not change, does not join the one before it, and is in
-// canonical order. Nothing joins a character of class 0: text may be cut behind it, too.
+// canonical order. Nothing joins a character of class 0: text may be cut after it, too.
 #pragma once
 
 #include <algorithm>

@@ -19,7 +19,7 @@ uint8_t class_at(const SplitTable& table, const uint8_t* at, unsigned& bytes) {
 
 // The end of the match that starts at `at`; nullptr when there is none.
 template <bool kOnBytes = false>
-const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+const uint8_t* match_end(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
   const uint8_t* last = nullptr;
   for (uint32_t row = table.start();;) {
     unsigned bytes = 0;
@@ -36,56 +36,56 @@ const uint8_t* walk(const SplitTable& table, const uint8_t* at, const uint8_t* e
 template <bool kOnBytes = false>
 const uint8_t* end_of_gap(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
   do at += kOnBytes || *at < 0x80 ? 1 : decode_multibyte(at).bytes;
-  while (at < end && !walk<kOnBytes>(table, at, end));
+  while (at < end && !match_end<kOnBytes>(table, at, end));
   return at;
 }
 
 // Makes the text from `at` to `stop` the next pretoken of the block.
-inline void put(const PretokenCache& cache, const uint8_t* at, const uint8_t* stop,
+inline void add_pretoken(const PretokenCache& cache, const uint8_t* at, const uint8_t* stop,
                 Pretoken& pretoken) {
   const auto bytes = uint32_t(stop - at);
   const ShortKey key = ShortKey::of(at, bytes);
   const uint32_t hash = key.short_hash();
-  cache.prefetch_hot(hash);
+  cache.prefetch_set(hash);
   pretoken = {key, at, bytes, hash};
 }
 
 // A match of a stage, or what lies between two.
-struct Segment {
+struct Span {
   const uint8_t* end;
   bool is_match;
 };
 
 template <bool kOnBytes>
-Segment segment(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
-  if (const uint8_t* const stop = walk<kOnBytes>(table, at, end))
+Span next_span(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
+  if (const uint8_t* const stop = match_end<kOnBytes>(table, at, end))
     return {stop, true};
   return {end_of_gap<kOnBytes>(table, at, end), false};
 }
 
 // The piece that begins at `at`, where another has ended: its segments joined as the behavior says.
-Segment piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
+Span piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
   const auto next = [&stage, end](const uint8_t* from) {
-    Segment found = stage.on_bytes ? segment<true>(stage.table, from, end)
-                                   : segment<false>(stage.table, from, end);
+    Span found = stage.on_bytes ? next_span<true>(stage.table, from, end)
+                                   : next_span<false>(stage.table, from, end);
     found.is_match ^= stage.invert;
     return found;
   };
-  Segment whole = next(at);
+  Span whole = next(at);
   if (stage.behavior == SplitStage::kContiguous) {
-    for (Segment more; whole.end < end && (more = next(whole.end)).is_match == whole.is_match;)
+    for (Span more; whole.end < end && (more = next(whole.end)).is_match == whole.is_match;)
       whole.end = more.end;
   } else if (whole.end < end && ((stage.behavior == SplitStage::kMergedWithNext && whole.is_match) ||
                                  (stage.behavior == SplitStage::kMergedWithPrevious &&
                                   !whole.is_match))) {
-    const Segment more = next(whole.end);
+    const Span more = next(whole.end);
     if (more.is_match != whole.is_match) whole.end = more.end;
   }
   return whole;
 }
 
 // A place is a cut when its verdict says so, and which of two verdicts counts depends on whether
-// the place ahead is a cut:
+// the place before is a cut:
 //
 //   cut[i] = cut[i - 1] ? single[i] : cut[i]
 //
@@ -100,97 +100,97 @@ uint64_t resolve(uint64_t cut, uint64_t single) {
   return cut;
 }
 
-// Where pretokens end that are counted: a run of places is cut at every `most`-th byte from where its
+// Where pretokens end that are counted: a run of places is cut at every `max_run`-th byte from where its
 // pretoken begins. `begun`: how many bytes the one has that goes on at place 0; 0 where none does.
-uint64_t by_count(uint64_t count, size_t begun, unsigned most) {
-  uint64_t all = count;  // the places that are counted like the `most` - 1 ahead
-  for (unsigned k = 1; k < most; ++k) all &= count << k;
-  uint64_t cuts = (count & ~(count << 1)) << (most - 1) & all;
-  if (begun && begun <= most && count & 1) {  // then that one began ahead of place 0
-    const uint64_t cut = uint64_t{1} << (most - begun);
-    cuts &= ~(uint64_t{1} << (most - 1));
+uint64_t by_count(uint64_t count, size_t begun, unsigned max_run) {
+  uint64_t all = count;  // the places that are counted like the `max_run` - 1 before
+  for (unsigned k = 1; k < max_run; ++k) all &= count << k;
+  uint64_t cuts = (count & ~(count << 1)) << (max_run - 1) & all;
+  if (begun && begun <= max_run && count & 1) {  // then that one began before place 0
+    const uint64_t cut = uint64_t{1} << (max_run - begun);
+    cuts &= ~(uint64_t{1} << (max_run - 1));
     if ((count & (2 * cut - 1)) == 2 * cut - 1) cuts |= cut;
   }
-  for (uint64_t more = cuts; more; cuts |= more) more = more << most & all;
+  for (uint64_t more = cuts; more; cuts |= more) more = more << max_run & all;
   return cuts;
 }
 
 }  // namespace
 
-void Split::cut(Rest& rest, const PretokenCache& cache, Block& block) const {
+void Split::cut(Cursor& cursor, const PretokenCache& cache, Block& block) const {
   block.count = 0;
   if (windows_)
-    cut_by_windows(rest, cache, block);
+    cut_by_windows(cursor, cache, block);
   else
-    cut_by_stages(rest, cache, block);
+    cut_by_stages(cursor, cache, block);
 }
 
-void Split::cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const {
-  const uint8_t *at = rest.at, *const end = rest.end;
+void Split::cut_by_windows(Cursor& cursor, const PretokenCache& cache, Block& block) const {
+  const uint8_t *at = cursor.at, *const end = cursor.end;
   size_t count = 0;
-  const auto put_until = [&](const uint8_t* stop) {
-    put(cache, at, stop, block.pretokens[count++]);
+  const auto end_pretoken = [&](const uint8_t* stop) {
+    add_pretoken(cache, at, stop, block.pretokens[count++]);
     at = stop;
   };
   const uint8_t* first = at + 1;  // of 64 places
   Verdicts verdicts{};
-  uint64_t begin = 0;  // the place behind the one where the pretoken begins that goes on
-  bool judged = false;
+  uint64_t begin = 0;  // the place after the first byte of the pretoken that goes on
+  bool looked_up = false;
   while (count <= kBlockPretokens - 65 && at < end) {
-    if (!judged) {
-      verdicts = windows_->judge(first, end);
+    if (!looked_up) {
+      verdicts = windows_->verdicts_at(first, end);
       begin = at + 1 == first;
-      judged = true;
+      looked_up = true;
     }
     const uint64_t from = begin ? -begin : ~uint64_t{0};
     const uint64_t single = verdicts.single & from;
     uint64_t cut = verdicts.cut;
     if (const uint64_t counted = verdicts.count & from)
-      cut |= by_count(counted, begin ? 0 : size_t(first - at), windows_->most());
+      cut |= by_count(counted, begin ? 0 : size_t(first - at), windows_->max_run());
     const uint64_t cuts = resolve((cut & from & ~begin) | (single & begin), single);
-    const uint64_t doubt = verdicts.walk & from & (cuts | cuts << 1 | begin);
-    for (uint64_t sure = cuts & ~doubt & (doubt - 1); sure; sure &= sure - 1)
-      put_until(first + __builtin_ctzll(sure));
-    if (!doubt) {
+    const uint64_t undecided = verdicts.undecided & from & (cuts | cuts << 1 | begin);
+    for (uint64_t sure = cuts & ~undecided & (undecided - 1); sure; sure &= sure - 1)
+      end_pretoken(first + __builtin_ctzll(sure));
+    if (!undecided) {
       first += 64;
-      judged = false;
+      looked_up = false;
       continue;
     }
     size_t place;
     do {
-      const uint8_t* const stop = walk(stages_[0].table, at, end);
-      put_until(stop ? stop : end_of_gap(stages_[0].table, at, end));
+      const uint8_t* const stop = match_end(stages_[0].table, at, end);
+      end_pretoken(stop ? stop : end_of_gap(stages_[0].table, at, end));
       place = size_t(at + 1 - first);
     } while (at < end && count < kBlockPretokens &&
-             (place < 64 ? verdicts.walk >> place & 1 : (at[0] | at[1]) >= 0x80));
-    judged = place < 64;
-    if (judged)
+             (place < 64 ? verdicts.undecided >> place & 1 : (at[0] | at[1]) >= 0x80));
+    looked_up = place < 64;
+    if (looked_up)
       begin = uint64_t{1} << place;
     else
       first = at + 1;
   }
-  rest.at = at;
+  cursor.at = at;
   block.count = count;
 }
 
-// Pieces nest: the one a stage is cutting ends where or before that of the stage ahead of it does.
+// Pieces nest: the one a stage is cutting ends where or before that of the stage before it does.
 // So at any place the deepest stage whose piece goes on is the one to cut next, and each stage
-// behind it then begins with a new piece.
-void Split::cut_by_stages(Rest& rest, const PretokenCache& cache, Block& block) const {
+// after it then begins with a new piece.
+void Split::cut_by_stages(Cursor& cursor, const PretokenCache& cache, Block& block) const {
   const size_t last = stages_.size() - 1;
-  while (block.count < kBlockPretokens && rest.at < rest.end) {
-    rest.piece_end[0] = rest.end;
+  while (block.count < kBlockPretokens && cursor.at < cursor.end) {
+    cursor.piece_end[0] = cursor.end;
     size_t i = last;
-    while (!rest.piece_end[i] || rest.piece_end[i] <= rest.at) --i;
+    while (!cursor.piece_end[i] || cursor.piece_end[i] <= cursor.at) --i;
     for (;; ++i) {
-      const Segment found = piece(stages_[i], rest.at, rest.piece_end[i]);
+      const Span found = piece(stages_[i], cursor.at, cursor.piece_end[i]);
       const bool removed = found.is_match && stages_[i].behavior == SplitStage::kRemoved;
       if (i < last && !removed) {
-        rest.piece_end[i + 1] = found.end;
+        cursor.piece_end[i + 1] = found.end;
         continue;
       }
-      if (!removed) put(cache, rest.at, found.end, block.pretokens[block.count++]);
-      rest.at = found.end;
+      if (!removed) add_pretoken(cache, cursor.at, found.end, block.pretokens[block.count++]);
+      cursor.at = found.end;
       break;
     }
   }

@@ -15,8 +15,10 @@
 
 namespace tokenmill {
 
+// As many as the loops of an encoder take at once. 512 merge fewer new words together (English cold 297
+// MB/s instead of 307), 256 fewer still; all of a block stays in L2.
 constexpr size_t kBlockPretokens = 1024;
-constexpr size_t kPaddingBytes = SplitWindows::kReadsBehind;  // readable bytes behind a document
+constexpr size_t kPaddingBytes = SplitWindows::kReadsAfter;  // readable bytes after a document
 constexpr size_t kMaxStages = 16;
 
 // One of the cuts that a pre-tokenizer makes one after the other, each in the pieces of the one
@@ -35,9 +37,9 @@ struct Block {
 };
 
 // A text being cut: what is left of it.
-struct Rest {
-  // Valid UTF-8 of less than 4 GiB, with kPaddingBytes readable bytes behind it.
-  explicit Rest(std::string_view text)
+struct Cursor {
+  // Valid UTF-8 of less than 4 GiB, with kPaddingBytes readable bytes after it.
+  explicit Cursor(std::string_view text)
       : at(reinterpret_cast<const uint8_t*>(text.data())), end(at + text.size()) {}
 
   const uint8_t* at;
@@ -56,11 +58,11 @@ class Split {
   // forgotten. What stages remove is in no block, so one may stay empty; characters at which no match
   // begins are a pretoken together, as far as they touch. The cache fetches what it may have on each,
   // so that it is at hand when all are looked up.
-  void cut(Rest& rest, const PretokenCache& cache, Block& block) const;
+  void cut(Cursor& cursor, const PretokenCache& cache, Block& block) const;
 
  private:
-  void cut_by_windows(Rest& rest, const PretokenCache& cache, Block& block) const;
-  void cut_by_stages(Rest& rest, const PretokenCache& cache, Block& block) const;
+  void cut_by_windows(Cursor& cursor, const PretokenCache& cache, Block& block) const;
+  void cut_by_stages(Cursor& cursor, const PretokenCache& cache, Block& block) const;
 
   const std::vector<SplitStage> stages_;
   const std::optional<SplitWindows> windows_;

@@ -24,7 +24,7 @@ class SplitTable {
   SplitTable(std::vector<uint16_t> page_of, std::vector<uint8_t> pages,
              const std::vector<uint16_t>& transitions, size_t states);
 
-  // The row of the state that a walk begins in, and the entry of a class: the row of the next state,
+  // The row of the state that a match begins in, and the entry of a class: the row of the next state,
   // with kAcceptBefore or without. Rows are multiplied out, as every step waits for the one before.
   uint32_t start() const { return uint32_t(columns_); }
   uint32_t entry(uint32_t row, uint8_t character_class) const {

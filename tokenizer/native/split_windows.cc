@@ -14,14 +14,14 @@
 namespace tokenmill {
 
 SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
-                           const std::vector<uint8_t>& verdicts, unsigned most)
-    : most_(most) {
-  if (group_of.size() != 128 || verdicts.size() != 512 || most > 63 ||
-      *std::max_element(group_of.begin(), group_of.end()) > (7 | kUnusual))
+                           const std::vector<uint8_t>& verdicts, unsigned max_run)
+    : max_run_(max_run) {
+  if (group_of.size() != 128 || verdicts.size() != 512 || max_run > 63 ||
+      *std::max_element(group_of.begin(), group_of.end()) > (7 | kMinority))
     throw std::invalid_argument("split windows: not 128 groups below 8, 512 verdicts and a count");
   for (size_t byte = 0; byte < 128; ++byte) {
     group_of_[byte] = group_of[byte] & 7;
-    unusual_[byte] = group_of[byte] & kUnusual;
+    minority_[byte] = group_of[byte] & kMinority;
     for (unsigned k = 0; k < 3; ++k)
       group_bits_[k][byte & 15] |= uint8_t((group_of[byte] >> k & 1) << (byte >> 4));
   }
@@ -29,14 +29,14 @@ SplitWindows::SplitWindows(const std::vector<uint8_t>& group_of,
     const auto bit = uint8_t(1u << (window & 7));
     if (verdicts[window] & kCut) cut_[window >> 3] |= bit;
     if (verdicts[window] & kSingle) single_[window >> 3] |= bit;
-    if (verdicts[window] & kWalk) walk_[window >> 3] |= bit;
-    if (verdicts[window] & kUsual) usual_[window >> 3] |= bit;
+    if (verdicts[window] & kUndecided) undecided_[window >> 3] |= bit;
+    if (verdicts[window] & kMajority) majority_[window >> 3] |= bit;
     if (verdicts[window] & kRun) runs_ |= uint64_t{1} << (window >> 3);
   }
 }
 
 struct SplitWindows::Plain {
-  static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+  static Verdicts look_up_64(const SplitWindows& windows, const uint8_t* at) {
     Verdicts found{};
     for (size_t i = 0; i < 64; ++i, ++at) {
       const uint64_t foreign = (at[-1] | at[0] | at[1]) >> 7;
@@ -47,7 +47,7 @@ struct SplitWindows::Plain {
       };
       found.cut |= verdict(windows.cut_);
       found.single |= verdict(windows.single_);
-      found.walk |= verdict(windows.walk_);
+      found.undecided |= verdict(windows.undecided_);
       found.foreign |= foreign << i;
     }
     return found;
@@ -103,11 +103,11 @@ struct SplitWindows::Avx2 {  // 32 places
     const __m256i is_set = _mm256_cmpeq_epi8(_mm256_and_si256(bits, bit), bit);
     return uint32_t(_mm256_movemask_epi8(is_set)) | foreign;
   }
-  TOKENMILL_AVX2 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+  TOKENMILL_AVX2 static Verdicts look_up_64(const SplitWindows& windows, const uint8_t* at) {
     const Avx2 low(windows, at), high(windows, at + 32);
     return {low.look_up(windows.cut_) | high.look_up(windows.cut_) << 32,
             low.look_up(windows.single_) | high.look_up(windows.single_) << 32,
-            low.look_up(windows.walk_) | high.look_up(windows.walk_) << 32, 0,
+            low.look_up(windows.undecided_) | high.look_up(windows.undecided_) << 32, 0,
             low.foreign | uint64_t{high.foreign} << 32};
   }
 };
@@ -133,9 +133,9 @@ struct SplitWindows::Avx512 {  // 64 places
     const __m512i bits = _mm512_maskz_permutexvar_epi8(~uint64_t{0}, pair, _mm512_load_si512(verdicts));
     return _mm512_test_epi8_mask(bits, bit) | foreign;
   }
-  TOKENMILL_AVX512 static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+  TOKENMILL_AVX512 static Verdicts look_up_64(const SplitWindows& windows, const uint8_t* at) {
     const Avx512 all(windows, at);
-    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.walk_), 0,
+    return {all.look_up(windows.cut_), all.look_up(windows.single_), all.look_up(windows.undecided_), 0,
             all.foreign};
   }
 };
@@ -165,13 +165,13 @@ struct SplitWindows::Neon {  // 16 places
   uint64_t look_up(const uint8_t* verdicts) const {
     return bits_of(vorrq_u8(vtstq_u8(vqtbl4q_u8(table(verdicts), pair), bit), foreign));
   }
-  static Verdicts judge(const SplitWindows& windows, const uint8_t* at) {
+  static Verdicts look_up_64(const SplitWindows& windows, const uint8_t* at) {
     Verdicts found{};
     for (unsigned i = 0; i < 64; i += 16) {
       const Neon some(windows, at + i);
       found.cut |= some.look_up(windows.cut_) << i;
       found.single |= some.look_up(windows.single_) << i;
-      found.walk |= some.look_up(windows.walk_) << i;
+      found.undecided |= some.look_up(windows.undecided_) << i;
       found.foreign |= bits_of(some.foreign) << i;
     }
     return found;
@@ -180,15 +180,15 @@ struct SplitWindows::Neon {  // 16 places
 
 #endif
 
-SplitWindows::Judge SplitWindows::choose() {
+SplitWindows::LookUp64 SplitWindows::choose() {
   switch (instructions()) {
 #if defined(__x86_64__)
-    case Instructions::kAvx512: return Avx512::judge;
-    case Instructions::kAvx2: return Avx2::judge;
+    case Instructions::kAvx512: return Avx512::look_up_64;
+    case Instructions::kAvx2: return Avx2::look_up_64;
 #elif defined(__aarch64__)
-    case Instructions::kNeon: return Neon::judge;
+    case Instructions::kNeon: return Neon::look_up_64;
 #endif
-    default: return Plain::judge;
+    default: return Plain::look_up_64;
   }
 }
 

@@ -1,15 +1,37 @@
-// Where pretokens of ASCII text end, as far as windows of three bytes tell; which windows do is
-// proved by tokenizer/split/fast/windows.py.
+// Where pretokens of ASCII text end, as far as windows of three bytes tell.
 //
-//   group_of[byte]      3 bits; a, b, c are those of the bytes ahead of a place, at it and behind. Most
-//                       bytes of a group are alike, the others are `unusual`
-//   cut[a << 3 | b]     bit c: a verdict on the window; so are `single` and `walk`. `single` and
-//                       `walk` without `cut` is a fourth, `count`
-//   usual[a << 3 | b]   bit c: what says `cut` and `walk` is a cut if the byte at the place is usual
-//   runs                bit a << 3 | b: the same, should it be `cut` and `single` when c is the group of
-//                       what follows the run of the byte at the place
+//   a| b c       a window is three bytes; it tells about the place between the first and the second.
+//                Three examples, by cl100k_base:
 //
-// Many windows are looked up at once, and a verdict on 64 places is one word.
+//   I| c         cut + single      a pretoken ends here, however it began
+//   /| a b       cut               "/ab" is one pretoken, so it ends here only if it began before the "/"
+//   '| s o       cut + undecided   a pretoken that begins here is "'s" alone, where any other "s" before
+//                                  an "o" goes on: later windows would be wrong, the table must be run
+//
+//   bits of a window            does the pretoken end here that began ...
+//   cut single undecided        at the byte before     earlier
+//    0    0       0             no                     no
+//    1    0       0             no                     yes
+//    0    1       0             yes                    no
+//    1    1       0             yes                    yes
+//    0    0       1             run the table          no
+//    1    0       1             run the table          run the table        see majority and runs
+//    0    1       1             if it has max_run bytes, all of one group   `count`: "102|4"
+//
+// Two tables make less undecided, of the windows that are cut + undecided:
+//
+//   majority   bytes that are alike share a group, and a few unlike ones may be in it, the minority.
+//              If the byte at the place is one of the majority, the window is cut + single
+//   runs       a line break before blanks ends a pretoken or not by what follows the blanks, however
+//              many there are: the window of what follows the run is looked at instead
+//
+// tokenizer/split/fast/windows.py proves all of them from the split table. Here 64 places are looked up
+// at once, and each bit of 64 windows is one word:
+//
+//   group_of[byte]         3 bits, so a window is a number of 9
+//   cut[a << 3 | b]        bit c; so are `single` and `undecided`
+//   majority[a << 3 | b]   bit c
+//   runs                   bit a << 3 | b
 #pragma once
 
 #include <cstddef>
@@ -21,81 +43,81 @@ namespace tokenmill {
 
 // On 64 places in a row, a bit each.
 struct Verdicts {
-  uint64_t cut;      // a pretoken ends here, if it has more than the byte ahead
-  uint64_t single;   // it ends here, if it began with the byte ahead
-  uint64_t walk;     // not even these are sure
-  uint64_t count;    // it ends here if it has `most` bytes, all of one group
-  uint64_t foreign;  // the window is not ASCII; cut, single and walk are said
+  uint64_t cut;        // a pretoken ends here that began before the byte before
+  uint64_t single;     // a pretoken ends here that began with the byte before
+  uint64_t undecided;  // the split table must be run
+  uint64_t count;      // one ends here if it has max_run bytes, all of one group
+  uint64_t foreign;    // the window is not ASCII; cut, single and undecided are set
 };
 
 class SplitWindows {
  public:
-  enum : uint8_t { kCut = 1, kSingle = 2, kWalk = 4, kCount = kSingle | kWalk, kRun = 8, kUsual = 16 };
-  static constexpr uint8_t kUnusual = 8;
-  static constexpr size_t kReadsBehind = 65;  // bytes that can be read from `end` on
+  enum : uint8_t { kCut = 1, kSingle = 2, kUndecided = 4, kCount = kSingle | kUndecided, kRun = 8, kMajority = 16 };
+  static constexpr uint8_t kMinority = 8;
+  static constexpr size_t kReadsAfter = 65;  // bytes that can be read from `end` on
 
-  // group_of[128], below 8, plus kUnusual where they are; verdicts[512]; most, below 64: the bytes
+  // group_of[128], below 8, plus kMinority where they are; verdicts[512]; max_run, below 64: the bytes
   // that kCount allows, 0 where it does not occur. Throws std::invalid_argument for others.
   SplitWindows(const std::vector<uint8_t>& group_of, const std::vector<uint8_t>& verdicts,
-               unsigned most);
+               unsigned max_run);
 
-  // The verdicts on places from `at` on, before or at `end`; there is text ahead of it. A window
-  // that is not ASCII, or reaches to the end, says walk.
-  Verdicts judge(const uint8_t* at, const uint8_t* end) const {
-    Verdicts verdicts = judge_(*this, at);
-    verdicts.count = verdicts.single & verdicts.walk & ~verdicts.cut;
+  // The verdicts on places from `at` on, before or at `end`; there is text before it. A window that
+  // is not ASCII, or reaches to the end, is undecided.
+  Verdicts verdicts_at(const uint8_t* at, const uint8_t* end) const {
+    Verdicts verdicts = look_up_64_(*this, at);
+    verdicts.count = verdicts.single & verdicts.undecided & ~verdicts.cut;
     verdicts.single &= ~verdicts.count;
-    verdicts.walk &= ~verdicts.count;
-    uint64_t doubt = verdicts.cut & verdicts.walk & ~verdicts.foreign;
-    for (; doubt; doubt &= doubt - 1)
-      if (is_cut(at + __builtin_ctzll(doubt), end)) {
-        verdicts.single |= doubt & -doubt;
-        verdicts.walk ^= doubt & -doubt;
+    verdicts.undecided &= ~verdicts.count;
+    uint64_t undecided = verdicts.cut & verdicts.undecided & ~verdicts.foreign;
+    for (; undecided; undecided &= undecided - 1)
+      if (is_cut(at + __builtin_ctzll(undecided), end)) {
+        verdicts.single |= undecided & -undecided;
+        verdicts.undecided ^= undecided & -undecided;
       }
     if (end - at <= 64) {
       const uint64_t unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
       verdicts.cut |= unknown;
       verdicts.single |= unknown;
-      verdicts.walk |= unknown;
+      verdicts.undecided |= unknown;
     }
     return verdicts;
   }
-  unsigned most() const { return most_; }
+  unsigned max_run() const { return max_run_; }
 
  private:
-  // Whether a place where `cut` and `walk` are said is a cut: for the byte there, which is usual, or
-  // for what follows the run of it.
+  // Whether a place that is cut + undecided is cut + single: by the byte there, which is of the
+  // majority, or by what follows the run of it.
   bool is_cut(const uint8_t* at, const uint8_t* end) const {
     const size_t pair = size_t(group_of_[at[-1]]) << 3 | group_of_[at[0]];
-    if (usual_[pair] >> group_of_[at[1]] & 1 && !unusual_[at[0]]) return true;
+    if (majority_[pair] >> group_of_[at[1]] & 1 && !minority_[at[0]]) return true;
     if (!(runs_ >> pair & 1)) return false;
     const uint64_t run = 0x0101010101010101u * at[0];
     for (uint64_t bytes; at < end; at += sizeof bytes) {
       std::memcpy(&bytes, at, sizeof bytes);
       if (bytes == run) continue;
       at += __builtin_ctzll(bytes ^ run) / 8;
-      const auto sure = uint8_t(cut_[pair] & single_[pair] & ~walk_[pair]);
+      const auto sure = uint8_t(cut_[pair] & single_[pair] & ~undecided_[pair]);
       return at < end && *at < 0x80 && sure >> group_of_[*at] & 1;
     }
     return false;
   }
 
-  using Judge = Verdicts (*)(const SplitWindows&, const uint8_t* at);
-  static Judge choose();
+  using LookUp64 = Verdicts (*)(const SplitWindows&, const uint8_t* at);
+  static LookUp64 choose();
   struct Plain;
   struct Avx2;
   struct Avx512;
   struct Neon;
 
   alignas(64) uint8_t group_of_[128];
-  alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, walk_[64] = {};
-  uint8_t usual_[64] = {};
-  bool unusual_[128];
+  alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, undecided_[64] = {};
+  uint8_t majority_[64] = {};
+  bool minority_[128];
   uint64_t runs_ = 0;
   // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
   alignas(16) uint8_t group_bits_[3][16] = {};
-  const unsigned most_;
-  const Judge judge_ = choose();
+  const unsigned max_run_;
+  const LookUp64 look_up_64_ = choose();
 };
 
 }  // namespace tokenmill

@@ -112,9 +112,9 @@ bool is_valid_avx2(std::string_view text) {
     for (const __m128i& part : parts) validator.add(part);
   }
   for (; at + 16 <= text.size(); at += 16) validator.add(load(at));
-  char rest[16] = {};  // at least one zero: a character that the end cuts is an error, too
-  std::memcpy(rest, text.data() + at, text.size() - at);
-  validator.add(_mm_loadu_si128(reinterpret_cast<const __m128i*>(rest)));
+  char tail[16] = {};  // at least one zero: a character that the end cuts is an error, too
+  std::memcpy(tail, text.data() + at, text.size() - at);
+  validator.add(_mm_loadu_si128(reinterpret_cast<const __m128i*>(tail)));
   return validator.is_valid();
 }
 #ifdef __clang__

@@ -9,21 +9,21 @@
 namespace tokenmill {
 
 Vocabulary::Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t merged,
-                       PublishedIds published)
+                       ExternalIds external)
     : bytes_(std::move(bytes)),
       offsets_(std::move(offsets)),
       byte_pairs_(65536, kNoToken),
       merged_(merged),
-      published_(std::move(published)) {
+      external_(std::move(external)) {
   if (offsets_.empty() || offsets_.front() != 0 || offsets_.back() != bytes_.size() ||
       !std::is_sorted(offsets_.begin(), offsets_.end()))
     throw std::invalid_argument("token offsets do not fit the token bytes");
   if (size() >= kNoToken) throw std::invalid_argument("more than 2^21 - 1 tokens");
-  const std::vector<uint32_t>& at = published_.at;
-  if (at.empty() ? !published_.ids.empty() && published_.ids.size() != size()
+  const std::vector<uint32_t>& at = external_.at;
+  if (at.empty() ? !external_.ids.empty() && external_.ids.size() != size()
                  : at.size() != offsets_.size() || at.front() != 0 ||
-                       at.back() != published_.ids.size() || !std::is_sorted(at.begin(), at.end()))
-    throw std::invalid_argument("published ids do not fit the tokens");
+                       at.back() != external_.ids.size() || !std::is_sorted(at.begin(), at.end()))
+    throw std::invalid_argument("external ids do not fit the tokens");
   unsigned bits = 7;
   while ((size_t{1} << bits) * Line::kSlots < 2 * size()) ++bits;
   pairs_.assign(size_t{1} << bits, Line());
@@ -59,23 +59,23 @@ void Vocabulary::add_merges() {
     by_length[length].push_back(id);
   }
   LongMerger long_merger(*this);
-  std::vector<Piece> pieces;
+  std::vector<Word> words;
   std::vector<TokenId> tokens;
   for (const auto& ids : by_length) {
     if (ids.empty()) continue;
     const size_t length = bytes_of(ids[0]).size();
     tokens.resize(ids.size() * length);
-    pieces.clear();
+    words.clear();
     for (size_t i = 0; i < ids.size(); ++i) {
       const auto* const begin = reinterpret_cast<const uint8_t*>(bytes_of(ids[i]).data());
       TokenId* const room = &tokens[i * length];
-      const size_t count = length > kMaxShortPiece ? long_merger.merge(begin, length, room) : 0;
-      pieces.push_back({begin, uint32_t(length), uint32_t(count), room});
+      const size_t count = length > kMaxShortWord ? long_merger.merge(begin, length, room) : 0;
+      words.push_back({begin, uint32_t(length), uint32_t(count), room});
     }
-    merge_short(*this, pieces.data(), pieces.size());
+    merge_short(*this, words.data(), words.size());
     for (size_t i = 0; i < ids.size(); ++i) {
-      const TokenId* const parts = pieces[i].tokens;
-      const bool merges = pieces[i].count == 2 && ids[i] < merged_;
+      const TokenId* const parts = words[i].tokens;
+      const bool merges = words[i].count == 2 && ids[i] < merged_;
       const bool is_new = merges ? merge(parts[0], parts[1]) == kNoToken
                                  : irregular_.emplace(bytes_of(ids[i]), ids[i]).second;
       if (!is_new) throw std::invalid_argument("two tokens have the same bytes");
@@ -98,19 +98,19 @@ void Vocabulary::insert(TokenId left, TokenId right, TokenId result) {
   *std::find(pairs_[line].slots, pairs_[line].slots + Line::kSlots, kEmpty) = key | result;
 }
 
-// Backwards, for a token may have several published ids and none has no place to be.
-size_t Vocabulary::publish(TokenId* ids, size_t count) const {
-  if (published_.ids.empty()) return count;
-  if (published_.at.empty()) {
-    for (size_t i = 0; i < count; ++i) ids[i] = published_.ids[ids[i]];
+// Backwards, for a token may have several external ids and none has no place to be.
+size_t Vocabulary::to_external(TokenId* ids, size_t count) const {
+  if (external_.ids.empty()) return count;
+  if (external_.at.empty()) {
+    for (size_t i = 0; i < count; ++i) ids[i] = external_.ids[ids[i]];
     return count;
   }
   size_t total = 0;
-  for (size_t i = 0; i < count; ++i) total += published_.at[ids[i] + 1] - published_.at[ids[i]];
+  for (size_t i = 0; i < count; ++i) total += external_.at[ids[i] + 1] - external_.at[ids[i]];
   size_t to = total;
   for (size_t i = count; i-- > 0;) {
-    const uint32_t begin = published_.at[ids[i]];
-    for (uint32_t from = published_.at[ids[i] + 1]; from > begin;) ids[--to] = published_.ids[--from];
+    const uint32_t begin = external_.at[ids[i]];
+    for (uint32_t from = external_.at[ids[i] + 1]; from > begin;) ids[--to] = external_.ids[--from];
   }
   return total;
 }

@@ -4,8 +4,8 @@
 //   byte_pairs[65536]       first byte, second byte -> token or kNoToken; the first step of
 //                           every merge, a plain array that fits into L2
 //   pairs[2^k]              lines of 8: left id (21 bits) | right id (21 bits) | goes on | result
-//                           (21 bits), at most half full; a pair whose line is full is in one
-//                           behind it, and the last slot of that line "goes on"
+//                           (21 bits), at most half full; a pair whose line is full is in a
+//                           later one, and the last slot of that line "goes on"
 //
 // An id is also its rank: of two pairs the one with the smaller result merges first.
 //
@@ -24,7 +24,7 @@
 // pretoken (tiktoken looks a pretoken up before it merges, tokenizer.json says `ignore_merges`),
 // never inside one.
 //
-// Outside, tokens have other ids, the published ones: `publish` takes one to the other when merging
+// Outside, tokens have other ids, the external ones: `to_external` takes one to the other when merging
 // is done. Half a character has no id of its own there, but one for each byte (byte fallback).
 #pragma once
 
@@ -44,9 +44,9 @@ using TokenId = uint32_t;
 constexpr unsigned kIdBits = 21;
 constexpr TokenId kNoToken = (1u << kIdBits) - 1;  // larger than every id, so it never is a minimum
 
-// The published ids of token i are ids[at[i]:at[i + 1]], at most one for each of its bytes. `at` is
+// The external ids of token i are ids[at[i]:at[i + 1]], at most one for each of its bytes. `at` is
 // empty where it is ids[i], and `ids` too where it is i.
-struct PublishedIds {
+struct ExternalIds {
   std::vector<TokenId> ids;
   std::vector<uint32_t> at;
 };
@@ -56,9 +56,9 @@ class Vocabulary {
   // `bytes` and `offsets` as drawn above; an empty token is a gap in the numbering. Tokens from
   // `merged` on are irregular whatever their merges give.
   // Throws std::invalid_argument when a single byte has no token, two tokens are equal, there are
-  // more than 2^21 - 1 tokens, or `published` does not fit them.
+  // more than 2^21 - 1 tokens, or `external` does not fit them.
   Vocabulary(std::string bytes, std::vector<uint64_t> offsets, size_t merged,
-             PublishedIds published);
+             ExternalIds external);
   Vocabulary(const Vocabulary&) = delete;  // `irregular_` looks into `bytes_`
 
   size_t size() const { return offsets_.size() - 1; }
@@ -87,8 +87,8 @@ class Vocabulary {
   TokenId right_part(TokenId id) const { return parts_[id].right; }
   // Whether no token has a smaller id than its parts: merges are made in the order of their ids.
   bool is_in_order() const { return is_in_order_; }
-  // Replaces tokens by their published ids; returns how many. There is room for one a byte.
-  size_t publish(TokenId* ids, size_t count) const;
+  // Replaces tokens by their external ids; returns how many. There is room for one a byte.
+  size_t to_external(TokenId* ids, size_t count) const;
   // The irregular token that is exactly this pretoken, or kNoToken.
   TokenId irregular(std::string_view pretoken) const {
     if (irregular_.empty()) return kNoToken;
@@ -139,7 +139,7 @@ class Vocabulary {
   unsigned shift_ = 0;
   bool is_in_order_ = true;
   size_t merged_;
-  PublishedIds published_;
+  ExternalIds external_;
   std::unordered_map<std::string_view, TokenId> irregular_;
 };
 

@@ -61,14 +61,14 @@ class AddedTokens:
 
     def __init__(self, *levels: Collection[AddedToken]) -> None:
         self._levels = [{token.text: token for token in level} for level in levels]
-        self._engine = _native.AddedTokens(
+        self.engine = _native.AddedTokens(
             [
                 [(token.text, token.id, token.special) for token in level.values()]
                 for level in self._levels
                 if level
             ]
         )
-        self._careful = any(
+        self.needs_care = any(
             (token.single_word or token.lstrip or token.rstrip) and not token.special
             for level in self._levels
             for token in level.values()
@@ -79,9 +79,9 @@ class AddedTokens:
 
     def scan(self, offsets: npt.NDArray[np.int64], data: Any) -> tuple[Segments, Any, Any, Any]:
         """Documents cut into segments; XXH3-64, special-token texts and validity of each."""
-        hashes, specials, valid, first, segment_offsets, kinds = self._engine.scan(data, offsets)
+        hashes, specials, valid, first, segment_offsets, kinds = self.engine.scan(data, offsets)
         segments = Segments(data, segment_offsets, kinds, first)
-        if self._careful and (kinds >= 0).any():
+        if self.needs_care and (kinds >= 0).any():
             segments = self._with_care(segments)
         return segments, hashes, specials, valid
 

@@ -1,39 +1,50 @@
 """Where pretokens of ASCII text end, as far as three bytes tell.
 
-A walk through a split table takes a look-up a character, each waiting for the one before. Most
-cuts need none of it: whatever came before, `d| m` is cut before the space and `mi|l` is not. So
-each *window* of three ASCII bytes, the last of which is looked ahead at, gets a verdict on the
-place behind its first byte, and the native engine finds verdicts for 64 places at once:
+To run a split table takes a look-up a character, each waiting for the one before. For nearly all
+places none of it is needed: whatever came before, `d| m` is cut before the space and `mi|l` is not.
+So each *window* of three ASCII bytes gets a verdict on the place after its first byte, and the
+native engine finds verdicts for 64 places at once. Three examples, by cl100k_base:
 
-    text       I   c a n ' t   w a l k ,   ' s o '       by cl100k_base
-    inside       c c . . c c c c . . . c c c w . c       c: cut (CUT)   w: walk (CUT and WALK)
-    at first     c . . . c . c . . . . c c . w . c       c: cut (SINGLE)   w: walk (WALK)
+    I| c     CUT | SINGLE      a pretoken ends here, however it began
+    /| a b   CUT               "/ab" is one pretoken: it ends here only if it began before the "/"
+    '| s o   CUT | UNDECIDED   a pretoken that begins here is "'s" alone, where any other "s" before
+                               an "o" goes on: later windows would be wrong, the table must be run
 
-There are two verdicts, as the beginning of a pretoken is where most of the doubt is:
+    bits of a window           does the pretoken end here that began ...
+    CUT SINGLE UNDECIDED       with the window's first byte     earlier
+     -    -        -           no                               no
+    CUT   -        -           no                               yes
+     -  SINGLE     -           yes                              no
+    CUT SINGLE     -           yes                              yes
+     -    -    UNDECIDED       run the table                    no
+    CUT   -    UNDECIDED       run the table                    run the table
+     -  SINGLE UNDECIDED       COUNT: it ends here if it has max_run bytes, all of one group
 
-*   *At first*: the first byte of the window begins a pretoken. SINGLE says that this byte is the
-    pretoken, WALK that it takes a walk to find the end, nothing that it ends further on.
-*   *Inside*: a pretoken began further ahead, and no window since then asked for a walk. CUT says
-    that it ends here, CUT and WALK that it takes a walk to know, nothing that it does not.
+    text       I   c a n ' t   w a l k ,   ' s o '
+    earlier      c c . . c c c c . . . c c c u . c       c: CUT      u: CUT | UNDECIDED
+    first byte   c . . . c . c . . . . c c . u . c       c: SINGLE   u: UNDECIDED
 
-Numbers cut at three digits need no walk either. Where a pretoken with one byte of a group is sure
-to have nothing else ahead of it, and to end behind so many of them, windows of two of that group
-and any other are COUNT: the pretoken ends there if it has `most` bytes.
+Which of the two columns counts is known once it is known whether the place before is a cut.
 
-Nor do indented lines. What a line break ahead of blanks is depends on what follows the blanks, not
-on how many there are. Where that is so, a window of CUT and WALK that looks ahead at a second byte
-of a group has RUN as well: if the byte is the same, the window with what stands behind the run of
-it counts, should that be CUT and SINGLE.
+COUNT. Numbers are cut at every third digit. Where a pretoken with one byte of a group is sure to
+have nothing else before it, and to end after so many of them, windows of two of that group and any
+other are COUNT.
 
-Bytes are taken together in groups, so that a window is a number of nine bits. Those with the most
-similar columns in the table share one; a group of unlike classes costs walks, never correctness.
-A window of CUT and WALK that is CUT and SINGLE where its second byte is of the class that most of
-its group are of has USUAL as well.
+RUN. Indented lines: what a line break before blanks is depends on what follows the blanks, not on
+how many there are. Where that is so, a window of CUT | UNDECIDED whose last two bytes are of one
+group has RUN as well: if they are the same byte, the window with what follows the run of it counts,
+should that be CUT | SINGLE.
 
-They are proved, not learned. From each three bytes a pretoken may begin with, all walks are
-followed through the table at once, and each place is judged by what is sure to happen from the
-state there. A window is decided inside when all beginnings agree on it. A beginning that can come
-to a window in several ways, and to one that is decided otherwise, takes the walk.
+MAJORITY. Bytes are taken together in groups, so that a window is a number of nine bits. Those with
+the most similar columns in the table share one; where the classes of a group differ, windows of it
+are undecided more often, never wrong. A window of CUT | UNDECIDED that is CUT | SINGLE where its
+second byte is of the class of the largest number of its group has MAJORITY as well.
+
+All of it is proved, not learned. From each three bytes a pretoken may begin with, everything that
+can happen in the table is followed at once, and each place gets what is sure to happen from the
+state there. A window is decided for pretokens that began earlier when all beginnings agree on it. A
+beginning that can come to a window in several ways, and to one that is decided otherwise, is
+undecided.
 """
 
 from functools import reduce
@@ -48,9 +59,9 @@ from tokenizer.split.table import ACCEPT_BEFORE, DEAD, START, SplitTable, sure_s
 
 GROUPS = 8
 _ALIKE = 0.5  # the distance up to which classes are one group even when there is room for two
-CUT, SINGLE, WALK, RUN, USUAL = 1, 2, 4, 8, 16
-UNUSUAL = 8
-COUNT = SINGLE | WALK  # without CUT these two would mean nothing
+CUT, SINGLE, UNDECIDED, RUN, MAJORITY = 1, 2, 4, 8, 16
+MINORITY = 8
+COUNT = SINGLE | UNDECIDED  # without CUT these two would mean nothing
 _MAX_COUNT = 8
 
 # What happens at a place, in a state: the pretoken ends there, or does not, or it depends.
@@ -61,14 +72,14 @@ _Place = tuple[int, int, int]
 class Windows(NamedTuple):
     """The verdicts on text cut by a table.
 
-    group_of: uint8[128], the group of each ASCII byte, plus UNUSUAL when most of the group are of
+    group_of: uint8[128], the group of each ASCII byte, plus MINORITY when more of the group are of
     another class. verdicts: uint8[512]; the window of groups a, b, c is number
-    a << 6 | b << 3 | c. most: how many bytes COUNT allows; 0 where there is none.
+    a << 6 | b << 3 | c. max_run: how many bytes COUNT allows; 0 where there is none.
     """
 
     group_of: NDArray[np.uint8]
     verdicts: NDArray[np.uint8]
-    most: int
+    max_run: int
 
 
 def windows_of(table: SplitTable) -> Windows:
@@ -76,7 +87,7 @@ def windows_of(table: SplitTable) -> Windows:
     classes = table.classes_of("".join(map(chr, range(128))))
     groups = _groups(table.transitions, np.bincount(classes))
     group_of_class = {
-        one: number | UNUSUAL * (one != group[0])
+        one: number | MINORITY * (one != group[0])
         for number, group in enumerate(groups)
         for one in group
     }
@@ -115,28 +126,28 @@ def _groups(transitions: NDArray[np.uint16], bytes_of: NDArray[np.int64]) -> lis
     return [sorted(classes[group].tolist(), key=lambda one: -bytes_of[one]) for group in groups]
 
 
-def _judged(transitions: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """int64[states, classes, classes]: what happens before a byte, and one more behind it."""
+def _outcomes(transitions: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """int64[states, classes, classes]: what happens before a byte, and one more after it."""
     sure = sure_states(transitions)
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
     accepts = transitions >= ACCEPT_BEFORE
-    behind = following[following]  # [states, classes, classes]
+    after = following[following]  # [states, classes, classes]
     # A match that ends here counts unless a longer one is sure to come.
-    longer = accepts[following] | sure[behind]
-    judged = np.where(longer, _GOES_ON, np.where(behind == DEAD, _ENDS, _DEPENDS))
-    judged[~accepts & (following != DEAD)] = _GOES_ON
-    judged[~accepts & (following == DEAD)] = _DEPENDS
-    judged[accepts & (following == DEAD)] = _ENDS
-    return judged
+    longer = accepts[following] | sure[after]
+    outcomes = np.where(longer, _GOES_ON, np.where(after == DEAD, _ENDS, _DEPENDS))
+    outcomes[~accepts & (following != DEAD)] = _GOES_ON
+    outcomes[~accepts & (following == DEAD)] = _DEPENDS
+    outcomes[accepts & (following == DEAD)] = _ENDS
+    return outcomes
 
 
 def _by_group(
-    judged: NDArray[np.int64], firsts: list[list[int]], seconds: list[list[int]]
+    outcomes: NDArray[np.int64], firsts: list[list[int]], seconds: list[list[int]]
 ) -> list[list[list[int]]]:
     """[states][GROUPS][GROUPS]: the same where all classes of two groups agree, else _DEPENDS."""
-    by_group = np.full((len(judged), GROUPS, GROUPS), _DEPENDS)
+    by_group = np.full((len(outcomes), GROUPS, GROUPS), _DEPENDS)
     for (a, first), (b, second) in product(enumerate(firsts), enumerate(seconds)):
-        block = judged[:, first][:, :, second].reshape(len(judged), -1)
+        block = outcomes[:, first][:, :, second].reshape(len(outcomes), -1)
         agree = (block == block[:, :1]).all(axis=1)
         by_group[agree, a, b] = block[agree, 0]
     listed: list[list[list[int]]] = by_group.tolist()
@@ -146,44 +157,46 @@ def _by_group(
 class _Paths:
     """All that can happen in ASCII text, a group of bytes at a time.
 
-    A place is (state, a, b): the state behind a byte of group a, and a byte of group b follows.
+    A place is (state, a, b): the state after a byte of group a, and a byte of group b follows.
     """
 
     def __init__(self, transitions: NDArray[np.uint16], groups: list[list[int]]) -> None:
         self.groups = range(len(groups))
-        judged = _judged(transitions)
-        self.judged = _by_group(judged, groups, groups)
-        self.usually = _by_group(judged, [group[:1] for group in groups], groups)
+        outcomes = _outcomes(transitions)
+        self.outcomes = _by_group(outcomes, groups, groups)
+        self.of_majority = _by_group(outcomes, [group[:1] for group in groups], groups)
         following = transitions & ~np.uint16(ACCEPT_BEFORE)
         self.following = [[set(row[group].tolist()) for group in groups] for row in following]
 
     def begin(self, a: int, b: int, c: int) -> tuple[int, set[_Place]]:
-        """What happens behind the first byte of a pretoken, and the places it goes on to."""
+        """What happens after the first byte of a pretoken, and the places it goes on to."""
         states = self.following[START][a]
-        judgements = {self.judged[state][b][c] for state in states}
-        if judgements != {_GOES_ON}:
-            return judgements.pop() if len(judgements) == 1 else _DEPENDS, set()
+        outcomes_here = {self.outcomes[state][b][c] for state in states}
+        if outcomes_here != {_GOES_ON}:
+            return outcomes_here.pop() if len(outcomes_here) == 1 else _DEPENDS, set()
         return _GOES_ON, {(then, b, c) for state in states for then in self.following[state][b]}
 
-    def usually_ends(self, a: int, b: int, c: int) -> bool:
-        """Whether a pretoken that begins with the first byte ends there where the next is usual."""
-        return all(self.usually[state][b][c] == _ENDS for state in self.following[START][a])
+    def ends_for_majority(self, a: int, b: int, c: int) -> bool:
+        """Whether one that begins with the first byte ends there before a byte of the majority."""
+        return all(self.of_majority[state][b][c] == _ENDS for state in self.following[START][a])
 
-    def most(self, group: int) -> int:
+    def max_run(self, group: int) -> int:
         """The bytes of a group that are a pretoken, whatever comes next; 0 where it depends."""
         states = self.following[START][group]
         for count in range(1, _MAX_COUNT + 1):
-            judgements = {self.judged[state][group][c] for state in states for c in self.groups}
-            if judgements != {_GOES_ON}:
-                return count if judgements == {_ENDS} else 0
+            outcomes_here = {
+                self.outcomes[state][group][c] for state in states for c in self.groups
+            }
+            if outcomes_here != {_GOES_ON}:
+                return count if outcomes_here == {_ENDS} else 0
             states = set().union(*(self.following[state][group] for state in states))
         return 0
 
-    def ahead(self, places: set[_Place]) -> dict[_Place, int]:
+    def later(self, places: set[_Place]) -> dict[_Place, int]:
         """What can happen from each of the places on, and from those they lead to.
 
         Bit 512 k + window is set where k can happen in that window, bit 512 (3 + k) + window where
-        it can if the second byte is usual.
+        it can if the second byte is of the majority.
         """
         happens: dict[_Place, int] = {}
         leads_to: dict[_Place, set[_Place]] = {}
@@ -192,10 +205,12 @@ class _Paths:
             state, a, b = place
             happens[place], leads_to[place] = 0, set()
             for c in self.groups:
-                judgement = self.judged[state][b][c]
-                usual = 3 + self.usually[state][b][c]
-                happens[place] |= (1 << 512 * judgement | 1 << 512 * usual) << (a << 6 | b << 3 | c)
-                if judgement == _GOES_ON:
+                outcome = self.outcomes[state][b][c]
+                of_majority = 3 + self.of_majority[state][b][c]
+                happens[place] |= (1 << 512 * outcome | 1 << 512 * of_majority) << (
+                    a << 6 | b << 3 | c
+                )
+                if outcome == _GOES_ON:
                     leads_to[place] |= {(then, b, c) for then in self.following[state][b]}
             new = leads_to[place] - places
             places |= new
@@ -214,18 +229,18 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
     begun = {
         a << 6 | b << 3 | c: paths.begin(a, b, c) for a, b, c in product(paths.groups, repeat=3)
     }
-    ahead = paths.ahead({place for _, places in begun.values() for place in places})
+    later = paths.later({place for _, places in begun.values() for place in places})
     every = (1 << 512) - 1
     can: dict[int, list[int]] = {}  # for each beginning: the windows where it can go on, end, ...
-    reached = unusual = 0
+    reached = minority = 0
     agreed = [0, 0, 0]
     for window, (_, places) in begun.items():
-        all_of_it = reduce(or_, (ahead[place] for place in places), 0)
+        all_of_it = reduce(or_, (later[place] for place in places), 0)
         goes_on, ends, depends = can[window] = [all_of_it >> 512 * k & every for k in range(3)]
         mixed = goes_on & (ends | depends) | ends & depends
         agreed = [sets | more & ~mixed for sets, more in zip(agreed, can[window], strict=True)]
         reached |= goes_on | ends | depends
-        unusual |= all_of_it >> 512 * (3 + _GOES_ON) | all_of_it >> 512 * (3 + _DEPENDS)
+        minority |= all_of_it >> 512 * (3 + _GOES_ON) | all_of_it >> 512 * (3 + _DEPENDS)
     goes_on = agreed[_GOES_ON] & ~agreed[_ENDS] & ~agreed[_DEPENDS]
     ends = agreed[_ENDS] & ~agreed[_GOES_ON] & ~agreed[_DEPENDS]
     verdicts = np.zeros(512, dtype=np.uint8)
@@ -237,23 +252,25 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
         if first == _ENDS:
             verdicts[window] |= SINGLE
         if first == _DEPENDS or at_odds or (reached & ~goes_on & ~ends) >> window & 1:
-            verdicts[window] |= WALK
-        if verdicts[window] & CUT and verdicts[window] & WALK and not unusual >> window & 1:
-            verdicts[window] |= USUAL * paths.usually_ends(window >> 6, window >> 3 & 7, window & 7)
+            verdicts[window] |= UNDECIDED
+        if verdicts[window] & CUT and verdicts[window] & UNDECIDED and not minority >> window & 1:
+            verdicts[window] |= MAJORITY * paths.ends_for_majority(
+                window >> 6, window >> 3 & 7, window & 7
+            )
     return verdicts
 
 
 def _add_runs(
     transitions: NDArray[np.uint16], groups: list[list[int]], verdicts: NDArray[np.uint8]
 ) -> None:
-    """Makes windows of CUT and WALK that are so RUN as well."""
+    """Makes windows of CUT and UNDECIDED that are so RUN as well."""
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
     for (a, first), (b, run) in product(enumerate(groups), repeat=2):
         window = a << 6 | b << 3 | b
         states = following[np.unique(following[:, first])][:, run]
         # More of the run leads nowhere else, and no match ends in it.
         stays = (transitions[states][:, :, run] == states[:, :, None]).all()
-        if stays and verdicts[window] == CUT | WALK:
+        if stays and verdicts[window] == CUT | UNDECIDED:
             verdicts[window] |= RUN
 
 
@@ -264,7 +281,7 @@ def _count(paths: _Paths, verdicts: NDArray[np.uint8]) -> int:
     for group in paths.groups:
         others = [other for other in paths.groups if other != group]
         apart = (by_group[others, group] == CUT | SINGLE).all()
-        if apart and (most := paths.most(group)) > 1:
+        if apart and (max_run := paths.max_run(group)) > 1:
             by_group[group, group] = COUNT
-            return most
+            return max_run
     return 0
