@@ -475,3 +475,13 @@ def test_a_gap_tells_the_bytes_that_it_cost_on_both_sides() -> None:
         documents, _ = rows(batches)
         assert [row[2] for row in documents] == [b"a", b"b"]  # type: ignore[index]
         assert [r.lost_bytes for batch in batches for r in batch.rejects] == lost
+
+
+def test_one_bad_line_in_a_large_run_costs_itself() -> None:
+    lines = [b'{"text": "%06d %s", "id": 1.5}' % (n, b"x" * 300) for n in range(2000)]
+    lines[1234] = b'{"text": "a",}'
+    documents, rejects = parse(b"\n".join(lines))
+    assert [row[0] for row in documents] == [n for n in range(2000) if n != 1234]  # type: ignore[index]
+    assert [row[2][:6] for row in documents[1233:1235]] == [b"001233", b"001235"]  # type: ignore[index]
+    assert {row[3] for row in documents} == {"1.5"}  # type: ignore[index]
+    assert [(row[0], row[2]) for row in rejects] == [(1234, Reason.INVALID_JSON)]  # type: ignore[index]

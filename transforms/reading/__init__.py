@@ -6,6 +6,7 @@
                                                                      ├ web_archive.py
                                                                      └ plain_text.py
             Parquet, which compresses its own pages: parquet.py
+            a look at the first records, before work begins: field_sample.py
 
 A bad record costs itself and is named; a damaged file gives what can be read.
 """

@@ -5,14 +5,14 @@
 
 What a line becomes depends on that line alone: msgspec and Arrow take it only where they give what
 `parse_line` gives. They are asked about a whole run at once; a run that both refuse goes line by
-line to `parse_line`, which for one bad line in a block of 2 MiB costs less than searching for it
-by halves (8 ms against 8 to 12), and for many is linear. English without bad lines, one core:
-msgspec 560 MB/s, Arrow 440, parse_line 330; other languages 260, 450, 200.
+line to `parse_line`. One bad line in a block of 2 MiB costs 14 to 18 ms so, the block without it 4.
+Halving down to it was 6 to 16, but 100,000 bad lines took 18 s and now 0.7; trying sixteen parts of
+the run once more gained 2 ms and was left out. English without bad lines, one core: msgspec 560
+MB/s, Arrow 440, parse_line 330; other languages 260, 450, 200.
 """
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +20,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from transforms.documents import (
-    MAX_EXCERPT_BYTES,
-    DocumentColumns,
-    Reason,
-    RecordBatch,
-    Reject,
-)
-from transforms.reading.batching import document_too_large, encoded, readable, text_array
+from transforms.documents import RecordBatch
+from transforms.reading.batching import encoded, text_array
 from transforms.reading.formats import ReadSettings
+from transforms.reading.json_block import BlockResult, Lines, Part, Positions, oversized
 from transforms.reading.json_line import MAX_DEPTH, LineFault, is_too_deep, parse_line
 from transforms.reading.json_objects import ObjectDecoder
-
-_Positions = npt.NDArray[np.int64]
 
 _NEWLINE, _OPEN, _CLOSE, _RETURN = b"\n{}\r"
 _WHITESPACE = b" \t\r"  # JSON's, without the newline
@@ -40,38 +33,6 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_LINES = 8192  # in a batch: a line of 3 bytes costs some 500 as a reject
 _MIN_ARROW_BYTES = 16 << 10  # a call of Arrow costs as much as parse_line for about so many
 _SCAN_BYTES = 256 << 10  # numpy looks at so much at a time, which its masks keep in the cache
-
-
-class _Lines(NamedTuple):
-    """The non-blank lines of a block.
-
-    start: where each line begins.
-    begin, end: the same without white space around it.
-    runnable: whether Arrow may see it: it begins with `{`, ends with `}`, holds no NUL and is
-      not oversized. Then no JSON value can reach from a line into the next. Say one did. The
-      line's last `}` is not in a string, for a newline in a string is an error; so it closes
-      an object inside the value, and all that may follow is `,` `}` or `]`, where the
-      next line has `{`: an error. Hence each line of a run that parses gives one row or more,
-      and as many rows as lines means exactly one each.
-    """
-
-    start: _Positions
-    begin: _Positions
-    end: _Positions
-    runnable: npt.NDArray[np.bool_]
-
-    def part(self, first: int, last: int) -> "_Lines":
-        some = slice(first, last)
-        return _Lines(self.start[some], self.begin[some], self.end[some], self.runnable[some])
-
-
-class _Part(NamedTuple):
-    """Documents of some lines; the columns are parallel."""
-
-    lines: _Positions
-    text: pa.Array
-    id: pa.Array
-    url: pa.Array
 
 
 class LineParser:
@@ -104,7 +65,7 @@ class LineParser:
         count = len(lines.start)
         for first in range(0, count, _MAX_LINES):
             some = lines.part(first, first + _MAX_LINES)
-            result = _BlockResult(block, some, offset, first_record + first, self._settings)
+            result = BlockResult(block, some, offset, first_record + first, self._settings)
             if first + _MAX_LINES >= count:
                 del block, lines
             self._parse_lines(result)
@@ -112,7 +73,7 @@ class LineParser:
             del result, some
             yield batch
 
-    def _parse_lines(self, result: "_BlockResult") -> None:
+    def _parse_lines(self, result: BlockResult) -> None:
         lines = result.lines
         changes = np.flatnonzero(np.diff(lines.runnable)) + 1
         for first, last in pairwise([0, *changes.tolist(), len(lines.start)]):
@@ -121,7 +82,7 @@ class LineParser:
             else:
                 self._parse_each(result, np.arange(first, last))
 
-    def _split(self, block: memoryview, *, at_start: bool) -> _Lines:
+    def _split(self, block: memoryview, *, at_start: bool) -> Lines:
         data = np.frombuffer(block, np.uint8)
         ends = _find(data, _NEWLINE)
         if len(block) and data[-1] != _NEWLINE:
@@ -147,16 +108,16 @@ class LineParser:
             runnable[np.searchsorted(ends, _find(data, 0))] = False
         end[oversized] = ends[oversized]
         keep = filled | oversized
-        return _Lines(starts[keep], begin[keep], end[keep], runnable[keep])
+        return Lines(starts[keep], begin[keep], end[keep], runnable[keep])
 
-    def _parse_run(self, result: "_BlockResult", first: int, last: int) -> None:
+    def _parse_run(self, result: BlockResult, first: int, last: int) -> None:
         """Parse the runnable lines [first, last)."""
         lines = result.lines
         window = result.block[lines.begin[first] : lines.end[last - 1]]
         size = int(lines.end[first] - lines.begin[first])
         columns = self._objects.decode(window, last - first, size)
         if columns is not None:
-            result.parts.append(_Part(np.arange(first, last), *columns))
+            result.parts.append(Part(np.arange(first, last), *columns))
             return
         table = None
         if len(window) >= _MIN_ARROW_BYTES and not _has_deep_line(result.block, lines, first, last):
@@ -185,7 +146,7 @@ class LineParser:
                 return table
         return None
 
-    def _take_rows(self, result: "_BlockResult", table: pa.Table, first: int, last: int) -> None:
+    def _take_rows(self, result: BlockResult, table: pa.Table, first: int, last: int) -> None:
         """Add the rows that have a text; Arrow can not say why the others have none."""
         text, ids, urls = (_column(table, path) for path in self._paths)
         lines = np.arange(first, last)
@@ -195,9 +156,9 @@ class LineParser:
             is_present = present.to_numpy(zero_copy_only=False)
             self._parse_each(result, lines[~is_present])
             lines = lines[is_present]
-        result.parts.append(_Part(lines, text, ids.cast(pa.string()), urls))
+        result.parts.append(Part(lines, text, ids.cast(pa.string()), urls))
 
-    def _parse_each(self, result: "_BlockResult", lines: _Positions) -> None:
+    def _parse_each(self, result: BlockResult, lines: Positions) -> None:
         """Add lines one by one, by the authority."""
         taken: list[int] = []
         documents: list[tuple[bytes, bytes | None, bytes | None]] = []
@@ -215,7 +176,7 @@ class LineParser:
             documents.append((parsed.text, encoded(parsed.id), encoded(parsed.url)))
         if taken:
             columns = (text_array(column) for column in zip(*documents, strict=True))
-            result.parts.append(_Part(np.array(taken, np.int64), *columns))
+            result.parts.append(Part(np.array(taken, np.int64), *columns))
 
     def _schema(self, id_type: pa.DataType) -> pa.Schema:
         tree: dict[str, object] = {}
@@ -229,95 +190,7 @@ class LineParser:
         return pa.schema(_fields(tree))
 
 
-def oversized(size: int, settings: ReadSettings) -> LineFault:
-    """The fault of a line of more bytes than allowed."""
-    return LineFault(
-        Reason.OVERSIZED_RECORD,
-        f"the line has {size} bytes, more than the {settings.max_record_bytes} allowed",
-    )
-
-
-def excerpt_bytes(settings: ReadSettings) -> int:
-    """How much of a bad line to show: no more than is known of one that is skipped."""
-    return min(MAX_EXCERPT_BYTES, settings.max_record_bytes)
-
-
-class _BlockResult:
-    """What became of the lines of a block, collected in any order."""
-
-    def __init__(
-        self,
-        block: memoryview,
-        lines: _Lines,
-        offset: int,
-        first_record: int,
-        settings: ReadSettings,
-    ) -> None:
-        self.block = block
-        self.lines = lines
-        self.parts: list[_Part] = []
-        self._settings = settings
-        self._rejects: list[Reject] = []
-        self._offset = offset
-        self._first_record = first_record
-
-    def reject(self, line: int, fault: LineFault) -> None:
-        start, end = int(self.lines.start[line]), int(self.lines.end[line])
-        end = min(end, start + excerpt_bytes(self._settings))
-        self._rejects.append(
-            Reject(
-                self._first_record + line,
-                self._offset + start,
-                fault.reason,
-                fault.detail,
-                bytes(self.block[start:end]),
-            )
-        )
-
-    def batch(self) -> RecordBatch:
-        """All of it in the order of the lines."""
-        lines = np.concatenate([np.zeros(0, np.int64), *(part.lines for part in self.parts)])
-        columns = [_concatenate([part[i] for part in self.parts]) for i in (1, 2, 3)]
-        self.parts.clear()
-        if np.any(lines[1:] < lines[:-1]):
-            order = np.argsort(lines)
-            lines = lines[order]
-            columns = [column.take(pa.array(order)) for column in columns]
-        if columns[0].nbytes > self._settings.max_document_bytes:
-            lines, columns = self._reject_large_texts(lines, columns)
-        text, ids, urls = columns
-        return RecordBatch(
-            len(self.lines.start),
-            DocumentColumns(
-                text,
-                readable(ids),
-                readable(urls),
-                self._first_record + lines,
-                self._offset + self.lines.start[lines],
-            ),
-            tuple(sorted(self._rejects, key=lambda reject: reject.record)),
-        )
-
-    def _reject_large_texts(
-        self, lines: _Positions, columns: list[pa.Array]
-    ) -> tuple[_Positions, list[pa.Array]]:
-        sizes = pc.binary_length(columns[0]).to_numpy()
-        fits = sizes <= self._settings.max_document_bytes
-        if fits.all():
-            return lines, columns
-        for line, size in zip(lines[~fits].tolist(), sizes[~fits].tolist(), strict=True):
-            detail = document_too_large(size, self._settings)
-            self.reject(line, LineFault(Reason.OVERSIZED_RECORD, detail))
-        return lines[fits], [column.filter(pa.array(fits)) for column in columns]
-
-
-def _concatenate(arrays: list[pa.Array]) -> pa.Array:
-    if len(arrays) == 1 and not arrays[0].offset:
-        return arrays[0]
-    return pa.concat_arrays(arrays) if arrays else pa.array([], pa.string())
-
-
-def _find(data: npt.NDArray[np.uint8], byte: int) -> _Positions:
+def _find(data: npt.NDArray[np.uint8], byte: int) -> Positions:
     """Where a byte stands."""
     parts = [
         np.flatnonzero(data[at : at + _SCAN_BYTES] == byte) + at
@@ -326,7 +199,7 @@ def _find(data: npt.NDArray[np.uint8], byte: int) -> _Positions:
     return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.int64), *parts])
 
 
-def _has_deep_line(block: memoryview, lines: _Lines, first: int, last: int) -> bool:
+def _has_deep_line(block: memoryview, lines: Lines, first: int, last: int) -> bool:
     """Whether one of the lines is too deep for `parse_line`; Arrow takes any depth."""
     starts, ends = lines.begin[first:last], lines.end[first:last]
     data = np.frombuffer(block, np.uint8)[: ends[-1]]

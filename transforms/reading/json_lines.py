@@ -13,7 +13,8 @@ from collections.abc import Generator, Iterable, Iterator
 from transforms.documents import MAX_EXCERPT_BYTES, Reason, RecordBatch, Reject
 from transforms.reading.batching import rejects_alone
 from transforms.reading.formats import ReadSettings
-from transforms.reading.json_documents import LineParser, excerpt_bytes, oversized
+from transforms.reading.json_block import excerpt_bytes, oversized
+from transforms.reading.json_documents import LineParser
 from transforms.reading.json_line import LineFault, is_object
 from transforms.reading.members import Damage
 
