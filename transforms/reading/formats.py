@@ -69,7 +69,8 @@ def detect_format(path: str) -> InputFormat:
     raise ConfigurationError(
         f"{printable(path)}: the name does not tell the format of the file. Known are {known}, "
         "each but .parquet also followed by .gz, .zst, .bz2 or .xz. If it is one of these under "
-        f"another name, set input_format to one of {', '.join(f.value for f in InputFormat)}"
+        f"another name, say one of {', '.join(f.value for f in InputFormat)}",
+        setting="input_format",
     )
 
 
@@ -98,13 +99,14 @@ class ReadSettings:
     def __post_init__(self) -> None:
         if self.input_format is not None and not isinstance(self.input_format, InputFormat):
             raise ConfigurationError(
-                f"input_format: expected one of {[f.value for f in InputFormat]}, "
-                f"found {self.input_format!r}"
+                f"expected one of {[f.value for f in InputFormat]}, found {self.input_format!r}",
+                setting="input_format",
             )
         for name in ("text_field", "id_field", "url_field"):
             if not all(getattr(self, name).split(".")):
                 raise ConfigurationError(
-                    f"{name}: expected a field name or a dotted path, found {getattr(self, name)!r}"
+                    f"expected a field name or a dotted path, found {getattr(self, name)!r}",
+                    setting=name,
                 )
         if self.max_record_bytes == 0:
             derived = min(_MAX_BYTES, _RECORD_TO_DOCUMENT * self.max_document_bytes)
@@ -112,13 +114,14 @@ class ReadSettings:
         for name in ("max_document_bytes", "max_record_bytes", "batch_bytes"):
             if not 1 <= getattr(self, name) <= _MAX_BYTES:
                 raise ConfigurationError(
-                    f"{name}: expected 1 to {_MAX_BYTES}, found {getattr(self, name)}"
+                    f"expected 1 to {_MAX_BYTES}, found {getattr(self, name)}", setting=name
                 )
         if self.max_record_bytes < self.max_document_bytes:
             raise ConfigurationError(
-                f"max_record_bytes: expected at least max_document_bytes, "
+                f"expected at least max_document_bytes, "
                 f"{self.max_document_bytes}, found {self.max_record_bytes}; a record holds its "
-                "document, so lower max_document_bytes too, or raise max_record_bytes"
+                "document, so lower max_document_bytes too, or raise max_record_bytes",
+                setting="max_record_bytes",
             )
         self._check_paths()
 
