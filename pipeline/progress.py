@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.terminal import say
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.layout import RECEIPTS, unit_of_receipt
@@ -129,7 +130,7 @@ class PassProgress:
             self._line(f"{units} units, {read}, {speed}{left}")
 
     def _line(self, text: str) -> None:
-        print(f"{self._name}: {text}", file=self._stream, flush=True)
+        say(f"{self._name}: {text}", stream=self._stream)
 
 
 def size_text(count: int) -> str:
