@@ -15,6 +15,7 @@ inputs read, but more rejects than --max-rejects allows.
 
 import importlib
 import logging
+import os
 import pkgutil
 import signal
 import sys
@@ -50,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in _command_names():
         return _refuse(name)
     if name == "build" and _will_start_workers(rest):
-        from pipeline.runners.fork_server import warm_up
+        from pipeline.runners.fork_server import WORKER_ENVIRONMENT, warm_up
 
+        for variable, value in WORKER_ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)  # this process is ours as well
         warm_up()  # before all other imports: they take their time beside each other
     try:
         command = importlib.import_module(f"{commands.__name__}.{name}")

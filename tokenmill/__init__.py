@@ -17,15 +17,17 @@ ours is asked before any of them is imported: an import that finds another distr
 fails with a riddle.
 """
 
-import importlib
+from __future__ import annotations
+
+# Little is imported before `main` answers interrupts: typing alone would take 10 ms.
 import os
 import signal
 import sys
-from importlib.util import find_spec
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
     from pipeline.calls import build, open, verify
     from pipeline.report import BuildResult
     from pipeline.verify_result import VerifyResult
@@ -80,6 +82,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if message := foreign_package():
         raise ImportError(message)
+    import importlib
+
     value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
@@ -91,10 +95,12 @@ def __dir__() -> list[str]:
 
 def foreign_package() -> str | None:
     """A message about the first package that is not tokenmill's, or None when all are."""
+    from importlib.util import find_spec
+
     for name, mark in _MARKS.items():
         spec = find_spec(name)
         places = list(spec.submodule_search_locations or []) if spec else []
-        if not any((Path(place) / mark).is_file() for place in places):
+        if not any(os.path.isfile(os.path.join(place, mark)) for place in places):
             where = (spec.origin or places) if spec else "nowhere"
             return (
                 f"the Python package `{name}` is not tokenmill's: it comes from {where}. "

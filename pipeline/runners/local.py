@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import WorkerDiedError
 from pipeline.failures import known_error, summary
 from pipeline.runners import Running, Tick
-from pipeline.runners.fork_server import warm_up, worker_context
+from pipeline.runners.fork_server import for_workers, warm_up, worker_context
 from transforms.passes.work_pass import Pass, WorkUnit, progress_to
 from transforms.shards.build import Build
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _POLL_SECONDS = 0.25
+_NOT_KNOWN = 255  # what multiprocessing says of a child whose fork server is gone
 _END_SECONDS = 5.0
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
@@ -104,7 +105,8 @@ def run_on_workers(
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
-            process.start()
+            with for_workers():
+                process.start()
             sender.close()
             alive[process.sentinel] = (process, receiver)
         while alive:
@@ -156,6 +158,11 @@ def _cause(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
         hint = ", often the system out of memory: try fewer --workers" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
+    if exitcode == _NOT_KNOWN and worker_context().get_start_method() == "forkserver":
+        return (
+            "the process that starts workers was killed, and with it all word of this one; often "
+            "the system is out of memory: try fewer --workers"
+        )
     return f"exit code {exitcode}"
 
 
