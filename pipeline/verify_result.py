@@ -19,7 +19,8 @@ class VerifyResult:
         root: the build. differences: a line each, none where all is as it should be.
         is_repairable: whether `tokenmill build --repair` would mend some of it.
         totals: of the manifest. files: that were checked.
-        input_root: where the inputs of some units were read again, or None; compared: documents of them.
+        input_root: where the inputs of some units were read again, or None.
+        compared: how many documents were compared with them.
     """
 
     root: str
