@@ -78,13 +78,13 @@ def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
     parser = CommandParser(name, command.HELP, command.EXAMPLES)
     command.add_arguments(parser)
     ours, untouched = _split_at_dashes(arguments)
-    options, unknown = parser.parse_known_args(ours)
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.ERROR,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
     _answer_interrupts()
     try:
+        options, unknown = parser.parse_known_args(ours)
+        logging.basicConfig(
+            level=logging.INFO if options.verbose else logging.ERROR,
+            format="%(levelname)s %(name)s: %(message)s",
+        )
         if command.TAKES_BEAM_FLAGS:
             flags = check_beam_flags(unknown, untouched, parser.option_names)
         else:

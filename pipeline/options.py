@@ -2,17 +2,14 @@
 
 import argparse
 import json
-import sys
 from typing import Any, NoReturn
 
-from pipeline import exit_codes
 from pipeline.suggestions import did_you_mean
-from pipeline.terminal import escaped, say
 from tokenizer import ConfigurationError, Tokenizer
 
 
 class CommandParser(argparse.ArgumentParser):
-    """argparse with our exit code, our way to show examples, and the nearest name."""
+    """argparse with our errors, our way to show examples, and the nearest name."""
 
     def __init__(self, name: str, description: str, examples: str) -> None:
         """Makes the parser of a command.
@@ -36,9 +33,7 @@ class CommandParser(argparse.ArgumentParser):
         return [name for action in self._actions for name in action.option_strings]
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        say(f"tokenmill: {escaped(message)}")
-        sys.exit(exit_codes.USAGE)
+        raise ConfigurationError(f"{message}\n{self.prog} --help shows every option")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -346,10 +346,8 @@ def test_wrong_usage_ends_with_2_and_says_what_to_do(
     for arguments, message in cases:
         assert main(["build", *arguments]) == 2
         assert message in capsys.readouterr().err
-    with pytest.raises(SystemExit) as ended:
-        main(["build"])
-    assert ended.value.code == 2
-    assert main(["build", "--input", "x", *out, "--max-reject", "1"]) == 2
+    for arguments in (["build"], ["build", "--input", "x", *out, "--max-reject", "1"], ["frob"]):
+        assert main(arguments) == 2
     assert not (tmp_path / "out").exists()
 
 
