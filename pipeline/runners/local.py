@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.25
 _NOT_KNOWN = 255  # what multiprocessing says of a child whose fork server is gone
+_SERVER_KILLED = (
+    "the process that starts workers was killed; often the system is out of memory: try fewer "
+    "--workers"
+)
 _END_SECONDS = 5.0
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
@@ -105,8 +109,7 @@ def run_on_workers(
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
-            with for_workers():
-                process.start()
+            _start(process)
             sender.close()
             alive[process.sentinel] = (process, receiver)
         while alive:
@@ -116,6 +119,17 @@ def run_on_workers(
             on_tick(claims.read_bytes)
     finally:
         _end([process for process, _ in alive.values()])
+
+
+def _start(process: "BaseProcess") -> None:
+    try:
+        with for_workers():
+            process.start()
+    except (EOFError, ConnectionError) as error:
+        raise WorkerDiedError(
+            f"{process.name} did not start: {_SERVER_KILLED}. What is committed is kept; run the "
+            "same command again to do the rest"
+        ) from error
 
 
 def _end(processes: Sequence["BaseProcess"]) -> None:
@@ -159,10 +173,7 @@ def _cause(exitcode: int | None) -> str:
         hint = ", often the system out of memory: try fewer --workers" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
     if exitcode == _NOT_KNOWN and worker_context().get_start_method() == "forkserver":
-        return (
-            "the process that starts workers was killed, and with it all word of this one; often "
-            "the system is out of memory: try fewer --workers"
-        )
+        return _SERVER_KILLED
     return f"exit code {exitcode}"
 
 
