@@ -42,6 +42,7 @@ def check_beam_flags(
         )
     if unknown:
         _check_known(unknown, our_options)
+    _check_runner([*unknown, *untouched])
     return (*unknown, *untouched)
 
 
@@ -56,6 +57,25 @@ def _check_known(flags: Sequence[str], our_options: Iterable[str]) -> None:
         f"unknown option {left[0]}{hint or ': neither tokenmill nor Beam knows it'}. What only the "
         "runner knows goes after a bare --"
     )
+
+
+def _check_runner(flags: Sequence[str]) -> None:
+    """The runner is one that Beam knows, or the path of a class."""
+    from apache_beam.options.pipeline_options import StandardOptions
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--runner", default="")
+    runner = parser.parse_known_args(list(flags))[0].runner
+    names = [path.rpartition(".")[2] for path in StandardOptions.ALL_KNOWN_RUNNERS]
+    short = {name.lower() for name in names} | {
+        name.lower().removesuffix("runner") for name in names
+    }
+    if "." not in runner and runner.lower() not in short:
+        raise ConfigurationError(
+            f"expected one of {', '.join(names)}, or the path of a class, found {runner!r}"
+            f"{did_you_mean(runner, names)}",
+            setting="runner",
+        )
 
 
 def _name_of(flag: str) -> str:

@@ -4,7 +4,12 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.config import BuildConfig
-from pipeline.options import add_common, add_tokenizer, special_tokens_of
+from pipeline.options import (
+    add_common,
+    add_tokenizer,
+    check_tokenizer_name,
+    special_tokens_of,
+)
 from pipeline.quantities import count, share
 from transforms.reading import InputFormat, ReadSettings
 from transforms.settings import TokenizeSettings
@@ -41,6 +46,7 @@ def add_arguments(build: argparse.ArgumentParser) -> None:
 
 def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildConfig:
     """What the options ask for. Raises ConfigurationError where that is impossible."""
+    check_tokenizer_name(options.tokenizer)
     return BuildConfig(
         inputs=tuple(options.input),
         output=options.output,

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import os
 from typing import Any, NoReturn
 
 from pipeline.suggestions import did_you_mean
-from tokenizer import ConfigurationError, Tokenizer
+from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -107,6 +108,17 @@ def special_tokens_of(options: argparse.Namespace) -> dict[str, int] | None:
     return tokens
 
 
+def check_tokenizer_name(name: str | None) -> None:
+    """Raises ConfigurationError for a name that is nearly one of the bundled ones."""
+    if name is None or name in BUNDLED_NAMES or os.path.exists(name) or "/" in name:
+        return
+    if hint := did_you_mean(name, BUNDLED_NAMES):
+        raise ConfigurationError(
+            f"expected one of {', '.join(BUNDLED_NAMES)}, or a path, found {name!r}{hint}",
+            setting="tokenizer",
+        )
+
+
 def given_tokenizer(options: argparse.Namespace, name: str | None = None) -> Tokenizer | None:
     """The tokenizer that the options name, or None when they name none.
 
@@ -118,6 +130,7 @@ def given_tokenizer(options: argparse.Namespace, name: str | None = None) -> Tok
         ConfigurationError: options that need --tokenizer; or what `Tokenizer.load` raises.
     """
     name = options.tokenizer if name is None else name
+    check_tokenizer_name(name)
     if name is None:
         for setting in ("split_pattern", "special_tokens", "revision"):
             if getattr(options, setting) is not None:

@@ -99,6 +99,8 @@ def test_nothing_and_an_unknown_command_are_wrong_usage(
     [
         (["verify", "d", "--retokenise", "1"], "--retokenise: did you mean --retokenize?"),
         (["inspect", "--txet", "a"], "--txet: did you mean --text?"),
+        (["inspect", "--text", "a", "--tokenizer", "cl10k_base"], "did you mean cl100k_base?"),
+        (["inspect", "--text", "a", "--compare", "gtp2"], "did you mean gpt2?"),
         (["build", "--input", "a", "--output", "b", "--input-format", "json"], "found json: did"),
         (["build", "--input", "a", "--output", "b", "--max-rejects", "2%%"], "not 2%%"),
         (["build", "--input", "a", "--output", "b", "--max-memory", "lots"], "not lots"),
@@ -141,6 +143,7 @@ OURS = ("--input", "--tokenizer", "--text-field")
     [
         (["--runner=DirectRunner", "--tokeniser", "gpt2"], "--tokeniser: did you mean --tokenizer"),
         (["--runner", "FlinkRunner", "--flink_mastr=a:1"], "did you mean --flink_master?"),
+        (["--runner=FlinkRuner"], "found 'FlinkRuner': did you mean FlinkRunner?"),
         (["--runner=FlinkRunner", "--zzzz"], "neither tokenmill nor Beam knows it"),
         (["--tokeniser", "gpt2"], "unknown option --tokeniser: did you mean --tokenizer?"),
     ],
@@ -155,10 +158,8 @@ def test_with_a_runner_an_option_that_nobody_knows_is_refused(
 def test_flags_that_beam_knows_and_all_behind_two_dashes_are_handed_on() -> None:
     known = ["--runner=FlinkRunner", "--flink_master", "host:8081", "--streaming"]
     assert check_beam_flags(known, ["--parallelism=8"], OURS) == (*known, "--parallelism=8")
-    assert check_beam_flags((), ["--runner=X", "--tokeniser"], OURS) == (
-        "--runner=X",
-        "--tokeniser",
-    )
+    for runner in ("--runner=a.b.Runner", "--runner=directrunner", "--runner=prism"):
+        assert check_beam_flags((), [runner, "--tokeniser"], OURS) == (runner, "--tokeniser")
     with pytest.raises(ConfigurationError, match="need --runner"):
         check_beam_flags((), ["--parallelism=8"], OURS)
 

@@ -67,7 +67,5 @@ def test_a_log_says_now_and_then_how_far_it_is(tmp_path: Path) -> None:
     with PassProgress("build", Build.at(str(tmp_path)), units(2, 1500), log) as shown:
         shown._next_line = 0.0
         shown.update(1500)
-    assert re.search(
-        r"^build: 0/2 units, 50% of 3\.0 kB read, .*/s, .* s left$", log.getvalue(), re.M
-    )
-    assert progress.size_text(17_700_000) == "17.7 MB"
+    expected = r"^build: 0/2 units, 50% of 3\.0 kB read, .*/s, .* s left$"
+    assert re.search(expected, log.getvalue(), re.MULTILINE)

@@ -10,7 +10,12 @@ from rich.text import Text
 
 from pipeline import exit_codes
 from pipeline.document_search import find_by_id, find_by_place, find_first
-from pipeline.options import add_common, add_tokenizer, given_tokenizer
+from pipeline.options import (
+    add_common,
+    add_tokenizer,
+    check_tokenizer_name,
+    given_tokenizer,
+)
 from pipeline.quantities import count
 from pipeline.report import as_json
 from pipeline.terminal import escaped, show
@@ -80,6 +85,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, _: object) -> int:
     """The command; returns its exit code."""
+    check_tokenizer_name(options.compare)
     compared = None if options.compare is None else Tokenizer.load(options.compare)
     if options.text is not None:
         if options.directory is not None:
