@@ -347,9 +347,7 @@ def test_wrong_usage_ends_with_2_and_says_what_to_do(
         assert main(["build", *arguments]) == 2
         assert message in capsys.readouterr().err
     for arguments in (["build"], ["build", "--input", "x", *out, "--max-reject", "1"], ["frob"]):
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        assert ended.value.code == 2
+        assert main(arguments) == 2
     assert not (tmp_path / "out").exists()
 
 

@@ -4,6 +4,7 @@ inputs listed ─ folder settled (ours, or refused) ─ lease taken ─ plan
    ─ pending units run ─ receipts collected ─ books within the limits? ─ manifest
 """
 
+import argparse
 import datetime
 import json
 import os
@@ -19,13 +20,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipeline import books, exit_codes
+from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
 from pipeline.config import BuildConfig, available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.inputs import common_root, list_units
 from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
+from pipeline.preview import check_fields, preview
 from pipeline.progress import PassProgress
+from pipeline.report import BuildResult, as_json, explain_incomplete, report_of
 from pipeline.runners import run_pass
+from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
@@ -41,48 +46,45 @@ from transforms.shards.layout import (
     run_record_path,
     unit_of_receipt,
 )
-from transforms.shards.manifest import Totals
 from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
 from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import remove_units
 from transforms.shards.vocabulary_copy import keep_vocabulary
 
+__all__ = ["EXAMPLES", "HELP", "TAKES_BEAM_FLAGS", "BuildResult", "add_arguments", "build", "run"]
+
 _STANDARD_INPUT = "stdin"
 
 
-@dataclass(frozen=True)
-class BuildResult:
-    """How a build ended.
+TAKES_BEAM_FLAGS = True
 
-    Attributes:
-        exit_code: COMPLETE, or TOO_MANY_REJECTS: all was read, and no manifest written.
-        totals: what the receipts add up to.
-        manifest: its path; None where it was withheld. why_incomplete: then the reasons.
-        seconds: the command took. units_done: in this run; units_kept: found done.
-    """
 
-    exit_code: int
-    totals: Totals
-    manifest: str | None
-    why_incomplete: tuple[str, ...]
-    seconds: float
-    units_done: int
-    units_kept: int
+def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    config = config_of(options, beam_flags)
+    if options.dry_run:
+        found = preview(config)
+        show(as_json(found.to_json()) if options.json else found.table())
+        return exit_codes.COMPLETE
+    result = build(config)
+    show(as_json(result.to_json()) if options.json else result.text())
+    return result.exit_code
 
 
 def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     """Runs a build to its end.
 
-    Prints the books to `report`, by default standard output.
+    Args:
+        config: what is asked for.
+        report: where to print the books when all is done; None: nowhere, they are in the result.
 
     Raises:
-        ConfigurationError: before anything is started or touched, also when the output belongs to
-            another build.
+        ConfigurationError: before anything is started or touched: the output belongs to another
+            build, a field is nowhere to be found, an option does not fit.
         BuildInUseError: somebody else is working on it.
         TokenmillError, OSError: the job failed; running it again resumes.
     """
     started = time.time()
-    report = report or sys.stdout
     # What moves while the job runs stands still in it: a revision of the Hub is a commit from here.
     inputs = tuple(map(pin_pattern, config.inputs))
     root_given = config.input_root and pin_pattern(config.input_root)
@@ -96,6 +98,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         _check_pipe(config)
     else:
         units = list_units(config.inputs, root, config.output, config.settings.read)
+        check_fields(units, config.settings.read)
     work = TokenizePass(config.settings)
     mark = Mark(work.fingerprint, work.described())
     target = Build.at(_absolute(config.output), new_run_name())
@@ -112,10 +115,12 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         plan = make_plan(config, target, units)
         job = _Job(config, target, work, plan, kept, root, started)
         receipts = _run(job)
-        print(books.table(receipts), file=report)
         _write_run(job, receipts)
         lease.check()
-        return _conclude(job, receipts, report)
+        result = _conclude(job, receipts)
+    if report is not None:
+        print(result.text(), file=report)
+    return result
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ def _run(job: _Job) -> list[Receipt]:
     target, plan = job.target, job.plan
     _clear(target, plan)
     if plan.done:
-        print(f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr)
+        say(f"resuming: {len(plan.done)} of {len(plan.units)} units are done")
     if plan.pending:
         note_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
@@ -193,11 +198,11 @@ def _start_over(target: Build, mark: Mark) -> None:
         try:
             remove_units(target, {unit: target.receipt(unit)})
         except MismatchError as error:
-            print(f"left alone: {error}", file=sys.stderr)
+            say(f"left alone: {escaped(str(error))}")
     if left := sorted(target.files()):
-        print(
-            f"left alone: {len(left)} files that no record of the build names, such as {left[0]}",
-            file=sys.stderr,
+        say(
+            f"left alone: {len(left)} files that no record of the build names, such as "
+            f"{escaped(left[0])}"
         )
     target.write(MARK, mark.to_json())
 
@@ -227,7 +232,8 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
     return [receipts[unit.name] for unit in plan.units]
 
 
-def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildResult:
+def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
+    """Writes the manifest, or says why not."""
     config, target, work = job.config, job.target, job.work
     totals = books.total(receipts)
     why = list(
@@ -237,39 +243,20 @@ def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildRe
         why.append("there is not a single token: is the text field the right one?")
     if why:
         target.delete([MANIFEST])
-        _explain_incomplete(config, target, why)
+        say(explain_incomplete(why, config.max_rejects, target.root))
         manifest_path = None
     else:
         entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
-        print(f"complete: {manifest_path}", file=report)
+    new_units = [unit.name for unit in job.plan.pending]
     return BuildResult(
-        exit_code=exit_codes.TOO_MANY_REJECTS if why else exit_codes.COMPLETE,
-        totals=totals,
+        report=report_of(target, receipts, new_units, time.time() - job.started),
         manifest=manifest_path,
         why_incomplete=tuple(why),
-        seconds=time.time() - job.started,
         units_done=len(job.plan.pending),
         units_kept=len(job.plan.done),
-    )
-
-
-_SHOWN = 10
-
-
-def _explain_incomplete(config: BuildConfig, target: Build, why: Sequence[str]) -> None:
-    print("no manifest:", file=sys.stderr)
-    for line in why[:_SHOWN]:
-        print(f"  {line}", file=sys.stderr)
-    if len(why) > _SHOWN:
-        print(f"  ... and {len(why) - _SHOWN} more", file=sys.stderr)
-    print(
-        f"--max-rejects {config.max_rejects:g} allows less. What is wrong with each record is in "
-        f"{target.root}/rejects. To accept it, run again with a larger --max-rejects, "
-        "--allow-truncated or --allow-empty: nothing is read twice",
-        file=sys.stderr,
     )
 
 

@@ -7,21 +7,26 @@ receipts ── every file there, none besides
 passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs again (retokenize)
 """
 
+import argparse
 import json
 import os
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline import books
+from pipeline import books, exit_codes
 from pipeline.commands.build import new_run_name
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
+from pipeline.options import add_common, add_tokenizer, given_tokenizer
 from pipeline.progress import PassProgress
+from pipeline.quantities import share
+from pipeline.report import as_json
 from pipeline.runners import Running, run_pass
+from pipeline.terminal import say, show
 from pipeline.tokenizers import tokenizer_of
+from pipeline.verify_result import VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
 from transforms.filesystem import list_files
@@ -38,9 +43,49 @@ from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import clear_run
 from transforms.shards.unit_names import relative_path, unit_name
 
-_SHOWN = 50
 # Of shards: below, starting workers takes longer than the work.
 _SMALL_BYTES = 8 << 20
+
+
+HELP = "Check a build, down to each token."
+EXAMPLES = """\
+  tokenmill verify shards
+  tokenmill verify shards --retokenize 1%
+  tokenmill verify shards --retokenize 1 --input-root /mnt/elsewhere
+  tokenmill verify gs://tokens --runner=FlinkRunner --flink_master=host:8081"""
+TAKES_BEAM_FLAGS = True
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds every option of the command."""
+    command.add_argument("directory", metavar="DIR", help="the build")
+    command.add_argument(
+        "--retokenize",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="do this share of the units again from their inputs, such as 1%%, at least one, and "
+        "compare every token (default: 0)",
+    )
+    command.add_argument(
+        "--input-root",
+        metavar="DIR",
+        help="where the inputs are now (default: where the last run read them)",
+    )
+    add_tokenizer(command, default="the build's own")
+    add_common(command)
+
+
+def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    return verify(
+        options.directory,
+        retokenize=options.retokenize,
+        input_root=options.input_root,
+        tokenizer=given_tokenizer(options),
+        beam_flags=beam_flags,
+        json=options.json,
+    )
 
 
 def verify(
@@ -50,11 +95,45 @@ def verify(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
+    json: bool = False,
 ) -> int:
-    """Checks a whole build; returns 0 when all is as it should be, 1 at any difference.
+    """Checks a whole build and prints what was checked, or to stderr each difference.
 
-    Prints what was checked, or to stderr each difference with its place. Memory: a few chunks a
-    core, however large the build.
+    Args:
+        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
+        json: print the result as one JSON object instead.
+
+    Returns:
+        The exit code: COMPLETE, or FAILED at any difference.
+
+    Raises:
+        ConfigurationError, MismatchError: as `check_build`.
+    """
+    result = check_build(
+        directory,
+        retokenize=retokenize,
+        input_root=input_root,
+        tokenizer=tokenizer,
+        beam_flags=beam_flags,
+    )
+    if json:
+        show(as_json(result.to_json()))
+    elif result.is_sound:
+        show(result.text())
+    else:
+        say(result.text())
+    return exit_codes.COMPLETE if result.is_sound else exit_codes.FAILED
+
+
+def check_build(
+    directory: str,
+    *,
+    retokenize: float = 0.0,
+    input_root: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    beam_flags: Sequence[str] = (),
+) -> VerifyResult:
+    """Checks a whole build. Memory: a few chunks a core, however large the build.
 
     Args:
         directory: the build.
@@ -86,14 +165,16 @@ def verify(
     found = _run(source, manifest, receipts, used, root, retokenize, beam_flags)
     for unit in found:
         findings.messages += [m for m in unit.differences if m not in findings.messages]
-    if findings.messages:
-        return _report(findings, any(unit.files_differ for unit in found))
-    _summarize(source, manifest, receipts)
-    if root is not None:
-        compared = sum(unit.compared for unit in found)
-        documents = manifest.totals.documents
-        print(f"made again from {root}: {compared:,} of {documents:,} documents, token by token")
-    return 0
+    return VerifyResult(
+        root=os.path.relpath(source.root) if source.is_local else source.root,
+        differences=tuple(findings.messages),
+        is_repairable=any(unit.files_differ for unit in found),
+        totals=manifest.totals,
+        vocabulary_size=manifest.tokenizer.vocabulary_size,
+        files=sum(len(receipt.sizes()) + 1 for receipt in receipts),
+        input_root=root,
+        compared=sum(unit.compared for unit in found),
+    )
 
 
 def _last_input_root(source: Build) -> str:
@@ -223,36 +304,3 @@ def _place(source: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
     finally:
         clear_run(place, run)
         place.delete(place.files())
-
-
-def _report(findings: Findings, repairable: bool) -> int:
-    for message in findings.messages[:_SHOWN]:
-        print(f"difference: {message}", file=sys.stderr)
-    count = len(findings.messages)
-    if count > _SHOWN:
-        print(f"... and {count - _SHOWN} more", file=sys.stderr)
-    print(f"tokenmill: not what the manifest says: {count} differences", file=sys.stderr)
-    if repairable:
-        print(
-            "tokenmill: `tokenmill build --repair`, with the command that made the build, does the "
-            "units again whose files are not what their receipts say",
-            file=sys.stderr,
-        )
-    return 1
-
-
-def _summarize(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
-    totals: Mapping[str, Any] = {"rejects": sum(manifest.totals.rejects.values())}
-    files = sum(len(receipt.sizes()) + 1 for receipt in receipts)
-    where = os.path.relpath(source.root) if source.is_local else source.root
-    print(f"verified: {where}")
-    print(
-        f"  {manifest.totals.inputs:,} inputs, {files:,} files: sizes, SHA-256, sums; "
-        "the manifest is what the receipts add up to"
-    )
-    print(
-        f"  {manifest.totals.documents:,} documents, {manifest.totals.tokens:,} tokens: ids below "
-        f"{manifest.tokenizer.vocabulary_size}, begin and end of text in place; each "
-        "document decodes to its text, and the text encodes to the same tokens"
-    )
-    print(f"  {totals['rejects']:,} records rejected: as many for each reason as in the books")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import WorkerDiedError
 from pipeline.failures import known_error, summary
 from pipeline.runners import Running, Tick
-from pipeline.runners.fork_server import warm_up, worker_context
+from pipeline.runners.fork_server import for_workers, warm_up, worker_context
 from transforms.passes.work_pass import Pass, WorkUnit, progress_to
 from transforms.shards.build import Build
 
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _POLL_SECONDS = 0.25
+_NOT_KNOWN = 255  # what multiprocessing says of a child whose fork server is gone
+_SERVER_KILLED = (
+    "the process that starts workers was killed; often the system is out of memory: try fewer "
+    "--workers"
+)
 _END_SECONDS = 5.0
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
@@ -104,7 +109,7 @@ def run_on_workers(
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
-            process.start()
+            _start(process)
             sender.close()
             alive[process.sentinel] = (process, receiver)
         while alive:
@@ -114,6 +119,17 @@ def run_on_workers(
             on_tick(claims.read_bytes)
     finally:
         _end([process for process, _ in alive.values()])
+
+
+def _start(process: "BaseProcess") -> None:
+    try:
+        with for_workers():
+            process.start()
+    except (EOFError, ConnectionError) as error:
+        raise WorkerDiedError(
+            f"{process.name} did not start: {_SERVER_KILLED}. What is committed is kept; run the "
+            "same command again to do the rest"
+        ) from error
 
 
 def _end(processes: Sequence["BaseProcess"]) -> None:
@@ -156,6 +172,8 @@ def _cause(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
         hint = ", often the system out of memory: try fewer --workers" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
+    if exitcode == _NOT_KNOWN and worker_context().get_start_method() == "forkserver":
+        return _SERVER_KILLED
     return f"exit code {exitcode}"
 
 

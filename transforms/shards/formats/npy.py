@@ -72,7 +72,7 @@ class NpyWriter:
 class NpyReader:
     """A shard on a local disk, read in pieces, so that memory is what is asked for.
 
-    Plain reads, not a memory map: pages of a map count as memory of the process.
+    `read` reads plainly, not by a memory map: pages of a map count as memory of the process.
     """
 
     local_path: str
@@ -111,3 +111,6 @@ class NpyReader:
             count=stop - start,
             offset=self.data_offset + start * self.dtype.itemsize,
         )
+
+    def map(self) -> npt.NDArray[Any]:
+        return np.asarray(np.load(self.local_path, mmap_mode="r"))

@@ -1,0 +1,79 @@
+"""What `tokenmill verify` found: for people, or as JSON."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.terminal import escaped
+from transforms.shards.manifest import Totals
+
+_SHOWN = 50
+
+
+@dataclass(frozen=True)
+class VerifyResult:
+    """What `verify` found.
+
+    Attributes:
+        root: the build. differences: a line each, none where all is as it should be.
+        is_repairable: whether `tokenmill build --repair` would mend some of it.
+        totals: of the manifest. files: that were checked.
+        input_root: where the inputs of some units were read again, or None.
+        compared: how many documents were compared with them.
+    """
+
+    root: str
+    differences: tuple[str, ...]
+    is_repairable: bool
+    totals: Totals
+    vocabulary_size: int
+    files: int
+    input_root: str | None
+    compared: int
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no difference."""
+        return not self.differences
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for scripts, as plain values."""
+        return {"sound": self.is_sound, **dataclasses.asdict(self)}
+
+    def text(self) -> str:
+        """What was checked, or each difference with its place; several lines."""
+        return "\n".join(self._checked() if self.is_sound else self._differences())
+
+    def _differences(self) -> Iterator[str]:
+        for message in self.differences[:_SHOWN]:
+            yield f"difference: {escaped(message)}"
+        count = len(self.differences)
+        if count > _SHOWN:
+            yield f"... and {count - _SHOWN} more"
+        yield f"tokenmill: not what the manifest says: {count} differences"
+        if self.is_repairable:
+            yield (
+                "tokenmill: to rewrite the units whose files no longer are what their receipts "
+                "say, run `tokenmill build --repair` with the options that made the build"
+            )
+
+    def _checked(self) -> Iterator[str]:
+        totals = self.totals
+        yield f"verified: {escaped(self.root)}"
+        yield (
+            f"  {totals.inputs:,} inputs, {self.files:,} files: sizes, SHA-256, sums; "
+            "the manifest is what the receipts add up to"
+        )
+        yield (
+            f"  {totals.documents:,} documents, {totals.tokens:,} tokens: ids below "
+            f"{self.vocabulary_size}, begin and end of text in place; each "
+            "document decodes to its text, and the text encodes to the same tokens"
+        )
+        rejects = sum(totals.rejects.values())
+        yield f"  {rejects:,} records rejected: as many for each reason as in the books"
+        if self.input_root is not None:
+            yield (
+                f"made again from {escaped(self.input_root)}: {self.compared:,} of "
+                f"{totals.documents:,} documents, token by token"
+            )
