@@ -26,10 +26,11 @@ from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
 from pipeline.progress import PassProgress
 from pipeline.runners import run_pass
+from pipeline.terminal import escaped
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import is_local, pin_pattern
+from transforms.filesystem import is_local, naming_place, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -37,9 +38,11 @@ from transforms.shards.input_versions import note_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
+    VOCABULARY_SUFFIXES,
     receipt_path,
     run_record_path,
     unit_of_receipt,
+    vocabulary_path,
 )
 from transforms.shards.manifest import Totals
 from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
@@ -109,13 +112,14 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if from_pipe:
             units = (_spool(target),)
             config = replace(config, check_inputs=True)
-        plan = make_plan(config, target, units)
+        plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
         receipts = _run(job)
-        print(books.table(receipts), file=report)
         _write_run(job, receipts)
         lease.check()
-        return _conclude(job, receipts, report)
+        result = _conclude(job, receipts)
+    _report(job, receipts, result, report)
+    return result
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def _spool(target: Build) -> WorkUnit:
     """Standard input as a file: a unit may have to be read twice."""
     path = Path(target.staging, _STANDARD_INPUT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with naming_place(str(path)), path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     return WorkUnit(_STANDARD_INPUT, str(path), path.stat().st_size)
 
@@ -185,18 +189,15 @@ def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
 
 def _start_over(target: Build, mark: Mark) -> None:
     """Removes what the records of the build name; then the folder is of the new settings."""
-    target.delete([MANIFEST])
-    for path in target.files():
-        unit = unit_of_receipt(path)
-        if unit is None:
-            continue
-        try:
-            remove_units(target, {unit: target.receipt(unit)})
-        except MismatchError as error:
-            print(f"left alone: {error}", file=sys.stderr)
+    units = [unit for path in target.files() if (unit := unit_of_receipt(path)) is not None]
+    receipts = target.receipts(units)  # before anything goes: one that is broken is refused by name
+    target.withdraw(MANIFEST)
+    remove_units(target, receipts)
+    target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
         print(
-            f"left alone: {len(left)} files that no record of the build names, such as {left[0]}",
+            f"left alone: {len(left)} files that no record of the build names, such as "
+            f"{escaped(left[0])}",
             file=sys.stderr,
         )
     target.write(MARK, mark.to_json())
@@ -205,7 +206,7 @@ def _start_over(target: Build, mark: Mark) -> None:
 def _clear(target: Build, plan: Plan) -> None:
     """Removes what this run makes untrue, before it starts: the manifest first, then units."""
     if plan.pending:
-        target.delete([MANIFEST])
+        target.withdraw(MANIFEST)
     remove_units(target, plan.stale)
 
 
@@ -227,7 +228,8 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
     return [receipts[unit.name] for unit in plan.units]
 
 
-def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildResult:
+def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
+    """Writes the manifest, or withholds it."""
     config, target, work = job.config, job.target, job.work
     totals = books.total(receipts)
     why = list(
@@ -236,15 +238,13 @@ def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildRe
     if not totals.tokens and not config.allow_empty:
         why.append("there is not a single token: is the text field the right one?")
     if why:
-        target.delete([MANIFEST])
-        _explain_incomplete(config, target, why)
+        target.withdraw(MANIFEST)
         manifest_path = None
     else:
         entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
-        print(f"complete: {manifest_path}", file=report)
     return BuildResult(
         exit_code=exit_codes.TOO_MANY_REJECTS if why else exit_codes.COMPLETE,
         totals=totals,
@@ -254,6 +254,21 @@ def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildRe
         units_done=len(job.plan.pending),
         units_kept=len(job.plan.done),
     )
+
+
+def _report(job: _Job, receipts: Sequence[Receipt], result: BuildResult, report: TextIO) -> None:
+    """Tells how the build ended, when all of it is written: whoever reads may have gone away."""
+    try:
+        print(books.table(receipts), file=report)
+        if result.manifest is not None:
+            print(f"complete: {escaped(result.manifest)}", file=report)
+        report.flush()
+    except OSError as error:
+        if result.manifest is None:
+            _explain_incomplete(job.config, job.target, result.why_incomplete)
+        raise OSError(error.errno, f"{error.strerror}, so the books can not be shown") from error
+    if result.manifest is None:
+        _explain_incomplete(job.config, job.target, result.why_incomplete)
 
 
 _SHOWN = 10

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
 from transforms.errors import MismatchError, UnitFailedError
+from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.layout import failure_path, receipt_path
@@ -100,8 +101,10 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
     try:
-        receipt = work.run(unit, build)
-        build.write(receipt_path(unit.name), receipt.to_json())
+        with naming_place(build.root):
+            receipt = work.run(unit, build)
+            build.write(receipt_path(unit.name), receipt.to_json())
+            build.drop_intent(unit.name)
     except Exception as error:
         if is_fatal(error):
             raise
@@ -128,8 +131,6 @@ def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt |
 
 def is_fatal(error: BaseException) -> bool:
     """Whether no other unit would fare better."""
-    if isinstance(error, ConfigurationError):
-        return True
     return isinstance(error, OSError) and error.errno in _FULL_OR_GONE
 
 
@@ -160,7 +161,14 @@ def _text_of(error: BaseException) -> str:
 
 def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    content = {"format": FORMAT, "unit": name, "message": message, "trace": trace}
+    content = {
+        "format": FORMAT,
+        "unit": name,
+        # A path may hold bytes that are not UTF-8, which JSON can not.
+        "message": message.encode(errors="backslashreplace").decode(),
+        "trace": trace.encode(errors="backslashreplace").decode(),
+        "is_configuration": isinstance(error, ConfigurationError),
+    }
     build.write(failure_path(build.run, name), canonical_json(content))
 
 

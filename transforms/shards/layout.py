@@ -18,11 +18,16 @@
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
+<<<<<<< HEAD
 from collections.abc import Iterable, Iterator
+=======
+import re
+>>>>>>> 87d8630 (Builds resume after a kill or an error at any point where they change the disk)
 
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
+<<<<<<< HEAD
 RECEIPTS = "receipts"
 UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
 
@@ -38,6 +43,10 @@ def examples(suffixes: Iterable[str]) -> Iterator[str]:
         unit = f"part.{suffix}"
         yield from (receipt_path(unit), documents_path(unit), rejects_path(unit))
         yield shard_path(unit, ".npy", None)
+=======
+VOCABULARY_SUFFIXES = (".json", ".tiktoken")
+UNIT_FOLDERS = ("receipts", "tokens", "documents", "rejects")
+>>>>>>> 87d8630 (Builds resume after a kill or an error at any point where they change the disk)
 
 
 def receipt_path(unit: str) -> str:
@@ -79,6 +88,17 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
     """
     part = "" if number is None else f"-{number:05d}"
     return f"tokens/{unit}{part}{suffix}"
+
+
+def is_file_of(unit: str, path: str) -> bool:
+    """Whether a file is one of those that a unit may have beside its receipt.
+
+    >>> is_file_of("a.jsonl", "tokens/a.jsonl-00000.npy"), is_file_of("a.jsonl", "tokens/b.npy")
+    (True, False)
+    """
+    if path in (documents_path(unit), rejects_path(unit)):
+        return True
+    return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
 
 
 def vocabulary_path(suffix: str) -> str:
