@@ -18,16 +18,13 @@
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
-<<<<<<< HEAD
-from collections.abc import Iterable, Iterator
-=======
 import re
->>>>>>> 87d8630 (Builds resume after a kill or an error at any point where they change the disk)
+from collections.abc import Iterable, Iterator
 
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
-<<<<<<< HEAD
+VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
 UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
 
@@ -43,10 +40,6 @@ def examples(suffixes: Iterable[str]) -> Iterator[str]:
         unit = f"part.{suffix}"
         yield from (receipt_path(unit), documents_path(unit), rejects_path(unit))
         yield shard_path(unit, ".npy", None)
-=======
-VOCABULARY_SUFFIXES = (".json", ".tiktoken")
-UNIT_FOLDERS = ("receipts", "tokens", "documents", "rejects")
->>>>>>> 87d8630 (Builds resume after a kill or an error at any point where they change the disk)
 
 
 def receipt_path(unit: str) -> str:
