@@ -118,7 +118,10 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         _write_run(job, receipts)
         lease.check()
         result = _conclude(job, receipts)
-    _report(job, receipts, result, report)
+    # When all of it is written: whoever reads may have gone away.
+    print(books.table(receipts), file=report)
+    if result.manifest is not None:
+        print(f"complete: {escaped(result.manifest)}", file=report, flush=True)
     return result
 
 
@@ -239,6 +242,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         why.append("there is not a single token: is the text field the right one?")
     if why:
         target.withdraw(MANIFEST)
+        _explain_incomplete(config, target, why)
         manifest_path = None
     else:
         entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
@@ -254,21 +258,6 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         units_done=len(job.plan.pending),
         units_kept=len(job.plan.done),
     )
-
-
-def _report(job: _Job, receipts: Sequence[Receipt], result: BuildResult, report: TextIO) -> None:
-    """Tells how the build ended, when all of it is written: whoever reads may have gone away."""
-    try:
-        print(books.table(receipts), file=report)
-        if result.manifest is not None:
-            print(f"complete: {escaped(result.manifest)}", file=report)
-        report.flush()
-    except OSError as error:
-        if result.manifest is None:
-            _explain_incomplete(job.config, job.target, result.why_incomplete)
-        raise OSError(error.errno, f"{error.strerror}, so the books can not be shown") from error
-    if result.manifest is None:
-        _explain_incomplete(job.config, job.target, result.why_incomplete)
 
 
 _SHOWN = 10

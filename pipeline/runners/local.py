@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.25
 _END_SECONDS = 5.0
-_SERVER_GONE = 255  # what multiprocessing gives for a worker whose fork server does not answer
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
 
@@ -157,8 +156,6 @@ def _cause(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
         hint = ", often the system out of memory: try fewer --workers" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
-    if exitcode == _SERVER_GONE:
-        return "nobody can tell how, the process that workers are forked from is gone itself"
     return f"exit code {exitcode}"
 
 
