@@ -57,12 +57,11 @@ def write_odd(folder: Path) -> None:
             file.write(json_lines(f"n{number}", 1 + number))
 
 
-@pytest.mark.parametrize("max_tokens", [None, 30])
+@pytest.mark.parametrize("limit", [["--workers", "2"], ["--max-shard-tokens", "30"]])
 def test_files_of_any_name_are_built_verified_and_read_again(
-    max_tokens: int | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    limit: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_odd(tmp_path / "in")
-    limit = [] if max_tokens is None else ["--max-shard-tokens", str(max_tokens)]
     arguments = ["--input", f"{tmp_path}/in/**", "--output", f"{tmp_path}/out", *limit]
     assert main(["build", *arguments, "--input-root", f"{tmp_path}/in"]) == 0
     assert main(["verify", f"{tmp_path}/out", "--retokenize", "1"]) == 0

@@ -137,7 +137,7 @@ def is_fatal(error: BaseException) -> bool:
 def explain(unit: WorkUnit, error: BaseException) -> str:
     """One line: the input, where in it if that is known, and the cause."""
     where = "".join(f" {note}" for note in getattr(error, "__notes__", []))
-    return f"{unit.name}:{where} {_text_of(error)}"
+    return _as_unicode(f"{unit.name}:{where} {_text_of(error)}")
 
 
 def prepare_worker(work: Pass, build: Build) -> None:
@@ -159,14 +159,18 @@ def _text_of(error: BaseException) -> str:
     return text if isinstance(error, TokenmillError | OSError) else f"{kind}: {text}"
 
 
+def _as_unicode(text: str) -> str:
+    """A path may hold bytes that are not UTF-8; JSON and Beam's coders can not."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
     content = {
         "format": FORMAT,
         "unit": name,
-        # A path may hold bytes that are not UTF-8, which JSON can not.
-        "message": message.encode(errors="backslashreplace").decode(),
-        "trace": trace.encode(errors="backslashreplace").decode(),
+        "message": _as_unicode(message),
+        "trace": _as_unicode(trace),
         "is_configuration": isinstance(error, ConfigurationError),
     }
     build.write(failure_path(build.run, name), canonical_json(content))
