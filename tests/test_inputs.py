@@ -174,6 +174,8 @@ def test_a_pipe_a_socket_and_a_device_are_refused_by_name(tmp_path: Path) -> Non
         end.bind(str(tmp_path / "socket.jsonl"))
     assert "pipe.jsonl is a pipe" in refused(tmp_path / "pipe.jsonl", tmp_path / "out")
     assert "socket.jsonl is a socket" in refused(tmp_path / "socket.jsonl", tmp_path / "out")
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 1))
+    assert "pipe.jsonl is a pipe" in refused(tmp_path / "[ap]*.jsonl", tmp_path / "out")
     (tmp_path / "zero.jsonl").symlink_to("/dev/zero")
     assert "zero.jsonl is a device" in refused(tmp_path / "zero.jsonl", tmp_path / "out")
     assert "/dev/zero is a device" in refused(Path("/dev/zero"), tmp_path / "out")

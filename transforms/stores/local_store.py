@@ -3,6 +3,7 @@
 <folder>/<name>.<attempt>.tmp ─ write ─ fsync ─ rename ─► <folder>/<name> ─ fsync of <folder>
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -139,7 +140,10 @@ def _list_one(folder: str) -> Iterator[FoundFile]:
         return
     with os.scandir(folder or os.curdir) as entries:
         for entry in entries:
-            if entry.is_file():
+            if entry.is_dir():
+                continue
+            # Pipes and devices are listed too: to leave one out would be to lose it silently.
+            with contextlib.suppress(FileNotFoundError):  # a link to nowhere
                 status = entry.stat()
                 yield FoundFile(folder + entry.name, status.st_size, _version_of(status))
 
