@@ -45,6 +45,8 @@ class BadPass(TokenizePass):
             raise UnitFailedError(f"{unit.path}\ncomplete: yes \udce9 \x1b[2J")
         if "column" in unit.name:
             raise ConfigurationError(f"{unit.name} has no column", setting="text_field")
+        if "hungry" in unit.name:
+            bytearray(2 << 30)
         if "full" in unit.name:
             raise OSError(28, "No space left on device")
         return super().run(unit, build)
@@ -85,6 +87,16 @@ def test_units_that_fail_on_their_content_keep_no_other_from_being_done(
     assert len(lines) == 4
     trace = json.loads(target.read(failure_path("run", "c-deep")))["trace"]
     assert "Traceback" in trace
+
+
+def test_a_unit_that_needs_more_memory_than_a_worker_has_fails_by_name(tmp_path: Path) -> None:
+    units = units_of(tmp_path, "a", "b-hungry", "c")
+    target = Build.at(str(tmp_path / "out"), "run")
+    running = Running(workers=1, max_memory_bytes=1 << 30)
+    run_on_workers(BadPass(TokenizeSettings()), units, target, running, lambda _: 0)
+    assert [unit.name for unit in units if target.exists(receipt_path(unit.name))] == ["a", "c"]
+    with pytest.raises(RunFailedError, match="b-hungry: MemoryError"):
+        raise_unit_failures(target, 3)
 
 
 def test_settings_that_fit_no_input_are_a_configuration_error(tmp_path: Path) -> None:

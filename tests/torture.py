@@ -16,6 +16,7 @@ import json
 import lzma
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -98,7 +99,7 @@ def command(*arguments: str, limit_seconds: float = 300) -> Ran:
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
-        said = output.read().decode(errors="replace")
+        said = re.sub(r"\S*/tokenmill-torture-\w+/", "", output.read().decode(errors="replace"))
     seconds = time.monotonic() - started
     ran = Ran(process.returncode, said, seconds, usage.ru_maxrss << 10)
     if "--output" in arguments:
@@ -584,7 +585,7 @@ def small_disk(folder: Path, quick: bool) -> Outcome:
         again = build(folder)
     finally:
         subprocess.run(["umount", folder / "disk"], check=True)
-    is_kept = ran.code == 1 and str(folder) in ran.line() and again.code == 0
+    is_kept = ran.code == 1 and "out/" in ran.line() and again.code == 0
     outcome = simple(ran, is_kept, "0 documents")
     outcome.happened = f"failed, names the place; with more room: {ended(again)}"
     return outcome
