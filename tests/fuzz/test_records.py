@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_build import FIRST_SHARD, INDEX, RECEIPT, REJECTS, SETTINGS, UNIT, reseal
 
+from pipeline.cli import main
 from pipeline.commands.verify import verify
 from pipeline.lease import Owner
 from tokenizer import ConfigurationError, Tokenizer
@@ -62,13 +63,20 @@ OWNER = {
 }
 
 
+FILES = {"receipt": RECEIPT, "manifest": "manifest.json", "mark": "tokenmill.json"}
+
+
 @pytest.fixture(scope="module")
 def sound(made: Path) -> dict[str, dict[str, Any]]:
-    files = {"receipt": RECEIPT, "manifest": "manifest.json", "mark": "tokenmill.json"}
-    found = {
-        name: json.loads((made / "output" / path).read_bytes()) for name, path in files.items()
-    }
+    output = made / "output"
+    found = {name: json.loads((output / path).read_bytes()) for name, path in FILES.items()}
     return {**found, "owner": OWNER}
+
+
+@pytest.fixture(scope="module")
+def fuzzed(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sound build, put right again after each change."""
+    return Path(shutil.copytree(made / "output", tmp_path_factory.mktemp("fuzzed") / "output"))
 
 
 def refuse_or_read(read: Record, content: bytes) -> None:
@@ -293,3 +301,66 @@ def test_a_unit_with_flipped_bytes_and_right_checksums_is_reported_not_raised(
 @pytest.mark.slow
 def test_many_units_with_flipped_bytes(made: Path, tmp_path: Path) -> None:
     check_resealed(made, tmp_path, range(100, 2_000))
+
+
+# -- whole commands over changed records ----------------------------------------------------------
+
+
+def run_commands(output: Path) -> None:
+    """Each command ends with an exit code, whatever the records say."""
+    for arguments in (
+        ["verify"],
+        ["inspect", "--document", "d1"],
+        ["inspect", "--shard", FIRST_SHARD],
+    ):
+        assert main([arguments[0], str(output), *arguments[1:]]) in (0, 1, 2)
+
+
+def check_commands(data: st.DataObject, sound: dict[str, dict[str, Any]], output: Path) -> None:
+    name = data.draw(st.sampled_from(sorted(FILES)))
+    path = output / FILES[name]
+    content = path.read_bytes()
+    at = data.draw(st.sampled_from([place for place in places(sound[name]) if place]))
+    new = data.draw(JSON | st.just(...))
+    try:
+        path.write_bytes(json.dumps(with_value(sound[name], at, new)).encode())
+        run_commands(output)
+    finally:
+        path.write_bytes(content)
+
+
+@given(st.data())
+@settings(QUICK, max_examples=60)
+def test_commands_on_a_build_with_a_changed_record_end_with_an_exit_code(
+    sound: dict[str, dict[str, Any]], fuzzed: Path, data: st.DataObject
+) -> None:
+    check_commands(data, sound, fuzzed)
+
+
+@pytest.mark.slow
+def test_commands_on_many_builds_with_changed_records(
+    sound: dict[str, dict[str, Any]], fuzzed: Path
+) -> None:
+    settings(QUICK, max_examples=4_000)(
+        given(st.data())(lambda data: check_commands(data, sound, fuzzed))
+    )()
+
+
+@pytest.mark.parametrize("file", ["../../../etc/passwd", "/etc/passwd", "tokens/x.json"])
+def test_a_manifest_can_not_name_a_vocabulary_elsewhere(
+    file: str, sound: dict[str, dict[str, Any]], output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = with_value(sound["manifest"], ("tokenizer", "file"), file)
+    (output / "manifest.json").write_text(json.dumps(changed))
+    assert main(["verify", str(output)]) == 1
+    assert "tokenizer.file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["org/name", "/etc/passwd", "../x.json", "gpt9"])
+def test_a_manifest_can_not_have_a_vocabulary_fetched(
+    name: str, sound: dict[str, dict[str, Any]], output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = with_value(sound["manifest"], ("settings", "tokenizer", "name"), name)
+    (output / "manifest.json").write_text(json.dumps(changed))
+    assert main(["verify", str(output)]) == 2
+    assert "tokenizer" in capsys.readouterr().err
