@@ -11,6 +11,7 @@ import pipeline.errors
 import tokenizer.errors
 import transforms.errors
 from pipeline.errors import RunFailedError
+from pipeline.terminal import escaped
 from transforms.shards.build import Build
 from transforms.shards.json_records import parse_record
 from transforms.shards.layout import failures_folder
@@ -27,11 +28,15 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class UnitFailure:
-    """What a worker wrote of a unit that it could not do."""
+    """What a worker wrote of a unit that it could not do.
+
+    is_configuration: its content does not fit the settings: a column that is not there, say.
+    """
 
     unit: str
     message: str
     trace: str
+    is_configuration: bool
 
 
 def unit_failures(build: Build) -> list[UnitFailure]:
@@ -43,11 +48,22 @@ def unit_failures(build: Build) -> list[UnitFailure]:
 
 
 def raise_unit_failures(build: Build, units: int) -> None:
-    """Raises RunFailedError, naming each unit of this run that failed, where there is one."""
+    """Raises where units of this run failed, naming each of them.
+
+    Args:
+        build: of which units were tried. units: how many.
+
+    Raises:
+        RunFailedError: some could not be done.
+        ConfigurationError: not one could be done, because of the settings.
+    """
     failures = unit_failures(build)
     if not failures:
         return
-    lines = [f"  {failure.message}" for failure in failures[:_SHOWN]]
+    if len(failures) == units and all(failure.is_configuration for failure in failures):
+        more = f" (and so for all of the {units} units)" if units > 1 else ""
+        raise tokenizer.errors.ConfigurationError(escaped(failures[0].message) + more)
+    lines = [f"  {escaped(failure.message)}" for failure in failures[:_SHOWN]]
     if len(failures) > _SHOWN:
         lines.append(f"  ... and {len(failures) - _SHOWN} more")
     raise RunFailedError(

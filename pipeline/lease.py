@@ -26,7 +26,9 @@ from types import TracebackType
 from typing import Any
 
 from pipeline.errors import BuildInUseError, BuildLostError
+from pipeline.terminal import escaped
 from transforms.errors import MismatchError
+from transforms.filesystem import create_exclusive, naming_place, read_version, replace_version
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, Count, canonical_json, parse_record
 from transforms.shards.layout import RUNS, owner_path, run_of_owner
@@ -36,14 +38,16 @@ BEAT_SECONDS = 10.0
 STALE_SECONDS = 45.0
 _LOOK_SECONDS = 3.0
 _ATTEMPTS = 5
+_PAUSE_SECONDS = (0.1, 0.2)
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Who works on a build.
 
-    process_start: of the process, in the system's own unit; tells a process from a later one that
-    got its number. beat: raised every BEAT_SECONDS.
+    boot: of the machine, and which processes one sees there: containers on one machine, even of one
+    host name, number theirs apart. process_start: of the process, in the system's own unit; tells a
+    process from a later one that got its number. beat: raised every BEAT_SECONDS.
     """
 
     run: str
@@ -56,7 +60,7 @@ class Owner:
     beat: Count
 
     def __str__(self) -> str:
-        return f"{self.user} on {self.host}, process {self.pid}, since {self.started}"
+        return escaped(f"{self.user} on {self.host}, process {self.pid}, since {self.started}")
 
 
 class Lease:
@@ -76,14 +80,21 @@ class Lease:
         Raises:
             BuildInUseError: somebody else has it; says who, and since when.
         """
+        try:
+            with naming_place(self._path):
+                self._take()
+        except BaseException:  # also an interrupt: a claim that stays would keep us out next time
+            clear_run(self._build, self._build.run)
+            raise
+        self._thread.start()
+        return self
+
+    def _take(self) -> None:
         for attempt in range(_ATTEMPTS):
-            self._write()
-            try:
-                others = self._others()
-                alive = [owner for owner in others if self._is_alive(owner)]
-            except BaseException:
-                self._build.delete([owner_path(self._build.run)])
-                raise
+            # Without a name before it is whole: of a run that is killed here nobody would know.
+            create_exclusive(self._path, self._claim())
+            others = self._others()
+            alive = [owner for owner in others if self._is_alive(owner)]
             if not alive:
                 break
             self._build.delete([owner_path(self._build.run)])
@@ -93,13 +104,11 @@ class Lease:
                     f"{self._build.root} is being worked on by {alive[0]}: wait until that ends, "
                     "or end it and run the same command again"
                 )
-            time.sleep(random.uniform(0.1, 0.2 * (attempt + 1)))
+            time.sleep(random.uniform(*_PAUSE_SECONDS) * (attempt + 1))
         for owner in others:
             clear_run(self._build, owner.run)
-        self._beat = 1
-        self._write()
-        self._thread.start()
-        return self
+        if not self._raise_beat():
+            raise BuildLostError(f"{self._path} has been removed: run the same command again")
 
     def __exit__(
         self,
@@ -109,7 +118,8 @@ class Lease:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if not self._is_lost:
+        # What this run had under way may be another's by now: then it is not ours to undo.
+        if not self._is_lost and self._build.exists(owner_path(self._build.run)):
             clear_run(self._build, self._build.run)
 
     def check(self) -> None:
@@ -124,17 +134,31 @@ class Lease:
     def _keep(self) -> None:
         while not self._stop.wait(BEAT_SECONDS):
             try:
-                if not self._build.exists(owner_path(self._build.run)):
+                if not self._raise_beat():
                     self._is_lost = True
                     return
-                self._beat += 1
-                self._write()
             except OSError:  # noqa: PERF203
                 continue  # a store that does not answer for a moment; the next beat will tell
 
-    def _write(self) -> None:
-        value = {"format": FORMAT, **asdict(self._me), "beat": self._beat}
-        self._build.write(owner_path(self._build.run), canonical_json(value))
+    def _raise_beat(self) -> bool:
+        """False when the claim is gone: whoever took the build over has removed it.
+
+        Only the claim that was just read is replaced. To write one where there is none any more
+        would take the build back from somebody who does not look again.
+        """
+        try:
+            _, version = read_version(self._path)
+        except FileNotFoundError:
+            return False
+        self._beat += 1
+        return replace_version(self._path, self._claim(), version)
+
+    @property
+    def _path(self) -> str:
+        return self._build.path(owner_path(self._build.run))
+
+    def _claim(self) -> bytes:
+        return canonical_json({"format": FORMAT, **asdict(self._me), "beat": self._beat})
 
     def _others(self) -> list[Owner]:
         owners = []
@@ -169,7 +193,7 @@ def _this_process(run: str) -> Owner:
     return Owner(
         run=run,
         host=platform.node(),
-        boot=_read_line("/proc/sys/kernel/random/boot_id"),
+        boot=f"{_read_line('/proc/sys/kernel/random/boot_id')} {_process_namespace()}".strip(),
         pid=os.getpid(),
         process_start=_start_of(os.getpid()) or "",
         user=_user(),
@@ -193,6 +217,13 @@ def _start_of(pid: int) -> str | None:
     except PermissionError:
         pass
     return ""
+
+
+def _process_namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _read_line(path: str) -> str:

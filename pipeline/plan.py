@@ -36,8 +36,14 @@ class Plan:
         return tuple(unit for unit in self.units if unit.name not in self.done)
 
 
-def make_plan(config: BuildConfig, build: Build, units: Sequence[WorkUnit]) -> Plan:
+def make_plan(
+    config: BuildConfig, build: Build, units: Sequence[WorkUnit], fingerprint: str
+) -> Plan:
     """Looks at what the output holds of these units.
+
+    Args:
+        config: what is asked for. build: the output. units: all of the inputs.
+        fingerprint: of the settings; a unit of any other is done again.
 
     Raises:
         ConfigurationError: it holds units that are not among the inputs.
@@ -58,7 +64,8 @@ def make_plan(config: BuildConfig, build: Build, units: Sequence[WorkUnit]) -> P
     for name, receipt in receipts.items():
         unit = by_name[name]
         if (
-            receipt.input.bytes == unit.size_bytes
+            receipt.fingerprint == fingerprint
+            and receipt.input.bytes == unit.size_bytes
             and receipt.sizes().items() <= files.items()
             and versions.get(name, unit.version) == unit.version
             and not (config.check_inputs and _input_differs(unit, receipt))

@@ -34,7 +34,7 @@ from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import is_local, pin_pattern
+from transforms.filesystem import is_local, naming_place, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -42,9 +42,11 @@ from transforms.shards.input_versions import note_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
+    VOCABULARY_SUFFIXES,
     receipt_path,
     run_record_path,
     unit_of_receipt,
+    vocabulary_path,
 )
 from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
 from transforms.shards.receipt import Receipt
@@ -112,7 +114,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if from_pipe:
             units = (_spool(target),)
             config = replace(config, check_inputs=True)
-        plan = make_plan(config, target, units)
+        plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
         receipts = _run(job)
         _write_run(job, receipts)
@@ -173,7 +175,7 @@ def _spool(target: Build) -> WorkUnit:
     """Standard input as a file: a unit may have to be read twice."""
     path = Path(target.staging, _STANDARD_INPUT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with naming_place(str(path)), path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     return WorkUnit(_STANDARD_INPUT, str(path), path.stat().st_size)
 
@@ -190,7 +192,7 @@ def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
 
 def _start_over(target: Build, mark: Mark) -> None:
     """Removes what the records of the build name; then the folder is of the new settings."""
-    target.delete([MANIFEST])
+    target.withdraw(MANIFEST)
     for path in target.files():
         unit = unit_of_receipt(path)
         if unit is None:
@@ -199,6 +201,7 @@ def _start_over(target: Build, mark: Mark) -> None:
             remove_units(target, {unit: target.receipt(unit)})
         except MismatchError as error:
             say(f"left alone: {escaped(str(error))}")
+    target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
         say(
             f"left alone: {len(left)} files that no record of the build names, such as "
@@ -210,7 +213,7 @@ def _start_over(target: Build, mark: Mark) -> None:
 def _clear(target: Build, plan: Plan) -> None:
     """Removes what this run makes untrue, before it starts: the manifest first, then units."""
     if plan.pending:
-        target.delete([MANIFEST])
+        target.withdraw(MANIFEST)
     remove_units(target, plan.stale)
 
 
@@ -242,7 +245,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
     if not totals.tokens and not config.allow_empty:
         why.append("there is not a single token: is the text field the right one?")
     if why:
-        target.delete([MANIFEST])
+        target.withdraw(MANIFEST)
         say(explain_incomplete(why, config.max_rejects, target.root))
         manifest_path = None
     else:

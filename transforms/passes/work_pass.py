@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
 from transforms.errors import MismatchError, StorageError, UnitFailedError
+from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.layout import failure_path, receipt_path
@@ -100,8 +101,10 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
     try:
-        receipt = work.run(unit, build)
-        build.write(receipt_path(unit.name), receipt.to_json())
+        with naming_place(build.root):
+            receipt = work.run(unit, build)
+            build.write(receipt_path(unit.name), receipt.to_json())
+            build.drop_intent(unit.name)
     except Exception as error:
         if is_fatal(error):
             if isinstance(error, OSError):
@@ -130,15 +133,13 @@ def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt |
 
 def is_fatal(error: BaseException) -> bool:
     """Whether no other unit would fare better."""
-    if isinstance(error, ConfigurationError):
-        return True
     return isinstance(error, OSError) and error.errno in _FULL_OR_GONE
 
 
 def explain(unit: WorkUnit, error: BaseException) -> str:
     """One line: the input, where in it if that is known, and the cause."""
     where = "".join(f" {note}" for note in getattr(error, "__notes__", []))
-    return f"{unit.name}:{where} {_text_of(error)}"
+    return _as_unicode(f"{unit.name}:{where} {_text_of(error)}")
 
 
 def prepare_worker(work: Pass, build: Build) -> None:
@@ -168,9 +169,20 @@ def _text_of(error: BaseException) -> str:
     return text if isinstance(error, TokenmillError | OSError) else f"{kind}: {text}"
 
 
+def _as_unicode(text: str) -> str:
+    """A path may hold bytes that are not UTF-8; JSON and Beam's coders can not."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    content = {"format": FORMAT, "unit": name, "message": message, "trace": trace}
+    content = {
+        "format": FORMAT,
+        "unit": name,
+        "message": _as_unicode(message),
+        "trace": _as_unicode(trace),
+        "is_configuration": isinstance(error, ConfigurationError),
+    }
     build.write(failure_path(build.run, name), canonical_json(content))
 
 

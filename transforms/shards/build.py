@@ -14,13 +14,21 @@ from typing import Any
 
 from transforms import filesystem
 from transforms.errors import MismatchError
-from transforms.filesystem import exists, is_local, list_files, look_up, open_raw, read_whole
+from transforms.filesystem import (
+    exists,
+    is_local,
+    list_files,
+    look_up,
+    naming_place,
+    open_raw,
+    read_whole,
+)
 from transforms.shards import layout
 from transforms.shards.formats import ShardReader, shard_format
 from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
-from transforms.shards.staged_file import StagedFile, write_whole
+from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
 
 _READERS = 16  # of small files at a time, where each is a request to a store
 
@@ -65,8 +73,9 @@ class Build:
             raise MismatchError(f"{relative}: the file is missing") from error
 
     def write(self, relative: str, content: bytes) -> None:
-        """Writes a small file, whole or not at all. Raises OSError."""
-        write_whole(self.path(relative), content, self.staging)
+        """Writes a small file, whole or not at all. Raises OSError, naming the file."""
+        with naming_place(self.path(relative)):
+            write_whole(self.path(relative), content, self.staging)
 
     def size(self, relative: str) -> int | None:
         """Bytes of a file; None when there is none."""
@@ -76,6 +85,12 @@ class Build:
     def delete(self, relatives: Iterable[str]) -> None:
         """Deletes files; those that are gone already are none of our business."""
         filesystem.delete_files(self.path(relative) for relative in relatives)
+
+    def withdraw(self, relative: str) -> None:
+        """Deletes a file so that not even a power cut brings it back."""
+        if self.exists(relative):
+            self.delete([relative])
+            sync_folders([self.path(relative)])
 
     # -- files of units ------------------------------------------------------------------------
 
@@ -95,10 +110,17 @@ class Build:
         record names them, and for no other reason.
         """
         if self.is_local:
-            name = hashlib.sha256(unit.encode()).hexdigest()[:32]
             paths = [path.removeprefix(f"{self.root}/") for path in final_paths]
             content = canonical_json({"format": FORMAT, "unit": unit, "paths": paths})
-            Path(self.staging, f"{name}.intent").write_bytes(content)
+            self._intent(unit).write_bytes(content)
+
+    def drop_intent(self, unit: str) -> None:
+        """Removes what `note_intent` noted: the unit's receipt is there."""
+        if self.is_local:
+            self._intent(unit).unlink(missing_ok=True)
+
+    def _intent(self, unit: str) -> Path:
+        return Path(self.staging, f"{hashlib.sha256(unit.encode()).hexdigest()[:32]}.intent")
 
     def files(self) -> dict[str, int]:
         """Every file below the folders of units: path relative to the build, and bytes."""

@@ -18,11 +18,13 @@
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
+VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
 UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
 
@@ -79,6 +81,17 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
     """
     part = "" if number is None else f"-{number:05d}"
     return f"tokens/{unit}{part}{suffix}"
+
+
+def is_file_of(unit: str, path: str) -> bool:
+    """Whether a file is one of those that a unit may have beside its receipt.
+
+    >>> is_file_of("a.jsonl", "tokens/a.jsonl-00000.npy"), is_file_of("a.jsonl", "tokens/b.npy")
+    (True, False)
+    """
+    if path in (documents_path(unit), rejects_path(unit)):
+        return True
+    return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
 
 
 def vocabulary_path(suffix: str) -> str:

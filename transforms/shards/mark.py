@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenizer.errors import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import create_exclusive, list_files
+from transforms.filesystem import create_exclusive, list_files, naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import (
     FORMAT,
@@ -86,7 +86,9 @@ def settle(build: Build, mark: Mark) -> None:
     found = read_mark(build)
     if found is None:
         check_free(build)
-        if not create_exclusive(build.path(MARK), mark.to_json()):
+        with naming_place(build.path(MARK)):
+            is_new = create_exclusive(build.path(MARK), mark.to_json())
+        if not is_new:
             found = read_mark(build)
     if found is not None and found.fingerprint != mark.fingerprint:
         raise ConfigurationError(explain_difference(build, found.settings, mark.settings))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.documents import Reason
 from transforms.errors import BooksError, MismatchError
 from transforms.shards.formats import suffix_of
 from transforms.shards.json_records import (
@@ -17,7 +18,7 @@ from transforms.shards.json_records import (
 )
 from transforms.shards.layout import documents_path, rejects_path, shard_path
 
-_REMEDY = "remove the file to redo its unit, or start over with overwrite"
+_REMEDY = "remove the file to redo its unit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,11 @@ class Receipt:
         receipt = parse_record(content, cls, place, _REMEDY)
         check_settings(receipt.settings, place, _REMEDY)
         receipt.check_paths(place)
+        if unknown := receipt.input.rejects.keys() - {reason.value for reason in Reason}:
+            raise MismatchError(
+                f"{place}: rejects: expected reasons that are known, found {min(unknown)!r:.40}: "
+                f"{_REMEDY}"
+            )
         return receipt
 
     def check_paths(self, place: str) -> None:

@@ -1,5 +1,6 @@
 """What a run that ended, or died, leaves behind: removed because records of the build name it."""
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -7,7 +8,13 @@ from dataclasses import dataclass
 from transforms.errors import MismatchError
 from transforms.shards.build import Build
 from transforms.shards.json_records import parse_record
-from transforms.shards.layout import UNIT_FOLDERS, owner_path, receipt_path, staging_folder
+from transforms.shards.layout import (
+    is_file_of,
+    owner_path,
+    receipt_path,
+    run_folder,
+    staging_folder,
+)
 from transforms.shards.receipt import Receipt, is_safe
 
 
@@ -30,6 +37,18 @@ def clear_run(build: Build, run: str) -> None:
                 _undo(build, f"{staging_folder(run)}/{name}")
         shutil.rmtree(folder, ignore_errors=True)
     build.delete([owner_path(run)])
+    if build.is_local:
+        _clear_beats(build, run)
+        with contextlib.suppress(OSError):  # it holds what is kept of the run
+            os.rmdir(build.path(run_folder(run)))
+
+
+def _clear_beats(build: Build, run: str) -> None:
+    """Removes what is left of a claim that was being replaced when its run died."""
+    folder, name = os.path.split(build.path(owner_path(run)))
+    for left in os.listdir(folder) if os.path.isdir(folder) else ():
+        if left.startswith(f"{name}."):
+            os.unlink(os.path.join(folder, left))
 
 
 def _undo(build: Build, path: str) -> None:
@@ -39,9 +58,7 @@ def _undo(build: Build, path: str) -> None:
     except MismatchError:
         return  # it died while it wrote the intent: then nothing is published
     if is_safe(intent.unit) and not build.exists(receipt_path(intent.unit)):
-        build.delete(
-            path for path in intent.paths if is_safe(path) and path.split("/")[0] in UNIT_FOLDERS
-        )
+        build.delete(path for path in intent.paths if is_file_of(intent.unit, path))
 
 
 def remove_units(build: Build, receipts: dict[str, Receipt]) -> None:

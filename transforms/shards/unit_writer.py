@@ -237,7 +237,8 @@ class UnitWriter:
                 before = int(ends[first - 1]) if first else 0
                 room = before + self._max_shard_tokens - written
                 last = int(np.searchsorted(ends, room, side="right"))
-                if last == first and written:
+                # Less than `first` where the document before is alone larger than a shard.
+                if last <= first and written:
                     self._finish_shard()
                     continue
                 last = max(last, first + 1)  # alone larger than a shard: it gets one of its own

@@ -3,6 +3,7 @@
 <folder>/<name>.<attempt>.tmp ─ write ─ fsync ─ rename ─► <folder>/<name> ─ fsync of <folder>
 """
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -91,13 +92,14 @@ class LocalStore:
 
     def write_new(self, path: str, content: bytes) -> bool:
         """By a hard link, which fails where the name is taken."""
-        with _written_beside(path, content) as temporary:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            _sync_folder(path)
-            return True
+        try:
+            if not _link_unnamed(path, content):
+                with _written_beside(path, content) as temporary:
+                    os.link(temporary, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path)
+        return True
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
         """Under a lock on the present file, so that one of several writers wins."""
@@ -138,7 +140,10 @@ def _list_one(folder: str) -> Iterator[FoundFile]:
         return
     with os.scandir(folder or os.curdir) as entries:
         for entry in entries:
-            if entry.is_file():
+            if entry.is_dir():
+                continue
+            # Pipes and devices are listed too: to leave one out would be to lose it silently.
+            with contextlib.suppress(FileNotFoundError):  # a link to nowhere
                 status = entry.stat()
                 yield FoundFile(folder + entry.name, status.st_size, _version_of(status))
 
@@ -171,6 +176,31 @@ def _written_beside(path: str, content: bytes) -> Iterator[str]:
         yield temporary
     finally:
         _remove_if_there(temporary)
+
+
+def _link_unnamed(path: str, content: bytes) -> bool:
+    """Gives a file without a name its first one; False where the system has no such files.
+
+    Whoever is killed before that leaves nothing: nobody may remove a file of another name later.
+    """
+    folder = os.path.dirname(path) or os.curdir
+    os.makedirs(folder, exist_ok=True)
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", None) in (None, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return False
+        raise
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+        place = os.open(folder, os.O_RDONLY)
+        try:  # with a folder given, Python asks for the link to be followed
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=place, follow_symlinks=True)
+        finally:
+            os.close(place)
+    return True
 
 
 def _remove_if_there(path: str) -> None:
