@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.terminal import escaped
 from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
-from transforms.shards.receipt import Receipt
+from transforms.shards.receipt import Receipt, lost_share
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
@@ -58,7 +58,9 @@ def over_limit(
     share = fault_share(totals.records, totals.rejects)
     if share > max_rejects:
         yield f"{share:.2%} of the records are faulty"
-    lost = _lost_share(totals)
+    lost = lost_share(
+        totals.input_bytes, totals.undecoded_bytes, totals.decoded_bytes, totals.lost_bytes
+    )
     if lost > max_rejects:
         yield f"{lost:.2%} of all bytes could not be read"
     for receipt in receipts:
@@ -71,12 +73,6 @@ def over_limit(
             yield f"{name}: {book.lost_share:.2%} of its bytes could not be read"
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
             yield f"{name}: all of its {book.records:,} records are faulty"
-
-
-def _lost_share(totals: Totals) -> float:
-    undecoded = totals.undecoded_bytes / totals.input_bytes if totals.input_bytes else 0.0
-    lost = totals.lost_bytes / totals.decoded_bytes if totals.decoded_bytes else 0.0
-    return min(1.0, undecoded + (1 - undecoded) * lost)
 
 
 def make_manifest(

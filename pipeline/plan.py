@@ -8,6 +8,7 @@ from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.filesystem import open_raw
 from transforms.passes.work_pass import WorkUnit
+from transforms.reading.html_extractor import html_extractor
 from transforms.shards.build import Build
 from transforms.shards.input_versions import known_versions
 from transforms.shards.layout import unit_of_receipt
@@ -41,24 +42,25 @@ def make_plan(
 ) -> Plan:
     """Looks at what the output holds of these units.
 
+    A receipt that can not be read stands for nothing: its unit is done again, under its own names.
+
     Args:
         config: what is asked for. build: the output. units: all of the inputs.
         fingerprint: of the settings; a unit of any other is done again.
 
     Raises:
         ConfigurationError: it holds units that are not among the inputs.
-        MismatchError: a receipt there is broken.
     """
     files = build.files()
     names = [name for path in files if (name := unit_of_receipt(path)) is not None]
-    receipts = build.receipts(sorted(names))
     by_name = {unit.name: unit for unit in units}
-    if unknown := sorted(receipts.keys() - by_name.keys()):
+    if unknown := sorted(set(names) - by_name.keys()):
         raise ConfigurationError(
             f"{build.root} holds {len(unknown)} units that are not among the inputs, such as "
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
+    receipts = build.readable_receipts(sorted(names))
     versions = known_versions(build)
     done: dict[str, Receipt] = {}
     for name, receipt in receipts.items():
@@ -68,6 +70,7 @@ def make_plan(
             and receipt.input.bytes == unit.size_bytes
             and receipt.sizes().items() <= files.items()
             and versions.get(name, unit.version) == unit.version
+            and receipt.input.html_extractor in (None, html_extractor())
             and not (config.check_inputs and _input_differs(unit, receipt))
             and not (config.repair and _files_differ(build, receipt))
         ):

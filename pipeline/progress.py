@@ -5,6 +5,7 @@ In a terminal a bar, elsewhere a line at the start, one now and then, and one at
     units 12/54 ━━━╸━━━━ 41% of 1.6 GB read 96.1 MB/s 00:09 left
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
@@ -88,10 +89,11 @@ class PassProgress:
             self._read_bytes = read_bytes
         if now < self._next_look:
             return self._done_units
-        for path in self._build.files_below(RECEIPTS):
-            unit = unit_of_receipt(path)
-            if unit in self._missing:
-                self._done_bytes += self._missing.pop(unit)
+        with contextlib.suppress(OSError):  # a store that does not answer: this is only for show
+            for path in self._build.files_below(RECEIPTS):
+                unit = unit_of_receipt(path)
+                if unit in self._missing:
+                    self._done_bytes += self._missing.pop(unit)
         looked = time.monotonic()
         # The longer a look takes, the less often: at most a twentieth of the time is spent on it.
         self._next_look = looked + max(_POLL_SECONDS, 20 * (looked - now))

@@ -5,7 +5,8 @@ TokenmillError
 ├── BooksError             counts that must be equal are not: nothing is committed
 ├── MismatchError          what is on disk is not what the settings or the manifest say
 ├── UnitFailedError        one unit could not be done; the others can
-└── StorageError           the disk is full or gone: no unit can be done
+├── StorageError           the disk is full or gone: no unit can be done
+└── BuildLostError         somebody else has taken the build over while this run was working
 """
 
 from tokenizer.errors import TokenmillError
@@ -25,3 +26,7 @@ class UnitFailedError(TokenmillError):
 
 class StorageError(TokenmillError):
     """The disk is full or gone; the message says where. No unit can be done."""
+
+
+class BuildLostError(TokenmillError):
+    """Somebody else has taken the build over; this run may not write there any more."""

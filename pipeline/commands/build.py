@@ -21,7 +21,7 @@ from typing import Any, TextIO
 
 from pipeline import books, exit_codes
 from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
-from pipeline.config import BuildConfig, available_cores
+from pipeline.config import BuildConfig
 from pipeline.failures import raise_unit_failures
 from pipeline.inputs import common_root, list_units
 from pipeline.lease import Lease
@@ -29,7 +29,7 @@ from pipeline.plan import Plan, make_plan
 from pipeline.preview import check_fields, preview
 from pipeline.progress import PassProgress
 from pipeline.report import BuildResult, as_json, explain_incomplete, report_of
-from pipeline.runners import run_pass
+from pipeline.runners import Running, run_pass
 from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
@@ -38,7 +38,7 @@ from transforms.filesystem import is_local, naming_place, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.input_versions import note_versions
+from transforms.shards.input_versions import fold_versions, note_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
@@ -103,7 +103,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         check_fields(units, config.settings.read)
     work = TokenizePass(config.settings)
     mark = Mark(work.fingerprint, work.described())
-    target = Build.at(_absolute(config.output), new_run_name())
+    target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
     _check_output(config, target, mark)
     with Lease(target) as lease:
         if config.overwrite:
@@ -137,6 +137,11 @@ class _Job:
     input_root: str
     started: float
 
+    @property
+    def running(self) -> Running:
+        """How the pending units are done."""
+        return self.config.running(sum(unit.size_bytes for unit in self.plan.pending))
+
 
 def _run(job: _Job) -> list[Receipt]:
     """Does what is pending and returns the receipts of all units."""
@@ -147,15 +152,13 @@ def _run(job: _Job) -> list[Receipt]:
     if plan.pending:
         note_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
-            pending_bytes = sum(unit.size_bytes for unit in plan.pending)
-            running = job.config.running(pending_bytes)
-            run_pass(job.work, plan.pending, target, running, progress.update)
-        raise_unit_failures(target, len(plan.pending))
+            run_pass(job.work, plan.pending, target, job.running, progress.update)
+        raise_unit_failures(target, [unit.name for unit in plan.pending])
     return _collect(target, job.work, plan)
 
 
 def new_run_name() -> str:
-    """A name for a run: later runs sort behind earlier ones, and no two are equal."""
+    """A name for a run: later runs sort after earlier ones, and no two are equal."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now.strftime('%Y%m%dT%H%M%S.%fZ')}-{uuid.uuid4().hex[:8]}"
 
@@ -226,7 +229,13 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
             f"the run ended without all of its units ({error}): run the same command again"
         ) from error
     receipts = {**plan.done, **written}
+    files = target.files()
     for unit, receipt in receipts.items():
+        if not receipt.sizes().items() <= files.items():
+            raise MismatchError(
+                f"{receipt_path(unit)}: files that it names are missing, or of another size: "
+                "something else writes to this folder. Run the same command again"
+            )
         if receipt.fingerprint != work.fingerprint:
             raise MismatchError(
                 f"{receipt_path(unit)}: written with other settings while this run was working: "
@@ -252,6 +261,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
+        fold_versions(target, job.plan.units)
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
     new_units = [unit.name for unit in job.plan.pending]
     return BuildResult(
@@ -274,8 +284,8 @@ def _write_run(job: _Job, receipts: Sequence[Receipt]) -> None:
         "units_done": len(plan.pending),
         "units_kept": len(plan.done),
         "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
-        "input_root": os.path.abspath(root) if is_local(root) else root,
-        "workers": None if config.beam_flags else config.workers or available_cores(),
+        "input_root": None if not root else os.path.abspath(root) if is_local(root) else root,
+        "workers": None if config.beam_flags else job.running.workers,
         "beam_flags": list(config.beam_flags),
         "host": platform.node(),
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",

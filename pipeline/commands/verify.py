@@ -274,7 +274,7 @@ def _run(
             workers = 0 if is_small else available_cores()
             running = Running(workers=workers, beam_flags=tuple(beam_flags))
             run_pass(work, units, place, running, progress.update)
-        raise_unit_failures(place, len(units))
+        raise_unit_failures(place, [unit.name for unit in units])
         return [work.read_receipt(place.read(receipt_path(unit.name)), unit.name) for unit in units]
 
 

@@ -12,6 +12,7 @@ Why not one FnApiRunner with many workers: its threads share one GIL, which WARC
 and its worker processes hang the job for ever when one is killed (docs/decisions.md).
 """
 
+import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -99,6 +100,8 @@ def run_on_workers(
     context = worker_context()
     alive: dict[int, tuple[BaseProcess, Connection]] = {}
     count = min(running.workers, len(units))
+    started: list[BaseProcess] = []
+    pids: list[int] = []
     try:
         claims = UnitClaims(units, context)
         for index in range(count):
@@ -111,6 +114,8 @@ def run_on_workers(
             )
             _start(process)
             sender.close()
+            started.append(process)
+            pids.append(process.pid or 0)
             alive[process.sentinel] = (process, receiver)
         while alive:
             ended = multiprocessing.connection.wait(list(alive), _POLL_SECONDS)
@@ -118,7 +123,7 @@ def run_on_workers(
                 _conclude(*alive.pop(sentinel))
             on_tick(claims.read_bytes)
     finally:
-        _end([process for process, _ in alive.values()])
+        _end(started, pids)
 
 
 def _start(process: "BaseProcess") -> None:
@@ -132,8 +137,11 @@ def _start(process: "BaseProcess") -> None:
         ) from error
 
 
-def _end(processes: Sequence["BaseProcess"]) -> None:
-    """Ends workers: politely, then for good. None of them may keep the command from ending."""
+def _end(processes: Sequence["BaseProcess"], pids: Sequence[int]) -> None:
+    """Ends workers: politely, then for good. None of them may keep the command from ending.
+
+    Where the fork server is dead, nobody knows of a worker whether it lives: its number does.
+    """
     for process in processes:
         process.terminate()
     for process in processes:
@@ -141,6 +149,10 @@ def _end(processes: Sequence["BaseProcess"]) -> None:
         if process.is_alive():
             process.kill()
             process.join()
+    if any(process.exitcode == _NOT_KNOWN for process in processes):
+        for pid in filter(None, pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _conclude(process: "BaseProcess", receiver: "Connection") -> None:

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
-from transforms.errors import MismatchError, StorageError, UnitFailedError
+from transforms.errors import BuildLostError, MismatchError, StorageError, UnitFailedError
 from transforms.filesystem import naming_place
 from transforms.shards.build import Build
-from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.layout import failure_path, receipt_path
+from transforms.shards.unit_records import UnitFailure
 
 # What is wrong with the machine and not with a unit: no other unit would fare better.
 _FULL_OR_GONE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
@@ -57,6 +57,9 @@ class PassReceipt(Protocol):
     def unit(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+    def is_of(self, size_bytes: int) -> bool:
+        """Whether it can be of an input of that size."""
+
     def sizes(self) -> Mapping[str, int]:
         """Path and bytes of every file that it stands for."""
 
@@ -103,6 +106,7 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     try:
         with naming_place(build.root):
             receipt = work.run(unit, build)
+            build.check_owned()
             build.write(receipt_path(unit.name), receipt.to_json())
             build.drop_intent(unit.name)
     except Exception as error:
@@ -127,12 +131,16 @@ def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt |
         return None  # it is written anew
     if receipt.unit != unit.name or receipt.fingerprint != work.fingerprint:
         return None
+    if not receipt.is_of(unit.size_bytes):
+        return None
     found = {entry: build.size(entry) for entry in receipt.sizes()}
     return receipt if found == receipt.sizes() else None
 
 
 def is_fatal(error: BaseException) -> bool:
     """Whether no other unit would fare better."""
+    if isinstance(error, BuildLostError):
+        return True
     return isinstance(error, OSError) and error.errno in _FULL_OR_GONE
 
 
@@ -151,7 +159,7 @@ def prepare_worker(work: Pass, build: Build) -> None:
         work.prepare()
     except Exception as error:
         message = f"a worker on {platform.node()} could not begin: {_text_of(error)}"
-        _write_failure(f"worker-{platform.node()}", build, message, error)
+        _write_failure(None, build, message, error)
         raise
 
 
@@ -174,16 +182,13 @@ def _as_unicode(text: str) -> str:
     return text.encode(errors="backslashreplace").decode()
 
 
-def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
+def _write_failure(unit: str | None, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    content = {
-        "format": FORMAT,
-        "unit": name,
-        "message": _as_unicode(message),
-        "trace": _as_unicode(trace),
-        "is_configuration": isinstance(error, ConfigurationError),
-    }
-    build.write(failure_path(build.run, name), canonical_json(content))
+    failure = UnitFailure(
+        unit, _as_unicode(message), _as_unicode(trace), isinstance(error, ConfigurationError)
+    )
+    name = f"worker-{platform.node()}" if unit is None else unit
+    build.write(failure_path(build.run, name), failure.to_json())
 
 
 # -- progress inside a unit ------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms import filesystem
-from transforms.errors import MismatchError
+from transforms.errors import BuildLostError, MismatchError
 from transforms.filesystem import (
     exists,
     is_local,
@@ -25,10 +25,10 @@ from transforms.filesystem import (
 )
 from transforms.shards import layout
 from transforms.shards.formats import ShardReader, shard_format
-from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
+from transforms.shards.unit_records import Intent
 
 _READERS = 16  # of small files at a time, where each is a request to a store
 
@@ -40,15 +40,17 @@ class Build:
     root: the folder, without a slash at its end, on any filesystem.
     run: the name of the folder below `runs/` where this run keeps what is under way; "" for those
       who only read.
+    is_leased: this run has taken the build for itself (pipeline/lease.py), and may lose it.
     """
 
     root: str
     run: str = ""
+    is_leased: bool = False
 
     @classmethod
-    def at(cls, directory: str, run: str = "") -> "Build":
+    def at(cls, directory: str, run: str = "", *, is_leased: bool = False) -> "Build":
         """The build in that folder, which need not be there yet."""
-        return cls(directory.rstrip("/") or "/", run)
+        return cls(directory.rstrip("/") or "/", run, is_leased)
 
     def path(self, relative: str) -> str:
         """The full path of a file, from one of layout.py."""
@@ -92,12 +94,30 @@ class Build:
             self.delete([relative])
             sync_folders([self.path(relative)])
 
+    def check_owned(self) -> None:
+        """Makes sure that this run may still write: to be called before anything appears.
+
+        Raises:
+            BuildLostError: it had taken the build, and somebody has taken it over.
+        """
+        if self.is_leased and not self.exists(layout.owner_path(self.run)):
+            raise BuildLostError(
+                f"{self.root} was taken over by another run while this one did not answer: "
+                "it is left alone. Run the same command again when that other run has ended"
+            )
+
     # -- files of units ------------------------------------------------------------------------
 
     @property
     def staging(self) -> str:
-        """Where this run writes files before they appear under their final names."""
-        return self.path(layout.staging_folder(self.run))
+        """The local folder where this run writes files before they appear.
+
+        On the build's own disk, or, where that is an object store, among the temporary files of
+        this machine, in a folder of the run's name.
+        """
+        if self.is_local:
+            return self.path(layout.staging_folder(self.run))
+        return os.path.join(tempfile.gettempdir(), f"tokenmill-{self.run}")
 
     def stage(self, relative: str) -> StagedFile:
         """A new file of the build, to be filled and published."""
@@ -107,20 +127,22 @@ class Build:
         """Notes what a unit is about to publish, for the case that this run dies in between.
 
         Files without a receipt are of no build. Whoever takes over may remove them because this
-        record names them, and for no other reason.
+        record names them, and for no other reason. On an object store it is not noted: it would be
+        two requests more for each unit, and a unit that is done again puts its files there anew.
         """
         if self.is_local:
-            paths = [path.removeprefix(f"{self.root}/") for path in final_paths]
-            content = canonical_json({"format": FORMAT, "unit": unit, "paths": paths})
-            self._intent(unit).write_bytes(content)
+            paths = tuple(path.removeprefix(f"{self.root}/") for path in final_paths)
+            path = self.path(self._intent(unit))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            Path(path).write_bytes(Intent(unit, paths).to_json())
 
     def drop_intent(self, unit: str) -> None:
-        """Removes what `note_intent` noted: the unit's receipt is there."""
+        """Removes what `note_intent` noted: the unit's receipt is there, or its files are gone."""
         if self.is_local:
-            self._intent(unit).unlink(missing_ok=True)
+            Path(self.path(self._intent(unit))).unlink(missing_ok=True)
 
-    def _intent(self, unit: str) -> Path:
-        return Path(self.staging, f"{hashlib.sha256(unit.encode()).hexdigest()[:32]}.intent")
+    def _intent(self, unit: str) -> str:
+        return layout.intent_path(self.run, hashlib.sha256(unit.encode()).hexdigest()[:32])
 
     def files(self) -> dict[str, int]:
         """Every file below the folders of units: path relative to the build, and bytes."""
@@ -185,6 +207,19 @@ class Build:
             return {unit: self.receipt(unit) for unit in units}
         with ThreadPoolExecutor(_READERS) as threads:
             return dict(zip(units, threads.map(self.receipt, units), strict=True))
+
+    def readable_receipts(self, units: Sequence[str]) -> dict[str, Receipt]:
+        """Like `receipts`, without those that are missing, broken, or another unit's."""
+
+        def receipt_or_none(unit: str) -> Receipt | None:
+            try:
+                return self.receipt(unit)
+            except MismatchError:
+                return None
+
+        with ThreadPoolExecutor(1 if self.is_local else _READERS) as threads:
+            found = zip(units, threads.map(receipt_or_none, units), strict=True)
+            return {unit: receipt for unit, receipt in found if receipt is not None}
 
     def manifest(self) -> Manifest:
         """The manifest of a complete build. Raises MismatchError when there is none."""

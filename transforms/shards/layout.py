@@ -11,6 +11,7 @@
       runs/<run>/               what is not reproducible, a folder for each run of a command
         run.json                clock, host, versions, speed
         owner.json              who works on the build; there only while it does
+        beat.json               a number that the owner raises while it does
         inputs.json             the version of each input that this run was to read
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
@@ -114,6 +115,11 @@ def owner_path(run: str) -> str:
     return f"{RUNS}/{run}/owner.json"
 
 
+def beat_path(run: str) -> str:
+    """The sign of life of whoever works on the build."""
+    return f"{RUNS}/{run}/beat.json"
+
+
 def run_of_owner(path: str) -> str | None:
     """The run whose owner record that is; None for any other file."""
     parts = path.split("/")
@@ -135,6 +141,11 @@ def failures_folder(run: str) -> str:
 def failure_path(run: str, unit: str) -> str:
     """Why one unit of a run could not be done."""
     return f"{RUNS}/{run}/failures/{unit}.json"
+
+
+def intent_path(run: str, name: str) -> str:
+    """What a run is about to publish of one unit, or to remove; name: made of the unit's."""
+    return f"{RUNS}/{run}/staging/{name}.intent"
 
 
 def staging_folder(run: str) -> str:

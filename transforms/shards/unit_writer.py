@@ -119,10 +119,12 @@ class UnitWriter:
             lost_bytes=source.lost_bytes,
             undecoded_bytes=source.undecoded_bytes,
             is_truncated=source.is_truncated,
+            html_extractor=source.html_extractor,
         )
         self._check(books, shards, rejects)
         staged = [file for file, _ in self._finished]
         staged += [log.staged for log in (self._documents, self._rejects) if log is not None]
+        self._build.check_owned()
         self._build.note_intent(self._unit, [file.final_path for file in staged])
         for file in staged:
             file.publish()

@@ -3,7 +3,6 @@
 <folder>/<name>.<attempt>.tmp ─ write ─ fsync ─ rename ─► <folder>/<name> ─ fsync of <folder>
 """
 
-import contextlib
 import errno
 import fcntl
 import os
@@ -33,18 +32,15 @@ class LocalStore:
             found = self.look_up(pattern)
             return [found] if found else []
         folder = literal_folder(pattern)
-        listed = self.list(folder) if crosses_folders(pattern) else _list_one(folder)
         matches = compile_pattern(pattern).fullmatch
-        return [file for file in listed if matches(file.path)]
+        paths = _paths_below(folder) if crosses_folders(pattern) else _paths_in(folder)
+        return [found for path in paths if matches(path) and (found := _stat(path))]
 
     def list(self, folder: str) -> Iterator[FoundFile]:
-        """Links to files are followed, links to folders are not."""
-        for place, _, names in os.walk(folder or os.curdir):
-            prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
-            for name in names:
-                path = (prefix if prefix != "./" else "") + name
-                if found := self.look_up(path):
-                    yield found
+        """Links to files and folders are followed, each folder once."""
+        for path in _paths_below(os.path.join(folder, "") if folder else ""):
+            if found := self.look_up(path):
+                yield found
 
     def exists(self, path: str) -> bool:
         """True also for a folder."""
@@ -135,17 +131,48 @@ class LocalStore:
             _remove_if_there(temporary)
 
 
-def _list_one(folder: str) -> Iterator[FoundFile]:
+def _paths_in(folder: str) -> Iterator[str]:
+    """What lies in a folder and is none; pipes and devices too: to leave one out would lose it."""
     if not os.path.isdir(folder or os.curdir):
         return
     with os.scandir(folder or os.curdir) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                continue
-            # Pipes and devices are listed too: to leave one out would be to lose it silently.
-            with contextlib.suppress(FileNotFoundError):  # a link to nowhere
-                status = entry.stat()
-                yield FoundFile(folder + entry.name, status.st_size, _version_of(status))
+        yield from (folder + entry.name for entry in entries if not entry.is_dir())
+
+
+def _paths_below(folder: str) -> Iterator[str]:
+    """The same at any depth, by way of links as well, but into no folder twice.
+
+    A folder that can not be read is an error, for what it holds would be missing without a word.
+    """
+    if not os.path.isdir(folder or os.curdir):
+        return
+    seen = set()
+    for place, folders, _ in os.walk(folder or os.curdir, onerror=_raise, followlinks=True):
+        prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
+        yield from _paths_in("" if prefix == "./" else prefix)
+        status = os.stat(place)
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if _identity(f"{place}/{name}") not in seen)
+
+
+def _identity(folder: str) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _stat(path: str) -> FoundFile | None:
+    """A file that was listed; None when it has gone since. Raises for a link to nowhere."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise FileNotFoundError(errno.ENOENT, "a link to nothing", path) from None
+        return None
+    return FoundFile(path, status.st_size, _version_of(status))
 
 
 def _is_still(file: BinaryIO, path: str) -> bool:
