@@ -51,14 +51,14 @@ def raise_unit_failures(build: Build, units: Sequence[str]) -> None:
     told += [failure for failure in failures if failure.unit is None and missing]
     if not told:
         return
-    if len(missing) == len(units) and all(failure.is_configuration for failure in told):
+    if len(told) == len(units) and all(failure.is_configuration for failure in told):
         more = f" (and so for all of the {len(units)} units)" if len(units) > 1 else ""
         raise tokenizer.errors.ConfigurationError(escaped(told[0].message) + more)
     lines = [f"  {escaped(failure.message)}" for failure in told[:_SHOWN]]
     if len(told) > _SHOWN:
         lines.append(f"  ... and {len(told) - _SHOWN} more")
     raise RunFailedError(
-        f"{len(missing)} of {len(units)} units could not be done; the others are committed, and "
+        f"{len(told)} of {len(units)} units could not be done; the others are committed, and "
         f"the same command will try these alone. Tracebacks are in "
         f"{build.path(failures_folder(build.run))}\n" + "\n".join(lines)
     )

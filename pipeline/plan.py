@@ -42,14 +42,13 @@ def make_plan(
 ) -> Plan:
     """Looks at what the output holds of these units.
 
-    A receipt that can not be read stands for nothing: its unit is done again, under its own names.
-
     Args:
         config: what is asked for. build: the output. units: all of the inputs.
         fingerprint: of the settings; a unit of any other is done again.
 
     Raises:
         ConfigurationError: it holds units that are not among the inputs.
+        MismatchError: a receipt there is broken.
     """
     files = build.files()
     names = [name for path in files if (name := unit_of_receipt(path)) is not None]
@@ -60,7 +59,7 @@ def make_plan(
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
-    receipts = build.readable_receipts(sorted(names))
+    receipts = build.receipts(sorted(names))
     versions = known_versions(build)
     done: dict[str, Receipt] = {}
     for name, receipt in receipts.items():

@@ -11,6 +11,7 @@ from sample_inputs import json_lines
 from pipeline import books
 from pipeline.commands.build import BuildResult, build
 from pipeline.config import BuildConfig
+from pipeline.report import BuildReport
 from tokenizer import ConfigurationError
 from transforms.documents import Reason
 from transforms.errors import BooksError
@@ -33,6 +34,7 @@ BOOKS = InputBooks(
     lost_bytes=0,
     undecoded_bytes=0,
     is_truncated=False,
+    html_extractor=None,
 )
 
 
@@ -138,8 +140,13 @@ def test_each_reason_is_a_fault_or_is_no_document_by_its_kind() -> None:
     assert by_kind == {"not-a-document", "not-text", "not-successful", "no-main-text"}
 
 
+def table_of(receipts: list[Receipt]) -> str:
+    facts = tuple(receipt.input for receipt in receipts)
+    return BuildReport(books.total(receipts), facts, 0, {}, 1.0, 0).table()
+
+
 def test_a_file_name_can_not_forge_a_line_of_the_table() -> None:
-    table = books.table([faulty(1, 2, path="x\ncomplete: out/manifest.json\x1b[2J")])
+    table = table_of([faulty(1, 2, path="x\ncomplete: out/manifest.json\x1b[2J")])
     assert not any(line.startswith("complete:") for line in table.splitlines())
     assert "\x1b" not in table
     (line,) = why(faulty(1, 2, path="x\ncomplete: y"), limit=0.1)[:1]
@@ -148,7 +155,7 @@ def test_a_file_name_can_not_forge_a_line_of_the_table() -> None:
 
 def test_the_table_names_the_inputs_with_the_worst_faults_first() -> None:
     receipts = [faulty(n, 100, path=f"in-{n:02d}") for n in range(1, 13)]
-    lines = books.table(receipts).splitlines()
+    lines = table_of(receipts).splitlines()
     named = [line.split(":")[0].strip() for line in lines if line.startswith("  in-")]
     assert named == [f"in-{n:02d}" for n in range(12, 2, -1)]
     assert lines[-1] == "  ... and 2 more"
@@ -232,6 +239,10 @@ def test_how_much_is_under_way_at_a_time_is_no_part_of_a_fingerprint() -> None:
     read = dataclasses.replace(TokenizeSettings().read, batch_bytes=1)
     described = TokenizeSettings().described(tokenizer)
     assert TokenizeSettings(read=read).described(tokenizer) == described
-    for change in ({"text_field": "body"}, {"max_record_bytes": 1}, {"max_document_bytes": 1}):
+    for change in (
+        {"text_field": "body"},
+        {"max_record_bytes": 1 << 29},
+        {"max_document_bytes": 1},
+    ):
         other = dataclasses.replace(TokenizeSettings().read, **change)  # type: ignore[arg-type]
         assert TokenizeSettings(read=other).described(tokenizer) != described

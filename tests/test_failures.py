@@ -74,7 +74,7 @@ def test_units_that_fail_on_their_content_keep_no_other_from_being_done(
     done = [unit.name for unit in units if target.exists(receipt_path(unit.name))]
     assert done == ["a", "f"]
     with pytest.raises(RunFailedError) as failed:
-        raise_unit_failures(target, len(units))
+        raise_unit_failures(target, [unit.name for unit in units])
     first, *lines = str(failed.value).splitlines()
     assert "4 of 6 units could not be done" in first
     assert lines[0] == "  b-memory: MemoryError: MemoryError"
@@ -95,7 +95,7 @@ def test_a_unit_that_needs_more_memory_than_a_worker_has_fails_by_name(tmp_path:
     run_on_workers(BadPass(TokenizeSettings()), units, target, running, lambda _: 0)
     assert [unit.name for unit in units if target.exists(receipt_path(unit.name))] == ["a", "c"]
     with pytest.raises(RunFailedError, match="b-hungry: MemoryError"):
-        raise_unit_failures(target, 3)
+        raise_unit_failures(target, [unit.name for unit in units])
 
 
 def test_settings_that_fit_no_input_are_a_configuration_error(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_settings_that_fit_no_input_are_a_configuration_error(tmp_path: Path) ->
     target = Build.at(str(tmp_path / "out"), "run")
     run_in_process(BadPass(TokenizeSettings()), units, target, lambda _: 0)
     with pytest.raises(ConfigurationError, match="a-column has no column"):
-        raise_unit_failures(target, 2)
+        raise_unit_failures(target, ["a-column", "b-column"])
     with pytest.raises(RunFailedError, match="2 of 3 units"):
-        raise_unit_failures(target, 3)
+        raise_unit_failures(target, ["a-column", "b-column", "c"])
 
 
 def test_a_full_disk_ends_all_and_says_where(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_failures_of_an_earlier_run_are_no_failures_of_this_one(tmp_path: Path) 
     for run, work in (("1", BadPass), ("2", TokenizePass)):
         target = Build.at(str(tmp_path / "out"), run)
         run_in_process(work(TokenizeSettings()), units, target, lambda _: 0)
-    raise_unit_failures(target, 1)
+    raise_unit_failures(target, ["a-deep"])
     assert target.exists(receipt_path("a-deep"))
 
 

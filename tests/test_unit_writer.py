@@ -40,6 +40,7 @@ FACTS = InputFacts(
     lost_bytes=0,
     undecoded_bytes=0,
     is_truncated=False,
+    html_extractor=None,
 )
 
 

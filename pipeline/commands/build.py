@@ -195,15 +195,10 @@ def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
 
 def _start_over(target: Build, mark: Mark) -> None:
     """Removes what the records of the build name; then the folder is of the new settings."""
+    units = [unit for path in target.files() if (unit := unit_of_receipt(path)) is not None]
+    receipts = target.receipts(units)  # before anything goes: one that is broken is refused by name
     target.withdraw(MANIFEST)
-    for path in target.files():
-        unit = unit_of_receipt(path)
-        if unit is None:
-            continue
-        try:
-            remove_units(target, {unit: target.receipt(unit)})
-        except MismatchError as error:
-            say(f"left alone: {escaped(str(error))}")
+    remove_units(target, receipts)
     target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
         say(

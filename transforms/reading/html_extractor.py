@@ -1,4 +1,4 @@
-"""Which version turns pages into text; apart from html_text.py, whose library takes time to load."""
+"""Which version turns pages into text; apart from html_text.py, whose library takes time."""
 
 from importlib import metadata
 

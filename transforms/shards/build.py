@@ -208,19 +208,6 @@ class Build:
         with ThreadPoolExecutor(_READERS) as threads:
             return dict(zip(units, threads.map(self.receipt, units), strict=True))
 
-    def readable_receipts(self, units: Sequence[str]) -> dict[str, Receipt]:
-        """Like `receipts`, without those that are missing, broken, or another unit's."""
-
-        def receipt_or_none(unit: str) -> Receipt | None:
-            try:
-                return self.receipt(unit)
-            except MismatchError:
-                return None
-
-        with ThreadPoolExecutor(1 if self.is_local else _READERS) as threads:
-            found = zip(units, threads.map(receipt_or_none, units), strict=True)
-            return {unit: receipt for unit, receipt in found if receipt is not None}
-
     def manifest(self) -> Manifest:
         """The manifest of a complete build. Raises MismatchError when there is none."""
         if not self.exists(layout.MANIFEST):

@@ -18,7 +18,7 @@ from transforms.shards.json_records import (
 )
 from transforms.shards.layout import documents_path, rejects_path, shard_path
 
-_REMEDY = "remove the file to redo its unit"
+_REMEDY = "remove the file, and its unit is done again"
 
 
 @dataclass(frozen=True, slots=True)

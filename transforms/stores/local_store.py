@@ -133,9 +133,11 @@ class LocalStore:
 
 def _paths_in(folder: str) -> Iterator[str]:
     """What lies in a folder and is none; pipes and devices too: to leave one out would lose it."""
-    if not os.path.isdir(folder or os.curdir):
-        return
-    with os.scandir(folder or os.curdir) as entries:
+    try:
+        entries = os.scandir(folder or os.curdir)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it is not there, or not any more
+    with entries:
         yield from (folder + entry.name for entry in entries if not entry.is_dir())
 
 
@@ -144,24 +146,31 @@ def _paths_below(folder: str) -> Iterator[str]:
 
     A folder that can not be read is an error, for what it holds would be missing without a word.
     """
-    if not os.path.isdir(folder or os.curdir):
-        return
-    seen = set()
+    seen = {_identity(folder or os.curdir)}
     for place, folders, _ in os.walk(folder or os.curdir, onerror=_raise, followlinks=True):
         prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
         yield from _paths_in("" if prefix == "./" else prefix)
-        status = os.stat(place)
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if _identity(f"{place}/{name}") not in seen)
+        # Of a folder and a link to it, the folder itself.
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        for name in list(folders):
+            identity = _identity(os.path.join(place, name))
+            if identity in seen:
+                folders.remove(name)
+            seen.add(identity)
 
 
-def _identity(folder: str) -> tuple[int, int]:
-    status = os.stat(folder)
+def _identity(folder: str) -> tuple[int, int] | None:
+    """What tells a folder from all others, by whichever link it is reached."""
+    try:
+        status = os.stat(folder)
+    except FileNotFoundError:
+        return None
     return status.st_dev, status.st_ino
 
 
 def _raise(error: OSError) -> None:
-    raise error
+    if not isinstance(error, FileNotFoundError):  # it has gone meanwhile
+        raise error
 
 
 def _stat(path: str) -> FoundFile | None:
