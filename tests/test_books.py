@@ -232,6 +232,10 @@ def test_how_much_is_under_way_at_a_time_is_no_part_of_a_fingerprint() -> None:
     read = dataclasses.replace(TokenizeSettings().read, batch_bytes=1)
     described = TokenizeSettings().described(tokenizer)
     assert TokenizeSettings(read=read).described(tokenizer) == described
-    for change in ({"text_field": "body"}, {"max_record_bytes": 128 << 20}, {"max_document_bytes": 1}):
+    for change in (
+        {"text_field": "body"},
+        {"max_record_bytes": 128 << 20},
+        {"max_document_bytes": 1},
+    ):
         other = dataclasses.replace(TokenizeSettings().read, **change)  # type: ignore[arg-type]
         assert TokenizeSettings(read=other).described(tokenizer) != described

@@ -57,6 +57,8 @@ COVERING = {
     "transforms/shards/input_versions.py": "resume",
     "transforms/shards/recovery.py": "recovery lease staged_file",
     "transforms/shards/staged_file.py": "staged_file recovery",
+    "transforms/shards/build.py": "staged_file failures lease inputs recovery",
+    "transforms/tokenize_shards.py": "run_pass",
     "transforms/shards/unit_writer.py": "unit_writer build verify",
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
