@@ -17,7 +17,6 @@ import lzma
 import os
 import random
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -83,12 +82,21 @@ def case(name: str, *, quick: bool = False) -> Callable[[Case], Case]:
 
 
 def command(*arguments: str, limit_seconds: float = 300) -> Ran:
-    """Runs a command of tokenmill; its peak memory is that of its largest process."""
+    """Runs a command of tokenmill."""
+    ran = measured([sys.executable, "-m", "pipeline"], arguments, limit_seconds)
+    if "--output" in arguments:
+        ran.totals = totals_of(Path(arguments[arguments.index("--output") + 1]))
+    return ran
+
+
+def measured(program: list[str], arguments: Sequence[str], limit_seconds: float = 3600) -> Ran:
+    """Runs a program; its peak memory is that of its largest process."""
     started = time.monotonic()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *arguments],
+            [*program, *arguments],
             cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -101,10 +109,7 @@ def command(*arguments: str, limit_seconds: float = 300) -> Ran:
         output.seek(0)
         said = re.sub(r"\S*/tokenmill-torture-\w+/", "", output.read().decode(errors="replace"))
     seconds = time.monotonic() - started
-    ran = Ran(process.returncode, said, seconds, usage.ru_maxrss << 10)
-    if "--output" in arguments:
-        ran.totals = totals_of(Path(arguments[arguments.index("--output") + 1]))
-    return ran
+    return Ran(process.returncode, said, seconds, usage.ru_maxrss << 10)
 
 
 def totals_of(output: Path) -> dict[str, Any]:
@@ -544,17 +549,11 @@ def at_points(folder: Path, points: list[str], expected: str) -> Outcome:
 
     write_inputs(folder / "in")
     (folder / "scratch").mkdir()
-    started = time.monotonic()
-    process = subprocess.run(
-        [sys.executable, "tests/fault_points.py", folder / "in", folder / "scratch", *points],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
-        capture_output=True,
-        text=True,
-        check=True,
+    ran = measured(
+        [sys.executable, "tests/fault_points.py", str(folder / "in"), str(folder / "scratch")],
+        points,
     )
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss << 10
-    tried = [json.loads(line) for line in process.stdout.splitlines()[1:]]
+    tried = [json.loads(line) for line in ran.said.splitlines()[1:]]
     met = [point for point in tried if point["ended"] == expected]
     wrong = [point for point in tried if point["resumed"] != "0" or point["differs"]]
     return Outcome(
@@ -562,7 +561,7 @@ def at_points(folder: Path, points: list[str], expected: str) -> Outcome:
         f"{len(met)} of {len(tried)} builds ended by it; after the same command again "
         f"{len(wrong)} differ",
         "0 documents",
-        Ran(0, "", time.monotonic() - started, peak),
+        ran,
     )
 
 
@@ -613,18 +612,24 @@ def run_cases(*, quick: bool, only: str = "") -> list[tuple[str, Outcome]]:
     return results
 
 
-def table(results: Sequence[tuple[str, Outcome]]) -> str:
-    lines = [
-        "| input | as promised | what happened | lost | peak memory, MB | seconds |",
-        "| --- | --- | --- | --- | ---: | ---: |",
-    ]
+HEADER = [
+    "| input | as promised | what happened | lost | peak memory, MB | seconds |",
+    "| --- | --- | --- | --- | ---: | ---: |",
+]
+
+
+def table(results: Sequence[tuple[str, Outcome]], before: str = "") -> str:
+    """The results as Markdown. before: an earlier table, whose other lines are kept."""
+    lines = []
     for name, outcome in results:
         happened = outcome.happened.replace("|", "\\|")
         lines.append(
             f"| {name} | {'yes' if outcome.is_kept else '**no**'} | {happened} | {outcome.lost} "
             f"| {outcome.ran.peak_bytes / 1e6:,.0f} | {outcome.ran.seconds:,.1f} |"
         )
-    return "\n".join(lines)
+    by_name = {line.split(" | ")[0]: line for line in [*before.splitlines()[2:], *lines]}
+    names = [f"| {name}" for name, _, _ in CASES]
+    return "\n".join([*HEADER, *(by_name[name] for name in names if name in by_name)])
 
 
 def main() -> int:
@@ -633,13 +638,12 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="cases whose name holds it")
     options = parser.parse_args()
     results = run_cases(quick=options.quick, only=options.only)
-    text = table(results)
-    print(text)
-    if not options.quick and not options.only:
+    print(table(results))
+    if not options.quick:
         sys.path.insert(0, str(REPOSITORY))
-        from tools.mutate import write_section
+        from tools.mutate import section, write_section
 
-        write_section("torture", text)
+        write_section("torture", table(results, section("torture")))
     return 0 if all(outcome.is_kept for _, outcome in results) else 1
 
 

@@ -75,12 +75,20 @@ COVERING = {
     "tokenizer/native/": "native_split tokenizer vocabulary split_table",
     "tokenizer/": "tokenizer vocabulary tokenizer_json",
 }
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT: dict[str, str] = {
+    "pipeline/lease.py: `1` -> `2` in `self._beat += 1`": "a beat that is another will do",
+    "transforms/reading/raw_input.py: `1` -> `2` in `if not self.ensure(len(self._buffer) - "
+    "self._cursor + 1):`": "buffers a byte more",
+    "transforms/reading/json_lines.py: `2` -> `3` in `if len(piece) >= 2 * "
+    "self._settings.batch_bytes:`": "two ways to one result, and when to take which",
+    "transforms/stores/beam_store.py: `not has_wildcard(pattern)` -> `(has_wildcard(pattern))` in "
+    "`if not has_wildcard(pattern):`": "the same files, by a listing",
+}
 
 
 @dataclass(frozen=True)
 class Change:
-    """One change: bytes start to stop of a file become `new`. before, after: to show."""
+    """One change: bytes start to stop of a file become `new`. before, after, source: to show."""
 
     path: str
     line: int
@@ -89,9 +97,11 @@ class Change:
     new: str
     before: str
     after: str
+    source: str
 
     def __str__(self) -> str:
-        return f"{self.path}: `{_short(self.before)}` -> `{_short(self.after)}`"
+        change = f"{self.path}: `{_short(self.before)}` -> `{_short(self.after)}`"
+        return change if self.source in self.before else f"{change} in `{_short(self.source)}`"
 
 
 def _short(text: str) -> str:
@@ -131,7 +141,9 @@ def python_changes(path: Path) -> Iterator[Change]:
         start = starts[node.lineno - 1] + node.col_offset  # type: ignore[attr-defined]
         stop = starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
         old = source.encode()[start:stop].decode()
-        yield Change(name, node.lineno, start, stop, new, old, new)  # type: ignore[attr-defined]
+        line: int = node.lineno  # type: ignore[attr-defined]
+        text = lines[line - 1].decode().strip()
+        yield Change(name, line, start, stop, new, old, new, text)
 
 
 def _nodes(node: ast.AST) -> Iterator[ast.AST]:
@@ -209,7 +221,8 @@ def cpp_changes(path: Path) -> Iterator[Change]:
                     start = at + len(line[: found.start()].encode())
                     stop = start + len(found.group().encode())
                     after = (line[: found.start()] + new + line[found.end() :]).strip()
-                    yield Change(name, number, start, stop, new, line.strip(), after)
+                    before = line.strip()
+                    yield Change(name, number, start, stop, new, before, after, before)
         at += len(line.encode())
 
 
@@ -380,6 +393,12 @@ def table(tried: list[tuple[Change, str]], seed: int) -> str:
         why = EQUIVALENT.get(str(change), "")
         lines.append(f"| {str(change).replace('|', chr(92) + '|')} | {change.line} | {why} |")
     return "\n".join(lines)
+
+
+def section(name: str) -> str:
+    """What stands between the markers in docs/reliability.md."""
+    page = REPORT.read_text(encoding="utf-8")
+    return page.partition(f"<!-- {name} -->")[2].partition(f"<!-- end of {name} -->")[0].strip()
 
 
 def write_section(name: str, text: str) -> None:
