@@ -107,3 +107,17 @@ def test_documents_lie_shard_by_shard(shards: list[int], row: int) -> None:
     order_of([0, 0, 1, 2], 3)
     with pytest.raises(MismatchError, match=f"row {row}: shard: expected"):
         order_of(shards, 3)
+
+
+def test_documents_are_counted_shard_by_shard(full: Path) -> None:
+    build = Build.at(str(full))
+    receipt = build.receipt("a.jsonl")
+    first, second, *more = receipt.shards
+    swapped = (
+        dataclasses.replace(first, documents=first.documents - 1),
+        dataclasses.replace(second, documents=second.documents + 1),
+        *more,
+    )
+    changed = dataclasses.replace(receipt, shards=swapped)
+    differences = check_unit(build, changed, SETTINGS.load_tokenizer())
+    assert "documents in tokens/a.jsonl-00000.npy: expected 1, found 2" in differences[0]

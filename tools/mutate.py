@@ -46,7 +46,7 @@ COVERING = {
     "pipeline/commands/verify.py": "verify retokenize inputs",
     "pipeline/commands/inspect.py": "inspect",
     "pipeline/tokenizers.py": "verify hub inspect",
-    "pipeline/": "cli progress build books",
+    "pipeline/": "cli progress plan build books",
     "transforms/shards/mark.py": "ownership fuzz/records",
     "transforms/shards/receipt.py": "resume fuzz/records books verify",
     "transforms/shards/json_records.py": "fuzz/records ownership resume",
@@ -63,7 +63,8 @@ COVERING = {
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
     "transforms/passes/work_pass.py": "failures run_pass",
-    "transforms/passes/": "verify retokenize fuzz/records",
+    "transforms/passes/": "verify verify_limits retokenize fuzz/records",
+    "transforms/reading/raw_input.py": "raw_input reading_streams",
     "transforms/reading/": "reading_* build",
     "transforms/stores/": "filesystem staged_file",
     "transforms/filesystem.py": "filesystem staged_file",
@@ -77,8 +78,6 @@ COVERING = {
 }
 EQUIVALENT: dict[str, str] = {
     "pipeline/lease.py: `1` -> `2` in `self._beat += 1`": "a beat that is another will do",
-    "transforms/reading/raw_input.py: `1` -> `2` in `if not self.ensure(len(self._buffer) - "
-    "self._cursor + 1):`": "buffers a byte more",
     "transforms/reading/json_lines.py: `2` -> `3` in `if len(piece) >= 2 * "
     "self._settings.batch_bytes:`": "two ways to one result, and when to take which",
     "transforms/stores/beam_store.py: `not has_wildcard(pattern)` -> `(has_wildcard(pattern))` in "
