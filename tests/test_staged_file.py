@@ -217,3 +217,20 @@ def test_every_way_to_write_a_local_file_syncs_it_and_its_folder(
     filesystem.put_file(str(tmp_path / "local"), path)
     assert synced() == ["sync local", "rename to deep/x", "sync deep"]
     assert Path(path).read_bytes() == b"4"
+
+
+def test_a_new_file_where_a_file_without_a_name_can_not_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def without_proc(source: str, *more: Any, **named: Any) -> None:
+        if source.startswith("/proc"):
+            raise FileNotFoundError(2, "No such file or directory")
+        link(source, *more, **named)
+
+    monkeypatch.setattr(os, "link", without_proc)
+    path = str(tmp_path / "mark")
+    assert filesystem.create_exclusive(path, b"first")
+    assert not filesystem.create_exclusive(path, b"second")
+    assert os.listdir(tmp_path) == ["mark"]
