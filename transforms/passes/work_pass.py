@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
-from transforms.errors import MismatchError, UnitFailedError
+from transforms.errors import MismatchError, StorageError, UnitFailedError
 from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
@@ -96,7 +96,7 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     Raises:
         UnitFailedError: this unit could not be done, and why is written below the run's folder;
             the others can be done.
-        OSError: the disk is full or gone: no unit can be done.
+        StorageError: the disk is full or gone: no unit can be done.
     """
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
@@ -107,6 +107,8 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
             build.drop_intent(unit.name)
     except Exception as error:
         if is_fatal(error):
+            if isinstance(error, OSError):
+                raise StorageError(_where_it_is_full(unit, build, error)) from error
             raise
         message = explain(unit, error)
         _write_failure(unit.name, build, message, error)
@@ -151,6 +153,14 @@ def prepare_worker(work: Pass, build: Build) -> None:
         message = f"a worker on {platform.node()} could not begin: {_text_of(error)}"
         _write_failure(f"worker-{platform.node()}", build, message, error)
         raise
+
+
+def _where_it_is_full(unit: WorkUnit, build: Build, error: OSError) -> str:
+    place = error.filename or build.root
+    return (
+        f"{place}: {error.strerror}, while {unit.name} was written. What is committed is kept: when "
+        "there is room, run the same command again"
+    )
 
 
 def _text_of(error: BaseException) -> str:
