@@ -164,7 +164,7 @@ def test_no_reason_given_is_said() -> None:
     assert summary(
         "Traceback:\n  x\nRuntimeError: OSError: full [while running 'x']\nafter record 3:"
     ) == ("RuntimeError: OSError: full")
-    report = "Traceback:\\n  x\\nRuntimeError: OSError: full [while running 'x']\\nafter record 3:"
+    report = "Traceback:\n  x\nRuntimeError: OSError: full [while running 'x']\nafter record 3:"
     assert summary(report) == "RuntimeError: OSError: full"
     assert summary("Traceback:\n  x\nMemoryError\nafter record 3:") == "MemoryError"
     assert known_error("transforms.errors.NoSuchError: x\n") is None

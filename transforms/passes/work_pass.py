@@ -158,8 +158,8 @@ def prepare_worker(work: Pass, build: Build) -> None:
 def _where_it_is_full(unit: WorkUnit, build: Build, error: OSError) -> str:
     place = error.filename or build.root
     return (
-        f"{place}: {error.strerror}, while {unit.name} was written. What is committed is kept: when "
-        "there is room, run the same command again"
+        f"{place}: {error.strerror}, while {unit.name} was written. What is committed is kept: "
+        "when there is room, run the same command again"
     )
 
 
