@@ -6,10 +6,9 @@ import gzip
 import io
 import json
 import lzma
-import os
 import random
+import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from torture_harness import (
     command,
     ended,
     is_complete,
+    measured,
     simple,
     totals_of,
     write,
@@ -90,45 +90,33 @@ def many(
     folder: Path, inputs: Sequence[tuple[str, bytes]], *more: str
 ) -> tuple[list[tuple[int, dict[str, Any], str]], Ran]:
     """Builds of one input each, in one process of their own: exit code, totals, what was said."""
-    reader, writer = os.pipe()
-    started = time.monotonic()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        with contextlib.suppress(BaseException), open(writer, "w") as file:
-            json.dump(_build_each(folder, inputs, more), file)
-        os._exit(0)
-    os.close(writer)
-    with open(reader) as file:
-        text = file.read()
-    _, status, usage = os.wait4(child, 0)
-    ran = Ran(
-        os.waitstatus_to_exitcode(status), "", time.monotonic() - started, usage.ru_maxrss << 10
-    )
-    return (json.loads(text) if text else []), ran
+    for number, (name, content) in enumerate(inputs):
+        write(folder / f"{number}/in/{name}", content)
+    program = "import sys, torture_damage; torture_damage.build_each(sys.argv[1], sys.argv[2:])"
+    ran = measured([sys.executable, "-c", program], [str(folder), *more])
+    path = folder / "results.json"
+    return (json.loads(path.read_bytes()) if path.exists() else []), ran
 
 
-def _build_each(
-    folder: Path, inputs: Sequence[tuple[str, bytes]], more: Sequence[str]
-) -> list[tuple[int, dict[str, Any], str]]:
+def build_each(root: str, more: Sequence[str]) -> None:
+    """What the process does that `many` starts; it writes results.json."""
     from pipeline.cli import main
     from pipeline.runners import fork_server
 
     fork_server.warm_up = lambda: None
     results = []
-    for number, (name, content) in enumerate(inputs):
-        write(folder / f"{number}/in/{name}", content)
-        out = str(folder / f"{number}/out")
+    for folder in sorted(Path(root).iterdir(), key=lambda path: int(path.name)):
+        (source,) = (folder / "in").iterdir()
         said = io.StringIO()
-        arguments = ["build", "--input", str(folder / f"{number}/in/{name}"), "--output", out]
+        arguments = ["build", "--input", str(source), "--output", str(folder / "out")]
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             try:
                 code = main([*arguments, *more])
             except BaseException:  # noqa: BLE001 (it is what is looked for)
                 code = 99
                 traceback.print_exc(file=said)
-        results.append((code, totals_of(Path(out)), said.getvalue()))
-    return results
+        results.append((code, totals_of(folder / "out"), said.getvalue()))
+    Path(root, "results.json").write_text(json.dumps(results))
 
 
 def tally(
