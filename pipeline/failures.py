@@ -23,6 +23,7 @@ _LINE = re.compile(
     r"((?:tokenizer|transforms|pipeline)\.errors)\.(\w+): (.*?)(?: \[while running .*)?$",
     re.MULTILINE,
 )
+_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(: |$)")
 _SHOWN = 10
 
 
@@ -65,9 +66,14 @@ def raise_unit_failures(build: Build, units: Sequence[str]) -> None:
 
 
 def summary(report: str) -> str:
-    """The line that says what went wrong: the last one, without the name of the transform."""
+    """The line that says what went wrong: the last error, without the name of the transform.
+
+    >>> summary("Traceback ...\\nOSError: no space [while running 'RunUnit']\\nafter record 3:\\n")
+    'OSError: no space'
+    """
     lines = report.strip().splitlines() or ["no reason given"]
-    return lines[-1].partition(" [while running ")[0]
+    errors = [line for line in lines if _ERROR_LINE.match(line)]  # notes stand behind an error
+    return (errors or lines)[-1].partition(" [while running ")[0]
 
 
 def known_error(report: str) -> tokenizer.errors.TokenmillError | None:

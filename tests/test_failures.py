@@ -161,6 +161,12 @@ def test_a_finished_unit_leaves_no_intent(tmp_path: Path) -> None:
 
 def test_no_reason_given_is_said() -> None:
     assert summary("") == "no reason given"
+    assert summary(
+        "Traceback:\n  x\nRuntimeError: OSError: full [while running 'x']\nafter record 3:"
+    ) == ("RuntimeError: OSError: full")
+    report = "Traceback:\n  x\nRuntimeError: OSError: full [while running 'x']\nafter record 3:"
+    assert summary(report) == "RuntimeError: OSError: full"
+    assert summary("Traceback:\n  x\nMemoryError\nafter record 3:") == "MemoryError"
     assert known_error("transforms.errors.NoSuchError: x\n") is None
 
 
@@ -270,7 +276,10 @@ def test_an_interrupt_ends_the_command_with_one_line_and_gives_the_build_back(
         (folder / f"{name}.jsonl").write_bytes(line * 300)
     process = start_build(folder, tmp_path / "out")
     until = time.monotonic() + 60
-    while not list((tmp_path / "out").glob("runs/*/inputs.json")):  # the last before workers begin
+    # The versions of inputs are the last that the command writes before its workers do.
+    while not list((tmp_path / "out").glob("runs/*/inputs.json")) or (
+        len(list((tmp_path / "out").glob("runs/*/staging/*"))) < 3
+    ):
         assert time.monotonic() < until
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -16,8 +16,8 @@ from transforms.shards.recovery import clear_run
 HERE = Path(__file__).resolve().parent
 KILLS = ("kill-before", "kill-inside", "kill-after")
 # `os.makedirs` asks nobody whether a folder was there before; what is cleared away at the end of a
-# run is cleared by the next one where it could not be.
-FORGIVEN = ("mkdir", "rmdir", "unlink")
+# run is cleared by the next one where it could not be; there are two ways to link a new file.
+FORGIVEN = ("mkdir", "rmdir", "unlink", "link")
 
 
 def try_points(folder: Path, points: list[str]) -> list[dict[str, Any]]:

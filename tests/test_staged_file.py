@@ -190,3 +190,47 @@ def test_a_new_file_where_the_system_has_no_files_without_names(
     assert filesystem.create_exclusive(path, b"first")
     assert not filesystem.create_exclusive(path, b"second")
     assert os.listdir(tmp_path) == ["mark"]
+
+
+def test_every_way_to_write_a_local_file_syncs_it_and_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(tmp_path / "deep/x")
+    (tmp_path / "deep").mkdir()
+    disk = Disk(monkeypatch, tmp_path)
+
+    def synced() -> list[str]:
+        log = [line if line.startswith("rename") else line.split(".")[0] for line in disk.log]
+        disk.log.clear()
+        return log
+
+    assert filesystem.create_exclusive(path, b"1")
+    first, second = synced()
+    assert first.startswith("sync ")
+    assert second == "sync deep"
+    filesystem.write_whole(path, b"2")
+    assert synced()[:3] == ["sync deep/x", "rename to deep/x", "sync deep"]
+    _, version = filesystem.read_version(path)
+    assert filesystem.replace_version(path, b"3", version)
+    assert synced()[:3] == ["sync deep/x", "rename to deep/x", "sync deep"]
+    (tmp_path / "local").write_bytes(b"4")
+    filesystem.put_file(str(tmp_path / "local"), path)
+    assert synced() == ["sync local", "rename to deep/x", "sync deep"]
+    assert Path(path).read_bytes() == b"4"
+
+
+def test_a_new_file_where_a_file_without_a_name_can_not_be_linked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link = os.link
+
+    def without_proc(source: str, *more: Any, **named: Any) -> None:
+        if source.startswith("/proc"):
+            raise FileNotFoundError(2, "No such file or directory")
+        link(source, *more, **named)
+
+    monkeypatch.setattr(os, "link", without_proc)
+    path = str(tmp_path / "mark")
+    assert filesystem.create_exclusive(path, b"first")
+    assert not filesystem.create_exclusive(path, b"second")
+    assert os.listdir(tmp_path) == ["mark"]

@@ -308,6 +308,27 @@ def test_an_index_of_other_columns_is_refused(tmp_path: Path) -> None:
         list(read_rows(str(tmp_path / "x.parquet"), "x.parquet", DOCUMENTS_SCHEMA, ["id"]))
 
 
+def test_the_columns_of_the_indexes_are_those_of_the_format() -> None:
+    assert DOCUMENTS_SCHEMA.to_string().splitlines() == [
+        "id: string",
+        "url: string",
+        "record: int64 not null",
+        "shard: int32 not null",
+        "start: int64 not null",
+        "length: int64 not null",
+        "text_bytes: int64 not null",
+        "text_xxh3: uint64 not null",
+    ]
+    assert REJECTS_SCHEMA.to_string().splitlines() == [
+        "record: int64 not null",
+        "byte_offset: int64 not null",
+        "reason: string not null",
+        "detail: string not null",
+        "lost_bytes: int64 not null",
+        "excerpt: binary not null",
+    ]
+
+
 # -- the token shards -----------------------------------------------------------------------------
 
 

@@ -234,6 +234,10 @@ def _link_unnamed(path: str, content: bytes) -> bool:
         place = os.open(folder, os.O_RDONLY)
         try:  # with a folder given, Python asks for the link to be followed
             os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=place, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False  # without /proc there is no way to say which file
         finally:
             os.close(place)
     return True
