@@ -11,6 +11,7 @@ import psutil
 import pytest
 from sample_inputs import json_lines
 
+import transforms.shards.build
 from pipeline.cli import main
 from pipeline.runners import local
 from pipeline.runners.fork_server import for_workers
@@ -99,6 +100,17 @@ def test_a_full_disk_is_told_with_its_place_and_ends_the_job(
     unit = WorkUnit("a.jsonl", str(tmp_path / "a.jsonl"), 1)
     with pytest.raises(StorageError, match=r"out2: No space left"):
         run_unit(TokenizePass(TokenizeSettings()), unit, Build.at(str(tmp_path / "out2"), "run"))
+
+
+def test_a_disk_that_is_full_for_the_manifest_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(transforms.shards.build, "write_whole", full)
+    with pytest.raises(OSError, match=r"No space left on device: '/out/manifest\.json'"):
+        Build.at("/out").write("manifest.json", b"{}")
 
 
 def test_a_worker_passes_a_full_disk_on_as_it_is() -> None:

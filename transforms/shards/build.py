@@ -65,8 +65,13 @@ class Build:
             raise MismatchError(f"{relative}: the file is missing") from error
 
     def write(self, relative: str, content: bytes) -> None:
-        """Writes a small file, whole or not at all. Raises OSError."""
-        write_whole(self.path(relative), content, self.staging)
+        """Writes a small file, whole or not at all. Raises OSError, which names the file."""
+        try:
+            write_whole(self.path(relative), content, self.staging)
+        except OSError as error:
+            if error.errno is not None and error.filename is None:
+                error.filename = self.path(relative)  # a disk that is full does not say where
+            raise
 
     def size(self, relative: str) -> int | None:
         """Bytes of a file; None when there is none."""
