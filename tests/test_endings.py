@@ -133,7 +133,13 @@ def test_a_killed_fork_server_is_called_that(tmp_path: Path) -> None:
     parent = psutil.Process(process.pid)
     servers: list[psutil.Process] = []
     while not servers and process.poll() is None:
-        servers = [child for child in parent.children() if child.children()]
+        # Whose workers both are at work: each watches its parent in a thread.
+        servers = [
+            child
+            for child in parent.children()
+            if len(workers := child.children()) == 2
+            and all(worker.num_threads() > 1 for worker in workers)
+        ]
     servers[0].kill()
     _, error = process.communicate(timeout=120)
     assert process.returncode == 1
