@@ -61,6 +61,7 @@ def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildCo
         overwrite=options.overwrite,
         repair=options.repair,
         verbose=options.verbose,
+        stall_minutes=options.stall_minutes,
         settings=TokenizeSettings(
             tokenizer=options.tokenizer or _DEFAULTS.tokenizer,
             split_pattern=options.split_pattern,
@@ -196,6 +197,13 @@ def _add_limits(build: argparse.ArgumentParser) -> None:
         type=count,
         metavar="BYTES",
         help="of all local workers together, such as 8G (default: no limit)",
+    )
+    add(
+        "--stall-minutes",
+        type=float,
+        default=15.0,
+        metavar="N",
+        help="with --runner: say so when no input was finished for so long (default: 15)",
     )
 
 

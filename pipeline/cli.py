@@ -62,10 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         from pipeline.terminal import say
 
-        say(
-            "tokenmill: interrupted. What is committed is kept; run the same command again to do "
-            "the rest"
-        )
+        kept = ". What is committed is kept; run the same command again to do the rest"
+        say(f"tokenmill: interrupted{kept if name == 'build' else ''}")
         return exit_codes.FAILED
 
 

@@ -22,15 +22,13 @@ from pipeline.suggestions import did_you_mean
 from pipeline.terminal import escaped
 from pipeline.token_text import SEPARATOR, token_texts
 from tokenizer import ConfigurationError, Tokenizer
-from transforms.documents import Reason, RecordBatch
+from transforms.documents import RecordBatch
 from transforms.filesystem import is_local
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import InputFormat, ReadSettings, detect_format, open_reader
-from transforms.reading.field_names import field_names, fields_of_line
+from transforms.reading.field_sample import check_text_field, sample_fields
 
 _LOOKED_AT = 3  # inputs
-_CHECK_BYTES = 64 << 10  # of text, an input
-_CHECK_RECORDS = 1000
 _SAMPLE_BYTES = 4 << 20  # of text, an input, for speed and ratios
 _SAMPLE_SECONDS = 2.0
 _SHOWN_TOKENS = 24
@@ -41,35 +39,19 @@ _INDEX_BYTES = 60  # of documents/*.parquet, a document
 
 
 def check_fields(units: Sequence[WorkUnit], read: ReadSettings) -> None:
-    """Reads a few records of a few inputs that have fields.
+    """Reads the first records of a few inputs.
 
     Raises:
         ConfigurationError: none of them has the text field; the message names those they have.
     """
-    looked: list[tuple[WorkUnit, int]] = []
-    fields: Counter[str] = Counter()
-    small = dataclasses.replace(read, batch_bytes=_CHECK_BYTES)
-    for unit in _some(units):
-        if _format_of(unit, read) is not InputFormat.JSONL:
-            if _format_of(unit, read) is InputFormat.PARQUET:
-                next(open_reader(unit.path, small), None)  # raises, and names the columns
-            return
-        records, found = _missing_in(unit, small)
-        if found is None:
-            return
-        fields.update(found)
-        looked.append((unit, records))
-    records = sum(count for _, count in looked)
-    if not records or not fields:
-        return
-    names = [name for name, _ in fields.most_common()]
-    raise ConfigurationError(
-        f"none of the first {records:,} records of {escaped(looked[0][0].path)}"
-        f"{f' and {len(looked) - 1} more' if len(looked) > 1 else ''} has the field "
-        f"{read.text_field!r}{did_you_mean(read.text_field, names)} There are: "
-        f"{', '.join(map(escaped, names[:30]))}",
-        setting="text_field",
-    )
+    samples = {unit.path: sample_fields(unit.path, read) for unit in _some(units)}
+    try:
+        check_text_field(samples, read)
+    except ConfigurationError as error:
+        fields = {name for sample in samples.values() for name in sample.fields}
+        hint = did_you_mean(read.text_field, sorted(fields))
+        message = str(error).removeprefix(f"{error.setting}: ")
+        raise ConfigurationError(f"{message}{hint}", setting="text_field") from None
 
 
 def _some(units: Sequence[WorkUnit]) -> list[WorkUnit]:
@@ -80,25 +62,6 @@ def _some(units: Sequence[WorkUnit]) -> list[WorkUnit]:
 
 def _format_of(unit: WorkUnit, read: ReadSettings) -> InputFormat:
     return read.input_format or detect_format(unit.path)
-
-
-def _missing_in(unit: WorkUnit, read: ReadSettings) -> tuple[int, list[str] | None]:
-    """How many records were read, and the fields of those without text; None: it is there."""
-    records = 0
-    fields: set[str] = set()
-    with open_reader(unit.path, read) as reader:
-        for batch in reader:
-            records += batch.records
-            if len(batch.documents):
-                return records, None
-            for reject in batch.rejects:
-                if reject.reason is Reason.MISSING_TEXT:
-                    fields.update(fields_of_line(reject.excerpt))
-                elif reject.reason in (Reason.NULL_TEXT, Reason.TEXT_NOT_A_STRING):
-                    return records, None  # the field is there
-            if records >= _CHECK_RECORDS:
-                break
-    return records, sorted(fields)
 
 
 @dataclass(frozen=True)
@@ -252,7 +215,7 @@ def _sample(unit: WorkUnit, config: BuildConfig, tokenizer: Tokenizer) -> InputS
         unit=unit.name,
         path=unit.path,
         input_format=reader.input_format.value,
-        fields=tuple(field_names(unit.path, reader.input_format)),
+        fields=sample_fields(unit.path, read).fields,
         records=records,
         documents=documents,
         rejects=dict(rejects),

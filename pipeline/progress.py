@@ -30,11 +30,11 @@ class PassProgress:
 
     Args:
         name: what the pass does, such as `build`. build: where its receipts appear.
-        units: all pending work. stream: where to show it.
+        units: all pending work. stream: where to show it; None: stderr.
     """
 
     def __init__(
-        self, name: str, build: Build, units: Iterable[WorkUnit], stream: TextIO = sys.stderr
+        self, name: str, build: Build, units: Iterable[WorkUnit], stream: TextIO | None = None
     ) -> None:
         self._name = name
         self._build = build
@@ -45,7 +45,7 @@ class PassProgress:
         self._started = time.monotonic()
         self._next_look = 0.0
         self._next_line = self._started + _LOG_SECONDS
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 

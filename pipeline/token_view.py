@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.terminal import escaped
 from pipeline.token_text import SEPARATOR, token_texts, visible
 from tokenizer import Tokenizer
 
@@ -61,7 +62,7 @@ def tokenized(tokenizer: Tokenizer, text: str) -> TokenizedText:
         Pretoken(piece, tuple(ids), tuple(token_texts(tokenizer, ids)))
         for piece, ids in tokenizer.pretokens(text)
     )
-    return TokenizedText(tokenizer.vocabulary.name, text.encode(), pretokens)
+    return TokenizedText(escaped(tokenizer.vocabulary.name), text.encode(), pretokens)
 
 
 def print_tokens(console: Console, texts: Sequence[str], ids: Sequence[int]) -> None:

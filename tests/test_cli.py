@@ -187,9 +187,9 @@ def test_a_field_that_is_nowhere_is_refused_with_the_fields_there_are(
     lines.write_text('{"id": 1, "texts": "a", "meta": {"lang": "en"}}\n' * 3000)
     assert main(["build", "--input", str(lines), "--output", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("tokenmill: --text-field: none of the first ")
-    assert "'text': did you mean texts?" in error
-    assert "There are: id, meta.lang, texts" in error
+    assert error.startswith(f"tokenmill: --text-field: {lines}: expected the text in the field")
+    assert "Their fields are: id, texts, meta.lang." in error
+    assert error.endswith(": did you mean texts?\n")
     assert not (tmp_path / "out").exists()
 
 

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from sample_inputs import json_lines
 
+import transforms.shards.build
 from pipeline.cli import main
 from pipeline.runners import local
 from pipeline.runners.fork_server import for_workers
@@ -101,6 +102,17 @@ def test_a_full_disk_is_told_with_its_place_and_ends_the_job(
         run_unit(TokenizePass(TokenizeSettings()), unit, Build.at(str(tmp_path / "out2"), "run"))
 
 
+def test_a_disk_that_is_full_for_the_manifest_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(transforms.shards.build, "write_whole", full)
+    with pytest.raises(OSError, match=r"No space left on device: '/out/manifest\.json'"):
+        Build.at("/out").write("manifest.json", b"{}")
+
+
 def test_a_worker_passes_a_full_disk_on_as_it_is() -> None:
     report = (
         "Traceback (most recent call last):\n  ...\n"
@@ -121,7 +133,13 @@ def test_a_killed_fork_server_is_called_that(tmp_path: Path) -> None:
     parent = psutil.Process(process.pid)
     servers: list[psutil.Process] = []
     while not servers and process.poll() is None:
-        servers = [child for child in parent.children() if child.children()]
+        # Whose workers both are at work: each watches its parent in a thread.
+        servers = [
+            child
+            for child in parent.children()
+            if len(workers := child.children()) == 2
+            and all(worker.num_threads() > 1 for worker in workers)
+        ]
     servers[0].kill()
     _, error = process.communicate(timeout=120)
     assert process.returncode == 1

@@ -1,18 +1,24 @@
 """`import tokenmill`: public names, a script without a main guard, documents read back."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from sample_inputs import json_lines, write_inputs
 from small_build import SETTINGS, UNIT
 
 import tokenmill
+from pipeline.cli import main
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import MismatchError
+
+README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def test_importing_it_imports_nothing_else() -> None:
@@ -31,6 +37,34 @@ def test_every_public_name_is_there_and_no_other() -> None:
     assert tokenmill.Tokenizer is Tokenizer
     with pytest.raises(AttributeError, match="no attribute 'tokenise'"):
         tokenmill.tokenise  # noqa: B018
+
+
+def test_the_functions_in_the_readme_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web" / "a.jsonl.zst").write_bytes(zstandard.compress(json_lines("a", 9)))
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    chosen = [block for block in blocks if "ApplyMergeRules" not in block]
+    assert len(chosen) == 2
+    for block in chosen:
+        exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith(" True")
+    assert printed[1] == "True"
+    assert printed[2].startswith("9 a-0 [")
+
+
+def test_the_captured_terminal_in_the_readme_is_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command, expected = re.findall(r"```\n\$ (tokenmill .*?)\n(.*?)```", README.read_text(), re.S)[
+        0
+    ]
+    assert main(shlex.split(command)[1:]) == 0
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert printed == expected.splitlines()
 
 
 SCRIPT = """
