@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
+from small_vocabularies import write_shape
 
 import pipeline.commands.inspect
 from pipeline.cli import main
@@ -152,3 +153,14 @@ def test_a_terminal_shows_boundaries_by_alternating_colours(
     assert [text for _, text in backgrounds[:2]] == ["Hello", " world"]
     assert backgrounds[0][0] != backgrounds[1][0]
     assert "│" not in stream.getvalue()
+
+
+def test_a_text_is_shown_with_the_ids_that_it_is_encoded_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = Tokenizer.load(write_shape("qwen3", tmp_path))
+    text = "a<think>the cafe\u0301"
+    assert inspect_text(text, tokenizer) == 0
+    printed = capsys.readouterr().out
+    assert "<think>" in printed
+    assert " ".join(map(str, tokenizer.encode(text))) in printed

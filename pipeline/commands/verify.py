@@ -88,7 +88,7 @@ def verify(
         findings.messages += [m for m in unit.differences if m not in findings.messages]
     if findings.messages:
         return _report(findings, any(unit.files_differ for unit in found))
-    _summarize(source, manifest, receipts)
+    _summarize(source, manifest, receipts, used)
     if root is not None:
         compared = sum(unit.compared for unit in found)
         documents = manifest.totals.documents
@@ -241,7 +241,9 @@ def _report(findings: Findings, repairable: bool) -> int:
     return 1
 
 
-def _summarize(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
+def _summarize(
+    source: Build, manifest: Manifest, receipts: Sequence[Receipt], tokenizer: Tokenizer
+) -> None:
     totals: Mapping[str, Any] = {"rejects": sum(manifest.totals.rejects.values())}
     files = sum(len(receipt.sizes()) + 1 for receipt in receipts)
     where = os.path.relpath(source.root) if source.is_local else source.root
@@ -250,9 +252,14 @@ def _summarize(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -
         f"  {manifest.totals.inputs:,} inputs, {files:,} files: sizes, SHA-256, sums; "
         "the manifest is what the receipts add up to"
     )
+    checked = (
+        "each document decodes to its text, and the text encodes to the same tokens"
+        if tokenizer.is_lossless
+        else f"{tokenizer.name} changes text before it is encoded, so tokens were compared with "
+        "those of the text that they spell: only reading the inputs again compares them with these"
+    )
     print(
         f"  {manifest.totals.documents:,} documents, {manifest.totals.tokens:,} tokens: ids below "
-        f"{manifest.tokenizer.vocabulary_size}, begin and end of text in place; each "
-        "document decodes to its text, and the text encodes to the same tokens"
+        f"{manifest.tokenizer.vocabulary_size}, begin and end of text in place; {checked}"
     )
     print(f"  {totals['rejects']:,} records rejected: as many for each reason as in the books")
