@@ -19,6 +19,7 @@ class VerifyResult:
         root: the build. differences: a line each, none where all is as it should be.
         is_repairable: whether `tokenmill build --repair` would mend some of it.
         totals: of the manifest. files: that were checked.
+        tokenizer_name: of the build. is_lossless: whether it gives back any text as it was.
         input_root: where the inputs of some units were read again, or None.
         compared: how many documents were compared with them.
     """
@@ -28,6 +29,8 @@ class VerifyResult:
     is_repairable: bool
     totals: Totals
     vocabulary_size: int
+    tokenizer_name: str
+    is_lossless: bool
     files: int
     input_root: str | None
     compared: int
@@ -65,10 +68,16 @@ class VerifyResult:
             f"  {totals.inputs:,} inputs, {self.files:,} files: sizes, SHA-256, sums; "
             "the manifest is what the receipts add up to"
         )
+        checked = (
+            "each document decodes to its text, and the text encodes to the same tokens"
+            if self.is_lossless
+            else f"{self.tokenizer_name} changes text before it is encoded, so tokens were "
+            "compared with those of the text that they spell: only making units again from their "
+            "inputs compares them with these"
+        )
         yield (
             f"  {totals.documents:,} documents, {totals.tokens:,} tokens: ids below "
-            f"{self.vocabulary_size}, begin and end of text in place; each "
-            "document decodes to its text, and the text encodes to the same tokens"
+            f"{self.vocabulary_size}, begin and end of text in place; {checked}"
         )
         rejects = sum(totals.rejects.values())
         yield f"  {rejects:,} records rejected: as many for each reason as in the books"

@@ -10,6 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
+from small_vocabularies import write_shape
 
 import pipeline.commands.inspect
 from pipeline.cli import main
@@ -241,3 +242,14 @@ def test_options_that_contradict_each_other_are_refused(
     given = [str(build) if one == "DIR" else one for one in arguments]
     assert main(["inspect", *given]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_text_is_shown_with_the_ids_that_it_is_encoded_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = Tokenizer.load(write_shape("qwen3", tmp_path))
+    text = "a<think>the cafe\u0301"
+    assert inspect_text(text, tokenizer) == 0
+    printed = capsys.readouterr().out
+    assert "<think>" in printed
+    assert " ".join(map(str, tokenizer.encode(text))) in printed

@@ -171,6 +171,8 @@ def check_build(
         is_repairable=any(unit.files_differ for unit in found),
         totals=manifest.totals,
         vocabulary_size=manifest.tokenizer.vocabulary_size,
+        tokenizer_name=used.name,
+        is_lossless=used.is_lossless,
         files=sum(len(receipt.sizes()) + 1 for receipt in receipts),
         input_root=root,
         compared=sum(unit.compared for unit in found),
