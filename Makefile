@@ -8,6 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
+# Tests take no notice of each other: a process a core.
+PARALLEL ?= -n auto --dist worksteal
 
 BIN := $(VENV)/bin
 NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)
@@ -41,7 +43,7 @@ demo: $(VENV)/installed
 	$(BIN)/tokenmill verify $(DEMO)/output --retokenize 1
 
 test: check replay
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # Parity on everything: all shared documents, all published tokenizers that npm can fetch.
 test-slow: $(VENV)/installed-test
