@@ -138,7 +138,7 @@ def private_bytes() -> int:
 
 
 def kept_memory(dtype: str) -> tuple[int, int]:
-    """Bytes of ids that are kept, and of memory that they take. To be run in a process of its own."""
+    """Bytes of ids that are kept, and of memory that they take; for a process of its own."""
     tokenizer = Tokenizer.load("gpt2", cache_bytes=1 << 20)
     batch = pa.array([" word, 12 other words\n" * 40_000] * 2)
 
