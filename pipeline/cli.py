@@ -1,4 +1,4 @@
-"""The command line: `tokenmill build | verify | inspect`.
+"""The command line: `tokenmill build | verify | inspect | export | find`.
 
 Exit codes: 0 complete; 1 failed, or a difference found; 2 wrong usage or configuration; 3 all
 inputs read, but more rejects than --max-rejects allows.
@@ -23,10 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit code; sys.argv where no arguments are given."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
-    if rest and not (options.command == "build" and _names_runner(rest)):
+    takes_runner = options.command in ("build", "export")
+    if rest and not (takes_runner and _names_runner(rest)):
         parser.error(
             f"unknown option {rest[0]}"
-            + (": Beam's own flags need --runner" if options.command == "build" else "")
+            + (": Beam's own flags need --runner" if takes_runner else "")
         )
     if options.command == "build" and not rest:
         from pipeline.runners.fork_server import warm_up
@@ -130,6 +131,7 @@ def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
         retokenize=options.retokenize,
         input_root=options.input_root,
         tokenizer=_given_tokenizer(options),
+        source=options.source,
     )
 
 
@@ -180,7 +182,46 @@ def _usage(message: str) -> Exception:
     return ConfigurationError(message)
 
 
-_COMMANDS = {"build": _build, "verify": _verify, "inspect": _inspect}
+def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    from pipeline.commands.export import ExportConfig, export
+    from transforms.exports.settings import ExportSettings, parse_splits
+
+    config = ExportConfig(
+        directory=options.directory,
+        output=options.output,
+        workers=options.workers,
+        beam_flags=tuple(beam_flags),
+        verbose=options.verbose,
+        settings=ExportSettings(
+            format=options.format,
+            shard_tokens=options.shard_tokens,
+            splits=None if options.split is None else parse_splits(options.split),
+            split_key=options.split_key,
+            end_of_text=options.end_of_text,
+        ),
+    )
+    return export(config).exit_code
+
+
+def _find(options: argparse.Namespace, _: Sequence[str]) -> int:
+    from pipeline.commands.find import find
+
+    return find(
+        options.directory,
+        at=options.at,
+        document=options.id,
+        url=options.url,
+        as_json=options.json,
+    )
+
+
+_COMMANDS = {
+    "build": _build,
+    "verify": _verify,
+    "inspect": _inspect,
+    "export": _export,
+    "find": _find,
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -193,10 +234,10 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="tokenmill", description="Web text in, token-ID arrays out.")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="build | verify | inspect"
+        dest="command", required=True, metavar="build | verify | inspect | export | find"
     )
     _add_build(commands.add_parser("build", help="tokenize inputs into shards", allow_abbrev=False))
-    verify = commands.add_parser("verify", help="check a build", allow_abbrev=False)
+    verify = commands.add_parser("verify", help="check a build or an export", allow_abbrev=False)
     verify.add_argument("directory", metavar="DIR")
     verify.add_argument(
         "--retokenize",
@@ -210,6 +251,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="where the inputs are now (default: where the last run read them)",
     )
+    verify.add_argument(
+        "--source",
+        metavar="DIR",
+        help="of an export: the build that it was made of (default: where the last run read it)",
+    )
     inspect = commands.add_parser("inspect", help="look at tokens", allow_abbrev=False)
     inspect.add_argument("directory", metavar="DIR", nargs="?")
     inspect.add_argument("--document", metavar="ID", help="a document by its id")
@@ -221,6 +267,19 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument(
         "--limit", type=int, default=200, metavar="N", help="show so many tokens (default: 200)"
     )
+    _add_export(
+        commands.add_parser(
+            "export", help="write a build in the files of a trainer", allow_abbrev=False
+        )
+    )
+    find = commands.add_parser(
+        "find", help="where a token came from, and where a document is", allow_abbrev=False
+    )
+    find.add_argument("directory", metavar="DIR", help="a build or an export")
+    find.add_argument("--at", metavar="SHARD:POSITION", help="a token of a shard, from 0")
+    find.add_argument("--id", metavar="ID", help="all documents of that id")
+    find.add_argument("--url", metavar="URL", help="all documents of that URL")
+    find.add_argument("--json", action="store_true", help="a line of JSON a place")
     for command in (verify, inspect):
         _add_tokenizer(command, default=None)
     for command in commands.choices.values():
@@ -303,6 +362,47 @@ def _add_build(build: argparse.ArgumentParser) -> None:
         help="a build is complete although inputs end too early",
     )
     add("--max-memory", type=int, metavar="BYTES", help="of all workers together")
+
+
+def _add_export(export: argparse.ArgumentParser) -> None:
+    export.epilog = "With --runner the export runs on Apache Beam, as a build does."
+    add = export.add_argument
+    add("directory", metavar="DIR", help="a complete build")
+    add("--output", required=True, metavar="DIR")
+    add(
+        "--format",
+        required=True,
+        metavar="NAME",
+        help="bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet or "
+        "arrayrecord",
+    )
+    add(
+        "--shard-tokens",
+        type=int,
+        metavar="N",
+        help="a shard ends before the document that would bring it above this (default: "
+        "100000000; nanogpt: one file a split)",
+    )
+    add(
+        "--split",
+        metavar="NAME=SHARE,...",
+        help="documents to hold out, such as validation=0.005,test=0.005 (default: none; nanogpt: "
+        "val=0.0005)",
+    )
+    add(
+        "--split-key",
+        default="id",
+        choices=["id", "host", "url", "text"],
+        help="what decides a document's split; the same text is always in the same one (default: "
+        "id)",
+    )
+    add(
+        "--end-of-text",
+        default="auto",
+        choices=["auto", "front", "behind", "none", "as-built"],
+        help="where the end of text stands (default: auto, where the trainer wants it)",
+    )
+    add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
 
 
 def _add_tokenizer(command: argparse.ArgumentParser, default: str | None) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline import books
 from pipeline.commands.build import new_run_name
+from pipeline.commands.verify_export import find_differences, summary
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
@@ -30,7 +31,7 @@ from transforms.passes.retokenize import chosen_units
 from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.json_records import canonical_json, fingerprint_of
+from transforms.shards.json_records import canonical_json, fingerprint_of, is_export
 from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
@@ -50,8 +51,9 @@ def verify(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
+    source: str | None = None,
 ) -> int:
-    """Checks a whole build; returns 0 when all is as it should be, 1 at any difference.
+    """Checks a whole build or export; returns 0 when all is as it should be, 1 at any difference.
 
     Prints what was checked, or to stderr each difference with its place. Memory: a few chunks a
     core, however large the build.
@@ -63,6 +65,7 @@ def verify(
         input_root: where the inputs are; None: where the newest run read them.
         tokenizer: needed when the vocabulary came from a file.
         beam_flags: for a Beam runner; empty: worker processes here.
+        source: of an export: the build that it was made of; None: where the newest run read it.
 
     Raises:
         ConfigurationError: impossible arguments.
@@ -72,7 +75,27 @@ def verify(
         raise ConfigurationError(
             f"expected a share from 0 to 1, found {retokenize}", setting="retokenize"
         )
-    source = Build.at(directory)
+    mark = read_mark(Build.at(directory))
+    if mark is not None and is_export(mark.settings):
+        return _verify_export(directory, source)
+    return _verify_build(Build.at(directory), retokenize, input_root, tokenizer, beam_flags)
+
+
+def _verify_export(directory: str, source: str | None) -> int:
+    messages, manifest = find_differences(directory, source)
+    if messages:
+        return _report(Findings(messages), repairable=False)
+    print(summary(directory, manifest))
+    return 0
+
+
+def _verify_build(
+    source: Build,
+    retokenize: float,
+    input_root: str | None,
+    tokenizer: Tokenizer | None,
+    beam_flags: Sequence[str],
+) -> int:
     manifest = source.manifest()
     used = tokenizer_of(source, manifest, tokenizer)
     root = (input_root or _last_input_root(source)) if retokenize else None

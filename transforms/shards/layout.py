@@ -15,6 +15,9 @@
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
 
+An export (transforms/exports) has the same mark, manifest, receipts, documents and runs; its units
+are its shards, and what lies below tokens/ is for its format to name.
+
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
@@ -24,7 +27,8 @@ MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
 RECEIPTS = "receipts"
-UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
+TOKENS = "tokens"
+UNIT_FOLDERS = (RECEIPTS, TOKENS, "documents", "rejects")
 
 
 def examples(suffixes: Iterable[str]) -> Iterator[str]:

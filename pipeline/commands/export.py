@@ -1,0 +1,245 @@
+"""`tokenmill export`: the documents of a build, in the files that a trainer reads.
+
+build's manifest ─ settings checked ─ folder settled (ours, or refused) ─ lease taken ─ plan
+   ─ pending shards written ─ files beside the shards ─ manifest
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, TextIO
+
+from pipeline import exit_codes
+from pipeline.commands.build import new_run_name
+from pipeline.config import available_cores
+from pipeline.failures import raise_unit_failures
+from pipeline.lease import Lease
+from pipeline.progress import PassProgress
+from pipeline.runners import Running, run_pass
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.exports.formats import export_format
+from transforms.exports.plan import ExportPlan, ExportUnit, plan_export
+from transforms.exports.records import (
+    ExportManifest,
+    ExportShard,
+    FileEntry,
+    folder_contents,
+    make_export_manifest,
+)
+from transforms.exports.settings import ExportSettings, splitter_of
+from transforms.filesystem import is_local
+from transforms.passes.export import ExportPass
+from transforms.passes.work_pass import committed_receipt
+from transforms.shards.build import Build
+from transforms.shards.json_records import is_export
+from transforms.shards.layout import MANIFEST, receipt_path, run_record_path, unit_of_receipt
+from transforms.shards.manifest import Manifest
+from transforms.shards.mark import Mark, read_mark, settle
+
+# Below, starting workers takes longer than the work.
+_SMALL_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What one `tokenmill export` is asked to do.
+
+    Attributes:
+        directory: the build. output: the export's folder. settings: what decides its bytes.
+        workers: local worker processes; None: one a core. Only without beam_flags.
+        beam_flags: for another Beam runner; empty: run here.
+    """
+
+    directory: str
+    output: str
+    settings: ExportSettings
+    workers: int | None = None
+    beam_flags: tuple[str, ...] = ()
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
+        if self.workers is not None and self.beam_flags:
+            raise ConfigurationError(
+                "is for local runs; with a runner, say how many in Beam's own flags",
+                setting="workers",
+            )
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """How an export ended. shards_done: in this run; shards_kept: found done."""
+
+    exit_code: int
+    manifest: ExportManifest
+    seconds: float
+    shards_done: int
+    shards_kept: int
+
+
+def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResult:
+    """Runs an export to its end.
+
+    Prints what each split holds to `report`, by default standard output.
+
+    Raises:
+        ConfigurationError: before anything is written: the format can not hold the ids, or the
+            folder is another's.
+        MismatchError: the build is not complete, or not as its receipts say.
+        BuildInUseError: somebody else is working on the export.
+        TokenmillError, OSError: it failed; running it again resumes.
+    """
+    started = time.time()
+    export_format(config.settings.format).check_available()
+    source = Build.at(_absolute(config.directory))
+    manifest, digest = read_source(source)
+    described = config.settings.described(manifest, digest)
+    target = Build.at(_absolute(config.output), new_run_name())
+    if target.root == source.root:
+        raise ConfigurationError("is the build itself: name another folder", setting="output")
+    work = make_pass(source, described, ExportPlan((), splitter_of(described)))
+    settle(target, Mark(work.fingerprint, described))
+    with Lease(target) as lease:
+        plan = plan_of(source, manifest, described)
+        work = make_pass(source, described, plan)
+        done = _done(target, work, plan)
+        pending = [unit for unit in plan.units if unit.name not in done]
+        if done:
+            print(f"resuming: {len(done)} of {len(plan.units)} shards are done", file=sys.stderr)
+        if pending:
+            target.delete([MANIFEST])
+            with PassProgress("export", target, pending) as progress:
+                run_pass(work, pending, target, _running(config, pending), progress.update)
+            raise_unit_failures(target, len(pending))
+        shards = [_shard(target, work, unit) for unit in plan.units]
+        if read_source(source)[1] != digest:
+            raise MismatchError(f"{source.root} was built anew meanwhile: export it again")
+        made = _conclude(target, work, shards)
+        _write_run(config, source, target, len(pending), len(done), time.time() - started)
+        lease.check()
+        target.write(MANIFEST, made.to_json())
+    print(table(made), file=report or sys.stdout)
+    print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report or sys.stdout)
+    return ExportResult(exit_codes.COMPLETE, made, time.time() - started, len(pending), len(done))
+
+
+def read_source(source: Build) -> tuple[Manifest, str]:
+    """The manifest of a build, and its SHA-256.
+
+    Raises:
+        ConfigurationError: the folder is an export.
+        MismatchError: there is no complete build.
+    """
+    mark = read_mark(source)
+    if mark is not None and is_export(mark.settings):
+        raise ConfigurationError(
+            f"{source.root} is an export: name the build that it was made of", setting="source"
+        )
+    manifest = source.manifest()
+    return manifest, hashlib.sha256(source.read(MANIFEST)).hexdigest()
+
+
+def plan_of(source: Build, manifest: Manifest, described: Mapping[str, Any]) -> ExportPlan:
+    """The shards of an export with those settings. Raises MismatchError for a broken index."""
+    work = make_pass(source, described, ExportPlan((), splitter_of(described)))
+    return plan_export(
+        source,
+        manifest.units,
+        work.splitter,
+        described["shard_tokens"],
+        work.framing.more,
+        work.dtype.itemsize,
+    )
+
+
+def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:
+    """The pass that writes the shards of a plan."""
+    return ExportPass(Build.at(source.root), described, plan.splitter)
+
+
+def table(manifest: ExportManifest) -> str:
+    """What each split holds, as text."""
+    rows = [("split", "shards", "documents", "tokens")]
+    rows += [
+        (split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}")
+        for split in manifest.splits
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}  "
+        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    )
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path) if is_local(path) else path
+
+
+def _running(config: ExportConfig, pending: Sequence[ExportUnit]) -> Running:
+    workers = available_cores() if config.workers is None else config.workers
+    if config.workers is None and sum(unit.size_bytes for unit in pending) < _SMALL_BYTES:
+        workers = 0
+    return Running(workers=workers, beam_flags=config.beam_flags, verbose=config.verbose)
+
+
+def _done(target: Build, work: ExportPass, plan: ExportPlan) -> set[str]:
+    """The shards that another run has finished, with all their files in place."""
+    there = {unit_of_receipt(path) for path in target.files_below("receipts")}
+    planned = {unit.name: unit for unit in plan.units}
+    if unknown := sorted(filter(None, there - planned.keys())):
+        raise MismatchError(
+            f"{target.root} holds shards that are not of this export, such as {unknown[0]!r}: "
+            "name another folder"
+        )
+    return {
+        name
+        for name, unit in planned.items()
+        if name in there and committed_receipt(work, unit, target) is not None
+    }
+
+
+def _shard(target: Build, work: ExportPass, unit: ExportUnit) -> ExportShard:
+    path = receipt_path(unit.name)
+    receipt = work.read_receipt(target.read(path), path)
+    if receipt.fingerprint != work.fingerprint or receipt.unit != unit.name:
+        raise MismatchError(f"{path}: written with other settings: export to another folder")
+    return receipt.shard
+
+
+def _conclude(target: Build, work: ExportPass, shards: Sequence[ExportShard]) -> ExportManifest:
+    """Writes the files beside the shards; returns the manifest of all."""
+    names = work.splitter.names
+    entries = []
+    for path, content in folder_contents(work.settings, names, shards).items():
+        target.write(path, content)
+        entries.append(FileEntry(path, len(content), hashlib.sha256(content).hexdigest()))
+    return make_export_manifest(work.settings, work.fingerprint, names, shards, entries)
+
+
+def _write_run(
+    config: ExportConfig, source: Build, target: Build, done: int, kept: int, seconds: float
+) -> None:
+    """What is not reproducible goes here, and nowhere else."""
+    run = {
+        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "wall_seconds": round(seconds, 3),
+        "shards_done": done,
+        "shards_kept": kept,
+        "source_root": source.root,
+        "workers": None if config.beam_flags else config.workers,
+        "beam_flags": list(config.beam_flags),
+        "host": platform.node(),
+        "python": platform.python_version(),
+        "versions": {name: metadata.version(name) for name in ("tokenmill", "pyarrow")},
+    }
+    target.write(run_record_path(target.run), json.dumps(run, indent=2).encode() + b"\n")

@@ -1,0 +1,208 @@
+"""`tokenmill find`: where a token came from, and where a document is, in builds and exports.
+
+--at train/000003.bin:4711 ─► the shard's index ─► unit, record, id, URL
+--id, --url                ─► every index       ─► shards and positions
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import exit_codes
+from pipeline.commands.verify_export import export_manifest_of
+from pipeline.terminal import escaped
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.exports.index import EXPORT_SCHEMA
+from transforms.shards.build import Build
+from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
+from transforms.shards.json_records import is_export
+from transforms.shards.layout import TOKENS
+from transforms.shards.mark import read_mark
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A document and where it is.
+
+    Attributes:
+        shard: the path of its file, below the folder. index: its number among the shard's
+            documents, from 0. start, length: in ids of the shard.
+        token: the number of the id that was asked for, from the document's first; None: no id was.
+        unit, record: the input, as a unit of the build, and the record in it, from 0.
+        id, url: of the document, where it has any.
+    """
+
+    shard: str
+    index: int
+    start: int
+    length: int
+    token: int | None
+    unit: str
+    record: int
+    id: str | None
+    url: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """An index of documents. unit: of all its rows; None: a column says. shards: by number."""
+
+    path: str
+    schema: pa.Schema
+    unit: str | None
+    shards: tuple[str, ...]
+
+
+def find(
+    directory: str,
+    *,
+    at: str | None = None,
+    document: str | None = None,
+    url: str | None = None,
+    as_json: bool = False,
+) -> int:
+    """Prints the places that are asked for; returns 0, or 1 when there is none.
+
+    Args:
+        directory: a complete build or export.
+        at: a shard and a position in it, `SHARD:POSITION`. document: an id. url: a URL.
+        as_json: a line of JSON a place.
+
+    Raises:
+        ConfigurationError: not one of the three is asked for.
+        MismatchError: there is no such shard or position.
+    """
+    if sum(one is not None for one in (at, document, url)) != 1:
+        raise ConfigurationError("find: say one of at, id and url")
+    build = Build.at(directory)
+    if at is not None:
+        places: Iterator[Place] = iter([place_of_token(build, at)])
+    elif document is not None:
+        places = places_of(build, "id", document)
+    else:
+        places = places_of(build, "url", str(url))
+    count = 0
+    for place in places:
+        count += 1
+        print(json.dumps(asdict(place)) if as_json else _text(place), flush=True)
+    if not count:
+        print(f"{directory}: no document has that {'id' if document is not None else 'url'}")
+        return exit_codes.FAILED
+    return exit_codes.COMPLETE
+
+
+def place_of_token(build: Build, at: str) -> Place:
+    """The document that a token of a shard is of.
+
+    Args:
+        build: a build or an export.
+        at: `SHARD:POSITION`; the shard as manifest and receipts name it, with or without
+            `tokens/`; positions count ids from 0, without whatever header its file has.
+
+    Raises:
+        ConfigurationError: it is not of that form.
+        MismatchError: there is no such shard or position.
+    """
+    name, colon, digits = at.rpartition(":")
+    if not colon or not digits.isascii() or not digits.isdigit():
+        raise ConfigurationError(f"expected SHARD:POSITION, found {at!r}", setting="at")
+    position = int(digits)
+    wanted = {name, f"{TOKENS}/{name}"}
+    for index in _indexes(build):
+        for number, shard in enumerate(index.shards):
+            if shard in wanted:
+                return _place_in(build, index, number, position)
+    raise MismatchError(f"{build.root}: no shard {name!r}: its manifest lists those there are")
+
+
+def places_of(build: Build, column: str, value: str) -> Iterator[Place]:
+    """Every document whose id or URL that is, in the order of shards."""
+    for index in _indexes(build):
+        seen = np.zeros(len(index.shards), np.int64)
+        for rows in _rows(build, index):
+            shard = _shard_numbers(rows, index)
+            for row in np.flatnonzero(
+                pc.fill_null(pc.equal(rows.column(column), value), False).to_numpy(
+                    zero_copy_only=False
+                )
+            ):
+                number = int(shard[row])
+                earlier = int(seen[number]) + int((shard[:row] == number).sum())
+                yield _place(index, rows.slice(row, 1).to_pylist()[0], number, earlier, None)
+            np.add.at(seen, shard, 1)
+
+
+def _indexes(build: Build) -> Iterator[_Index]:
+    mark = read_mark(build)
+    if mark is not None and is_export(mark.settings):
+        for shard in export_manifest_of(build).shards:
+            yield _Index(shard.index.path, EXPORT_SCHEMA, None, (shard.files[0].path,))
+        return
+    for unit in build.manifest().units:
+        receipt = build.receipt(unit)
+        shards = tuple(entry.path for entry in receipt.shards)
+        yield _Index(receipt.documents.path, DOCUMENTS_SCHEMA, unit, shards)
+
+
+def _rows(build: Build, index: _Index) -> Iterator[pa.RecordBatch]:
+    with build.local_copy(index.path) as local_path:
+        yield from read_rows(local_path, index.path, index.schema, index.schema.names)
+
+
+def _shard_numbers(rows: pa.RecordBatch, index: _Index) -> Any:
+    if index.unit is None:
+        return np.zeros(len(rows), np.int64)
+    return rows.column("shard").to_numpy()
+
+
+def _place_in(build: Build, index: _Index, number: int, position: int) -> Place:
+    """The document at a position of the index's shard number so and so."""
+    earlier = end = 0
+    for rows in _rows(build, index):
+        kept = rows.filter(pa.array(_shard_numbers(rows, index) == number))
+        if not len(kept):
+            continue
+        starts = kept.column("start").to_numpy()
+        end = int(starts[-1]) + kept.column("length")[-1].as_py()
+        if position < end:
+            row = int(np.searchsorted(starts, position, side="right")) - 1
+            found = kept.slice(row, 1).to_pylist()[0]
+            return _place(index, found, number, earlier + row, position - found["start"])
+        earlier += len(kept)
+    raise MismatchError(f"{index.shards[number]}: no token {position}: it holds {end}, from 0")
+
+
+def _place(
+    index: _Index, row: dict[str, Any], number: int, document: int, token: int | None
+) -> Place:
+    return Place(
+        shard=index.shards[number],
+        index=document,
+        start=row["start"],
+        length=row["length"],
+        token=token,
+        unit=row["unit"] if index.unit is None else index.unit,
+        record=row["record"],
+        id=row["id"],
+        url=row["url"],
+    )
+
+
+def _text(place: Place) -> str:
+    lines = [
+        f"shard     {place.shard}",
+        f"document  {place.index:,}, tokens {place.start:,} to {place.start + place.length - 1:,}",
+        f"id        {'none' if place.id is None else escaped(place.id)}",
+        f"url       {'none' if place.url is None else escaped(place.url)}",
+        f"unit      {escaped(place.unit)}, record {place.record:,}",
+    ]
+    if place.token is not None:
+        at = place.start + place.token
+        lines.insert(0, f"token     {at:,}, number {place.token:,} of its document")
+    return "\n".join(lines) + "\n"

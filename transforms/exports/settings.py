@@ -1,0 +1,160 @@
+"""What decides the bytes of an export."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizer import ConfigurationError
+from transforms.exports.formats import dtype_for, export_format
+from transforms.exports.framing import PLACES, Framing, make_framing
+from transforms.exports.splits import KEYS, REST, Splitter
+from transforms.shards.manifest import Manifest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+DEFAULT_SHARD_TOKENS = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """How documents of a build become the files of a trainer.
+
+    Attributes:
+        format: a name in transforms/exports/formats.
+        shard_tokens: a shard ends before the document that would bring it above this; None:
+            DEFAULT_SHARD_TOKENS, or the format's own limit where that is smaller.
+        splits: names and shares of documents that are held out; None: as the format wants it.
+        split_key: what decides the split, a name in splits.KEYS.
+        end_of_text: a place in framing.PLACES, or `auto`, the format's.
+    """
+
+    format: str
+    shard_tokens: int | None = None
+    splits: tuple[tuple[str, float], ...] | None = None
+    split_key: str = "id"
+    end_of_text: str = "auto"
+
+    def __post_init__(self) -> None:
+        one = export_format(self.format)
+        if self.shard_tokens is not None and self.shard_tokens < 1:
+            raise ConfigurationError("must be at least 1", setting="shard_tokens")
+        if self.shard_tokens is not None and one.is_whole:
+            raise ConfigurationError(
+                f"{one.name} has one file a split: leave it away", setting="shard_tokens"
+            )
+        limit = one.max_shard_tokens
+        if limit is not None and (self.shard_tokens or 0) > limit:
+            raise ConfigurationError(
+                f"a shard of {one.name} holds {limit:,} at most", setting="shard_tokens"
+            )
+        if self.split_key not in KEYS:
+            raise ConfigurationError(
+                f"expected one of {', '.join(KEYS)}, found {self.split_key!r}", setting="split_key"
+            )
+        if self.end_of_text not in ("auto", *PLACES):
+            raise ConfigurationError(
+                f"expected auto, {', '.join(PLACES)}, found {self.end_of_text!r}",
+                setting="end_of_text",
+            )
+        _check_splits(self.splits or ())
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Where a shard ends; None: never."""
+        one = export_format(self.format)
+        if one.is_whole:
+            return None
+        return self.shard_tokens or min(
+            DEFAULT_SHARD_TOKENS, one.max_shard_tokens or DEFAULT_SHARD_TOKENS
+        )
+
+    @property
+    def splitter(self) -> Splitter:
+        """As it is before the plan has looked for texts that occur twice."""
+        shares = export_format(self.format).default_splits if self.splits is None else self.splits
+        return Splitter(shares, self.split_key)
+
+    def framing(self, manifest: Manifest) -> Framing:
+        """How documents change. Raises ConfigurationError where there is no end of text."""
+        one, tokenizer = export_format(self.format), manifest.settings["tokenizer"]
+        begin, end = tokenizer["begin_of_text"], tokenizer["end_of_text"]
+        own = manifest.tokenizer.end_of_text
+        place = one.end_of_text if self.end_of_text == "auto" else self.end_of_text
+        if self.end_of_text == "auto" and begin is None and end is None and own is None:
+            place = "as-built"  # nobody asked for what this vocabulary does not have
+        return make_framing(place, begin, end, own)
+
+    def described(self, manifest: Manifest, manifest_sha256: str) -> dict[str, Any]:
+        """All that decides output bytes, as plain JSON values: no path, host or clock.
+
+        Args:
+            manifest: of the build. manifest_sha256: of its file.
+
+        Raises:
+            ConfigurationError: the format can not hold this build's ids.
+        """
+        one, framing = export_format(self.format), self.framing(manifest)
+        size = manifest.tokenizer.vocabulary_size
+        return {
+            "pass": "export",
+            "source": {"fingerprint": manifest.fingerprint, "manifest_sha256": manifest_sha256},
+            "tokenizer": {
+                "name": manifest.tokenizer.name,
+                "fingerprint": manifest.settings["tokenizer"]["fingerprint"],
+                "vocabulary_size": size,
+            },
+            "format": {"name": one.name, "dtype": dtype_for(one, size).str},
+            "shard_tokens": self.max_tokens,
+            "splits": [list(pair) for pair in self.splitter.shares],
+            "split_key": self.split_key,
+            "framing": {
+                "drops_last": framing.drops_last,
+                "front": framing.front,
+                "behind": framing.behind,
+            },
+        }
+
+
+def splitter_of(described: Mapping[str, Any]) -> Splitter:
+    """The Splitter that an export's settings describe, before the plan."""
+    shares = tuple((name, share) for name, share in described["splits"])
+    return Splitter(shares, described["split_key"])
+
+
+def parse_splits(text: str) -> tuple[tuple[str, float], ...]:
+    """Splits as they are written in one line.
+
+    >>> parse_splits("validation=0.005,test=1%")
+    (('validation', 0.005), ('test', 0.01))
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    splits = []
+    for part in filter(None, text.split(",")):
+        name, _, share = part.partition("=")
+        try:
+            number = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
+        except ValueError:
+            raise ConfigurationError(
+                f"expected NAME=SHARE, such as validation=0.005, found {part!r}", setting="split"
+            ) from None
+        splits.append((name, number))
+    return tuple(splits)
+
+
+def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
+    names = [name for name, _ in splits]
+    for name in names:
+        if not _NAME.fullmatch(name) or name == REST or names.count(name) > 1:
+            raise ConfigurationError(
+                f"{name!r}: a split needs a name of its own, of letters, digits, - and _; "
+                f"{REST!r} is all that is in no other",
+                setting="split",
+            )
+    total = sum(share for _, share in splits)
+    if not all(0 < share < 1 for _, share in splits) or total > 1:
+        raise ConfigurationError(
+            f"expected shares between 0 and 1 that are 1 together at most, found {total:g}",
+            setting="split",
+        )

@@ -1,0 +1,159 @@
+"""The pass that makes an export: one shard of it out of the documents of a build.
+
+build ─ spans of documents ─► the unit's split ─► framing ─► dtype ─► ExportWriter ─► files
+                                                       └─► index: where each is from
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.errors import BooksError
+from transforms.exports.formats import ExportFormat, export_format
+from transforms.exports.formats.interface import ShardShape
+from transforms.exports.framing import Framing, framing_of_settings
+from transforms.exports.index import EXPORT_SCHEMA, index_rows
+from transforms.exports.plan import ExportUnit
+from transforms.exports.records import (
+    ExportReceipt,
+    ExportShard,
+    FileEntry,
+    paths_of,
+    shape_of,
+)
+from transforms.exports.source import read_spans
+from transforms.exports.splits import Splitter
+from transforms.passes.work_pass import WorkUnit, report_progress
+from transforms.shards.build import Build
+from transforms.shards.index import ParquetLog
+from transforms.shards.json_records import fingerprint_of
+from transforms.shards.layout import documents_path
+from transforms.shards.staged_file import StagedFile, sync_folders
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDocuments:
+    """Documents as they are exported. ids: of all of them; rows: of EXPORT_SCHEMA."""
+
+    ids: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, eq=False)
+class ExportPass:
+    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document.
+
+    Attributes:
+        source: the build. settings: as ExportSettings.described gives them.
+        splitter: as the plan has made it.
+    """
+
+    source: Build
+    settings: Mapping[str, Any]
+    splitter: Splitter
+
+    def described(self) -> Mapping[str, Any]:
+        return self.settings
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.settings)
+
+    @property
+    def format(self) -> ExportFormat:
+        """Of the files."""
+        return export_format(self.settings["format"]["name"])
+
+    @property
+    def framing(self) -> Framing:
+        """What happens at the ends of documents."""
+        return framing_of_settings(self.settings)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the ids in files."""
+        dtype: np.dtype[Any] = np.dtype(self.settings["format"]["dtype"])
+        return dtype
+
+    def prepare(self) -> None:
+        self.format.check_available()
+
+    def shape(self, unit: ExportUnit) -> ShardShape:
+        """Of one shard."""
+        return shape_of(self.settings, unit.documents, unit.tokens)
+
+    def read(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
+        """The documents of a shard in order, from the build."""
+        framing = self.framing
+        code = self.splitter.names.index(unit.split)
+        start = 0
+        for chunk in read_spans(
+            self.source, unit.spans, lambda rows: self.splitter.split_of(rows) == code
+        ):
+            ids, lengths = framing.apply(chunk.ids, chunk.lengths)
+            names = pa.array([chunk.unit], pa.string())
+            units = names.take(pa.array(np.zeros(len(lengths), np.int64)))
+            rows = index_rows(start, lengths, units, chunk.rows)
+            yield ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
+            start += len(ids)
+
+    def run(self, unit: WorkUnit, build: Build) -> ExportReceipt:
+        """Writes one shard.
+
+        Raises:
+            MismatchError: a file of the build is not as its receipt says.
+            OSError: it can not be read, or the shard not be written.
+            BooksError: it does not hold what the plan has counted.
+        """
+        assert isinstance(unit, ExportUnit)
+        index_path = documents_path(unit.name)
+        paths = paths_of(self.format, unit.split, unit.number)
+        with ExitStack() as stack:
+            staged = [stack.enter_context(build.stage(path)) for path in paths]
+            log = ParquetLog(stack.enter_context(build.stage(index_path)), EXPORT_SCHEMA)
+            stack.callback(log.close)
+            self._write(unit, staged, log)
+            index = log.finish(index_path)
+            files = []
+            for path, file in zip(paths, staged, strict=True):
+                digest = file.finish()
+                files.append(FileEntry(path, digest.bytes, digest.sha256))
+            every = [*staged, log.staged]
+            build.note_intent(unit.name, [file.final_path for file in every])
+            for file in every:
+                file.publish()
+            sync_folders(file.final_path for file in every)
+        shard = ExportShard(
+            unit.split, unit.number, unit.documents, unit.tokens, tuple(files), index
+        )
+        return ExportReceipt(self.fingerprint, shard)
+
+    def _write(self, unit: ExportUnit, staged: list[StagedFile], log: ParquetLog) -> None:
+        shape = self.shape(unit)
+        documents = tokens = 0
+        writer = self.format.create([file.local_path for file in staged], shape)
+        try:
+            for chunk in self.read(unit):
+                writer.append(chunk.ids, chunk.lengths, chunk.rows)
+                log.append({name: chunk.rows.column(name) for name in EXPORT_SCHEMA.names})
+                documents += len(chunk.lengths)
+                tokens += len(chunk.ids)
+                report_progress(chunk.ids.nbytes)
+            if (documents, tokens) != (unit.documents, unit.tokens):
+                raise BooksError(
+                    f"{unit.name}: planned {unit.documents} documents and {unit.tokens} tokens, "
+                    f"found {documents} and {tokens}: the build has changed"
+                )
+            writer.finish()
+        finally:
+            writer.close()
+
+    def read_receipt(self, content: bytes, place: str) -> ExportReceipt:
+        return ExportReceipt.from_json(content, place, self.format)
