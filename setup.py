@@ -20,6 +20,8 @@ setup(
         "tokenizer.text",
         "tokenizer.vocabularies",
         "transforms",
+        "transforms.exports",
+        "transforms.exports.formats",
         "transforms.passes",
         "transforms.reading",
         "transforms.stores",

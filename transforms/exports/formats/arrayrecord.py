@@ -40,20 +40,23 @@ class ArrayRecord(ExportFormat):
 
     def read(self, paths: Sequence[str], shape: ShardShape) -> Iterator[tuple[Ids, Lengths | None]]:
         try:
-            reader = _module().ArrayRecordReader(paths[0])
-        except (RuntimeError, ValueError) as error:
+            yield from _records(paths[0], shape)
+        except (RuntimeError, ValueError) as error:  # what the package raises for a broken file
             raise MismatchError(f"not a readable ArrayRecord file: {error}") from error
-        try:
-            count = reader.num_records()
-            for first in range(0, count, _RECORDS):
-                records = reader.read(list(range(first, min(first + _RECORDS, count))))
-                sizes = np.array([len(record) for record in records], np.int64)
-                if (sizes % shape.dtype.itemsize).any():
-                    raise MismatchError(f"records from {first} on: not ids of {shape.dtype.str}")
-                ids = np.frombuffer(b"".join(records), shape.dtype)
-                yield ids, sizes // shape.dtype.itemsize
-        finally:
-            reader.close()
+
+
+def _records(path: str, shape: ShardShape) -> Iterator[tuple[Ids, Lengths]]:
+    reader = _module().ArrayRecordReader(path)
+    try:
+        count = reader.num_records()
+        for first in range(0, count, _RECORDS):
+            records = reader.read(list(range(first, min(first + _RECORDS, count))))
+            sizes = np.array([len(record) for record in records], np.int64)
+            if (sizes % shape.dtype.itemsize).any():
+                raise MismatchError(f"records from {first} on: not ids of {shape.dtype.str}")
+            yield np.frombuffer(b"".join(records), shape.dtype), sizes // shape.dtype.itemsize
+    finally:
+        reader.close()
 
 
 def _module() -> Any:

@@ -10,6 +10,7 @@ Start and end count ids of the shard.
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -42,7 +43,7 @@ class Olmo(ExportFormat):
         try:
             with gzip.open(paths[1], "rt", encoding="utf-8", newline="") as file:
                 bounds = np.array([row[:2] for row in csv.reader(file)], np.int64).reshape(-1, 2)
-        except (OSError, EOFError, ValueError, csv.Error) as error:
+        except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
             raise MismatchError(f"{paths[1]}: no table of documents: {error}") from error
         lengths = bounds[:, 1] - bounds[:, 0]
         if (lengths < 1).any() or not np.array_equal(np.cumsum(lengths), bounds[:, 1]):
