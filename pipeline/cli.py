@@ -198,7 +198,9 @@ def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             splits=None if options.split is None else parse_splits(options.split),
             split_key=options.split_key,
             end_of_text=options.end_of_text,
+            shuffle=options.shuffle,
         ),
+        block_tokens=options.shuffle_tokens,
     )
     return export(config).exit_code
 
@@ -401,6 +403,21 @@ def _add_export(export: argparse.ArgumentParser) -> None:
         default="auto",
         choices=["auto", "front", "behind", "none", "as-built"],
         help="where the end of text stands (default: auto, where the trainer wants it)",
+    )
+    add(
+        "--shuffle",
+        type=int,
+        metavar="SEED",
+        help="put the documents of each split in an order that depends on the seed and on each of "
+        "them alone (default: the order of the build)",
+    )
+    add(
+        "--shuffle-tokens",
+        type=int,
+        default=1 << 25,
+        metavar="N",
+        help="shuffle about so many at a time: a worker needs some 20 bytes for each, and no byte "
+        "of the output depends on it (default: 33554432)",
     )
     add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
 

@@ -25,7 +25,7 @@ from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports import framing, hashes, settings
 from transforms.exports.framing import Framing, make_framing
-from transforms.exports.plan import ExportUnit, plan_export
+from transforms.exports.plan import ExportUnit, PlanSettings, plan_export
 from transforms.exports.settings import ExportSettings, parse_splits
 from transforms.exports.splits import Splitter
 from transforms.shards.build import Build
@@ -39,7 +39,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def units_of(source: Path, max_tokens: int | None) -> tuple[ExportUnit, ...]:
     manifest = Build.at(str(source)).manifest()
     build = Build.at(str(source))
-    return plan_export(build, manifest.units, Splitter(), max_tokens, 0, 2).units
+    return plan_export(
+        build, manifest.units, Splitter(), PlanSettings(max_tokens=max_tokens, itemsize=2)
+    ).units
 
 
 @pytest.mark.parametrize("max_tokens", [1, 50, 333, 10**9, None])

@@ -1,7 +1,7 @@
 """`tokenmill export`: the documents of a build, in the files that a trainer reads.
 
 build's manifest ─ settings checked ─ folder settled (ours, or refused) ─ lease taken ─ plan
-   ─ pending shards written ─ files beside the shards ─ manifest
+   ─ (documents scattered, to be shuffled) ─ pending shards written ─ files beside them ─ manifest
 """
 
 import datetime
@@ -12,7 +12,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any, TextIO
 
@@ -23,10 +23,11 @@ from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
 from pipeline.progress import PassProgress
 from pipeline.runners import Running, run_pass
+from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.formats import export_format
-from transforms.exports.plan import ExportPlan, ExportUnit, plan_export
+from transforms.exports.plan import ExportPlan, ExportUnit, PlanSettings, plan_export
 from transforms.exports.records import (
     ExportManifest,
     ExportShard,
@@ -35,6 +36,7 @@ from transforms.exports.records import (
     make_export_manifest,
 )
 from transforms.exports.settings import ExportSettings, splitter_of
+from transforms.exports.shuffle import BLOCK_TOKENS
 from transforms.filesystem import is_local
 from transforms.passes.export import ExportPass
 from transforms.passes.work_pass import committed_receipt
@@ -56,11 +58,13 @@ class ExportConfig:
         directory: the build. output: the export's folder. settings: what decides its bytes.
         workers: local worker processes; None: one a core. Only without beam_flags.
         beam_flags: for another Beam runner; empty: run here.
+        block_tokens: how many ids are shuffled at a time: memory, and no byte, depends on it.
     """
 
     directory: str
     output: str
     settings: ExportSettings
+    block_tokens: int = BLOCK_TOKENS
     workers: int | None = None
     beam_flags: tuple[str, ...] = ()
     verbose: bool = False
@@ -109,7 +113,8 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
     settle(target, Mark(work.fingerprint, described))
     with Lease(target) as lease:
-        plan = plan_of(source, manifest, described)
+        plan = plan_of(source, manifest, described, config.block_tokens)
+        place = Build.at(target.path(FOLDER), target.run)
         work = make_pass(source, described, plan)
         done = _done(target, work, plan)
         pending = [unit for unit in plan.units if unit.name not in done]
@@ -117,8 +122,11 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
             print(f"resuming: {len(done)} of {len(plan.units)} shards are done", file=sys.stderr)
         if pending:
             target.delete([MANIFEST])
+            running = _running(config, pending)
+            if plan.grid is not None:
+                work = replace(work, blocks=scatter(work, plan, place, running))
             with PassProgress("export", target, pending) as progress:
-                run_pass(work, pending, target, _running(config, pending), progress.update)
+                run_pass(work, pending, target, running, progress.update)
             raise_unit_failures(target, len(pending))
         shards = [_shard(target, work, unit) for unit in plan.units]
         if read_source(source)[1] != digest:
@@ -127,6 +135,7 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
         _write_run(config, source, target, len(pending), len(done), time.time() - started)
         lease.check()
         target.write(MANIFEST, made.to_json())
+        remove_blocks(place)
     print(table(made), file=report or sys.stdout)
     print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report or sys.stdout)
     return ExportResult(exit_codes.COMPLETE, made, time.time() - started, len(pending), len(done))
@@ -148,17 +157,22 @@ def read_source(source: Build) -> tuple[Manifest, str]:
     return manifest, hashlib.sha256(source.read(MANIFEST)).hexdigest()
 
 
-def plan_of(source: Build, manifest: Manifest, described: Mapping[str, Any]) -> ExportPlan:
+def plan_of(
+    source: Build,
+    manifest: Manifest,
+    described: Mapping[str, Any],
+    block_tokens: int = BLOCK_TOKENS,
+) -> ExportPlan:
     """The shards of an export with those settings. Raises MismatchError for a broken index."""
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
-    return plan_export(
-        source,
-        manifest.units,
-        work.splitter,
-        described["shard_tokens"],
-        work.framing.more,
-        work.dtype.itemsize,
+    settings = PlanSettings(
+        max_tokens=described["shard_tokens"],
+        more=work.framing.more,
+        itemsize=work.dtype.itemsize,
+        shuffle=described["shuffle"],
+        block_tokens=block_tokens,
     )
+    return plan_export(source, manifest.units, work.splitter, settings)
 
 
 def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.commands.build import new_run_name
 from pipeline.commands.export import make_pass, plan_of, read_source
@@ -17,6 +18,7 @@ from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
 from pipeline.runners import Running, run_pass
+from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.plan import ExportPlan
@@ -33,7 +35,7 @@ from transforms.passes.verify import VerifyReceipt
 from transforms.passes.verify_export import VerifyExportPass
 from transforms.shards.build import Build
 from transforms.shards.json_records import fingerprint_of
-from transforms.shards.layout import MANIFEST, MARK, receipt_path
+from transforms.shards.layout import MANIFEST, MARK, receipt_path, run_folder
 from transforms.shards.mark import Mark, read_mark
 
 _SMALL_BYTES = 8 << 20
@@ -113,11 +115,25 @@ def _last_source(export: Build) -> str:
 
 
 def _check_shards(export: Build, work: ExportPass, plan: ExportPlan) -> Sequence[VerifyReceipt]:
-    check = VerifyExportPass(export, work)
+    """Checks each shard; a shuffle is done again for it, below the export's `runs`."""
+    is_small = sum(unit.size_bytes for unit in plan.units) < _SMALL_BYTES
+    running = Running(workers=0 if is_small else available_cores())
+    run = new_run_name()
+    again = Build.at(export.path(f"{run_folder(run)}/{FOLDER}"), run)
+    try:
+        if plan.grid is not None:
+            work = replace(work, blocks=scatter(work, plan, again, running))
+        return _run(VerifyExportPass(export, work), plan, running)
+    finally:
+        if plan.grid is not None:
+            remove_blocks(again)
+            if export.is_local:
+                os.rmdir(export.path(run_folder(run)))
+
+
+def _run(check: VerifyExportPass, plan: ExportPlan, running: Running) -> Sequence[VerifyReceipt]:
     with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
         place = Build.at(folder, new_run_name())
-        is_small = sum(unit.size_bytes for unit in plan.units) < _SMALL_BYTES
-        running = Running(workers=0 if is_small else available_cores())
         with PassProgress("verify", place, plan.units) as progress:
             run_pass(check, plan.units, place, running, progress.update)
         raise_unit_failures(place, len(plan.units))

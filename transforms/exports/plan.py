@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.exports.hashes import Hashes
+from transforms.exports.shuffle import BLOCK_TOKENS, Grid, document_hashes, make_grid
 from transforms.exports.source import Span
 from transforms.exports.splits import Codes, Splitter, held_out_texts, look_up
 from transforms.passes.work_pass import WorkUnit
@@ -28,6 +30,9 @@ from transforms.shards.layout import documents_path
 _THREADS = 4
 _WINDOW = 16  # units under way at a time
 
+Held = tuple[Hashes, Codes]
+"""Texts that are held out, ascending, and the split of each."""
+
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
@@ -36,7 +41,8 @@ _Out = TypeVar("_Out")
 class ExportUnit(WorkUnit):
     """One shard of an export: what is to go into it.
 
-    documents, tokens: that it will hold. spans: where they are in the build.
+    documents, tokens: that it will hold. spans: where they are in the build; of a shuffled shard
+    none, but the parts that it is gathered from, from first_part to before stop_part.
     """
 
     split: str = ""
@@ -44,14 +50,21 @@ class ExportUnit(WorkUnit):
     documents: int = 0
     tokens: int = 0
     spans: tuple[Span, ...] = ()
+    first_part: int = 0
+    stop_part: int = 0
 
 
 @dataclass(frozen=True)
 class ExportPlan:
-    """All shards, in the order of splits and numbers, and the splitter that knows every text."""
+    """All shards, in the order of splits and numbers, and the splitter that knows every text.
+
+    blocks, grid: of a shuffle, what is scattered first; none without one.
+    """
 
     units: tuple[ExportUnit, ...]
     splitter: Splitter
+    blocks: tuple[ExportUnit, ...] = ()
+    grid: Grid | None = None
 
 
 def unit_name_of(split: str, number: int) -> str:
@@ -59,44 +72,116 @@ def unit_name_of(split: str, number: int) -> str:
     return f"{split}/{number:06d}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings:
+    """How shards are cut.
+
+    Attributes:
+        max_tokens: of a shard; None: one a split.
+        more: ids that each document grows by. itemsize: bytes of an id.
+        shuffle: the seed; None: documents stay in order. block_tokens: of what is shuffled at a
+            time; it decides memory, and no byte.
+    """
+
+    max_tokens: int | None
+    more: int = 0
+    itemsize: int = 4
+    shuffle: int | None = None
+    block_tokens: int = BLOCK_TOKENS
+
+
 def plan_export(
-    source: Build,
-    units: Sequence[str],
-    splitter: Splitter,
-    max_tokens: int | None,
-    more: int,
-    itemsize: int,
+    source: Build, units: Sequence[str], splitter: Splitter, settings: PlanSettings
 ) -> ExportPlan:
     """Reads the indexes of all documents and cuts shards.
 
     Args:
-        source: the build. units: of it, in order.
-        splitter: as the settings have it. max_tokens: of a shard; None: one a split.
-        more: ids that each document grows by. itemsize: bytes of an id.
+        source: the build. units: of it, in order. splitter: as the settings have it.
 
     Raises:
         MismatchError: an index is missing or broken.
     """
-    held: tuple[npt.NDArray[np.uint64], Codes] | None = None
+    held: Held | None = None
     if splitter.shares:
         held = _held_out(source, units, splitter)
 
     def look(unit: str) -> "_UnitRows":
         return _read_unit(source, unit, splitter, held)
 
-    cutters = [_Cutter(name, max_tokens, itemsize) for name in splitter.names]
-    moved: list[npt.NDArray[np.uint64]] = []
-    for unit, found in zip(units, _in_order(look, units), strict=True):
+    is_shuffled = settings.shuffle is not None
+    cutters = [
+        _Cutter(name, None if is_shuffled else settings.max_tokens, settings.itemsize)
+        for name in splitter.names
+    ]
+    blocks = _Cutter("blocks", settings.block_tokens, settings.itemsize)
+    moved: list[Hashes] = []
+    for unit, found in zip(units, in_order(look, units), strict=True):
         moved.append(found.moved)
+        if is_shuffled:
+            blocks.add(unit, np.arange(len(found.lengths)), found.lengths)
         for code, cutter in enumerate(cutters):
             rows = np.flatnonzero(found.codes == code)
-            cutter.add(unit, rows, found.lengths[rows] + more)
-    planned = tuple(shard for cutter in cutters for shard in cutter.finish())
+            cutter.add(unit, rows, found.lengths[rows] + settings.more)
     if held is not None:
         texts = np.unique(np.concatenate(moved))
         _, where = look_up(held[0], texts) if len(texts) else (None, np.zeros(0, np.int64))
         splitter = replace(splitter, moved_texts=texts, moved_to=held[1][where])
-    return ExportPlan(planned, splitter)
+    planned = tuple(shard for cutter in cutters for shard in cutter.finish())
+    if not is_shuffled:
+        return ExportPlan(planned, splitter)
+    tokens = {unit.split: unit.tokens for unit in planned}
+    grid = make_grid(
+        [tokens.get(name, 0) for name in splitter.names],
+        settings.max_tokens,
+        settings.block_tokens,
+    )
+    shards = _count_shuffled(source, units, splitter, settings, grid)
+    return ExportPlan(shards, splitter, tuple(blocks.finish()), grid)
+
+
+def _count_shuffled(
+    source: Build, units: Sequence[str], splitter: Splitter, settings: PlanSettings, grid: Grid
+) -> tuple[ExportUnit, ...]:
+    """The shards of a shuffle that hold any document, and what each holds."""
+    assert settings.shuffle is not None
+    seed = settings.shuffle
+
+    def look(unit: str) -> tuple[Any, Any]:
+        documents, tokens = np.zeros(grid.total, np.int64), np.zeros(grid.total, np.int64)
+        for rows in _rows(source, unit, ("record", "length", *splitter.columns)):
+            hashes = document_hashes(seed, unit, rows.column("record").to_numpy())
+            parts = grid.parts_of(splitter.split_of(rows), hashes)
+            np.add.at(documents, parts, 1)
+            np.add.at(tokens, parts, rows.column("length").to_numpy() + settings.more)
+        return documents, tokens
+
+    documents, tokens = np.zeros(grid.total, np.int64), np.zeros(grid.total, np.int64)
+    for unit_documents, unit_tokens in in_order(look, units):
+        documents += unit_documents
+        tokens += unit_tokens
+    found: list[ExportUnit] = []
+    for code, split in enumerate(splitter.names):
+        number = 0
+        for place in range(grid.shards[code]):
+            parts = grid.parts_of_shard(code, place)
+            own = slice(parts.start, parts.stop)
+            if documents[own].any():
+                count = int(tokens[own].sum())
+                found.append(
+                    ExportUnit(
+                        name=unit_name_of(split, number),
+                        path="",
+                        size_bytes=count * settings.itemsize,
+                        split=split,
+                        number=number,
+                        documents=int(documents[own].sum()),
+                        tokens=count,
+                        first_part=parts.start,
+                        stop_part=parts.stop,
+                    )
+                )
+                number += 1
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +197,7 @@ def _read_unit(
     source: Build,
     unit: str,
     splitter: Splitter,
-    held: tuple[npt.NDArray[np.uint64], Codes] | None,
+    held: Held | None,
 ) -> _UnitRows:
     lengths, codes, moved = [], [], [np.zeros(0, np.uint64)]
     for rows in _rows(source, unit, ("length", *splitter.columns)):
@@ -136,12 +221,10 @@ def _read_unit(
     )
 
 
-def _held_out(
-    source: Build, units: Sequence[str], splitter: Splitter
-) -> tuple[npt.NDArray[np.uint64], Codes]:
+def _held_out(source: Build, units: Sequence[str], splitter: Splitter) -> Held:
     """The texts that are held out because of the key of one of their documents."""
 
-    def look(unit: str) -> tuple[npt.NDArray[np.uint64], Codes]:
+    def look(unit: str) -> Held:
         texts, codes = [np.zeros(0, np.uint64)], [np.zeros(0, np.int8)]
         for rows in _rows(source, unit, splitter.columns):
             by_key = splitter.by_key(rows)
@@ -149,7 +232,7 @@ def _held_out(
             codes.append(by_key[by_key > 0])
         return np.concatenate(texts), np.concatenate(codes)
 
-    found = list(_in_order(look, units))
+    found = list(in_order(look, units))
     return held_out_texts([texts for texts, _ in found], [codes for _, codes in found])
 
 
@@ -159,7 +242,7 @@ def _rows(source: Build, unit: str, columns: Sequence[str]) -> Iterator[pa.Recor
         yield from read_rows(index, path, DOCUMENTS_SCHEMA, columns)
 
 
-def _in_order(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+def in_order(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
     """`map` on a few threads, with a few results under way."""
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="plan") as threads:
         under_way: deque[Future[_Out]] = deque()

@@ -26,6 +26,7 @@ class ExportSettings:
         splits: names and shares of documents that are held out; None: as the format wants it.
         split_key: what decides the split, a name in splits.KEYS.
         end_of_text: a place in framing.PLACES, or `auto`, the format's.
+        shuffle: the seed of a global shuffle; None: documents stay in the order of the build.
     """
 
     format: str
@@ -33,6 +34,7 @@ class ExportSettings:
     splits: tuple[tuple[str, float], ...] | None = None
     split_key: str = "id"
     end_of_text: str = "auto"
+    shuffle: int | None = None
 
     def __post_init__(self) -> None:
         one = export_format(self.format)
@@ -107,6 +109,7 @@ class ExportSettings:
             "shard_tokens": self.max_tokens,
             "splits": [list(pair) for pair in self.splitter.shares],
             "split_key": self.split_key,
+            "shuffle": self.shuffle,
             "framing": {
                 "drops_last": framing.drops_last,
                 "front": framing.front,

@@ -37,9 +37,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class DocumentChunk:
-    """Documents that follow each other; ids: of all of them. rows: of the build's index."""
+    """Documents that follow each other.
 
-    unit: str
+    units: the unit of each. ids: of all of them. rows: their id, url, record and text_xxh3.
+    """
+
+    units: pa.Array
     ids: npt.NDArray[Any]
     lengths: npt.NDArray[np.int64]
     rows: pa.RecordBatch
@@ -70,7 +73,8 @@ def _read_span(source: Build, span: Span, is_wanted: Chooser) -> Iterator[Docume
                 full = int(np.searchsorted(ends, before + _CHUNK_TOKENS, side="right"))
                 last = max(full, first + 1)
                 part = wanted.slice(first, last - first)
-                yield DocumentChunk(span.unit, shards.read(part), lengths[first:last], part)
+                units = pa.repeat(pa.scalar(span.unit, pa.string()), last - first)
+                yield DocumentChunk(units, shards.read(part), lengths[first:last], part)
                 first = last
 
 

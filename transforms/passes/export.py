@@ -27,7 +27,8 @@ from transforms.exports.records import (
     paths_of,
     shape_of,
 )
-from transforms.exports.source import read_spans
+from transforms.exports.shuffle import gathered
+from transforms.exports.source import DocumentChunk, read_spans
 from transforms.exports.splits import Splitter
 from transforms.passes.work_pass import WorkUnit, report_progress
 from transforms.shards.build import Build
@@ -46,18 +47,30 @@ class ExportedDocuments:
     rows: pa.RecordBatch
 
 
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """What a ScatterPass has written: where, how many, and the dtype of the ids."""
+
+    place: Build
+    count: int
+    dtype: str
+
+
 @dataclass(frozen=True, eq=False)
 class ExportPass:
-    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document.
+    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document;
+    where they are shuffled, a part.
 
     Attributes:
         source: the build. settings: as ExportSettings.described gives them.
         splitter: as the plan has made it.
+        blocks: where documents are to be gathered from; None: they come in order.
     """
 
     source: Build
     settings: Mapping[str, Any]
     splitter: Splitter
+    blocks: Blocks | None = None
 
     def described(self) -> Mapping[str, Any]:
         return self.settings
@@ -92,17 +105,23 @@ class ExportPass:
     def read(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
         """The documents of a shard in order, from the build."""
         framing = self.framing
-        code = self.splitter.names.index(unit.split)
         start = 0
-        for chunk in read_spans(
-            self.source, unit.spans, lambda rows: self.splitter.split_of(rows) == code
-        ):
+        for chunk in self._chunks(unit):
             ids, lengths = framing.apply(chunk.ids, chunk.lengths)
-            names = pa.array([chunk.unit], pa.string())
-            units = names.take(pa.array(np.zeros(len(lengths), np.int64)))
-            rows = index_rows(start, lengths, units, chunk.rows)
+            rows = index_rows(start, lengths, chunk.units, chunk.rows)
             yield ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
             start += len(ids)
+
+    def _chunks(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
+        if self.blocks is not None:
+            parts = range(unit.first_part, unit.stop_part)
+            return gathered(
+                self.blocks.place, self.blocks.count, parts, np.dtype(self.blocks.dtype)
+            )
+        code = self.splitter.names.index(unit.split)
+        return read_spans(
+            self.source, unit.spans, lambda rows: self.splitter.split_of(rows) == code
+        )
 
     def run(self, unit: WorkUnit, build: Build) -> ExportReceipt:
         """Writes one shard.

@@ -103,6 +103,7 @@ class ExportShape:
     shard_tokens: Count | None
     splits: tuple[tuple[str, float], ...]
     split_key: str
+    shuffle: int | None
     framing: ExportedFraming
 
 

@@ -65,20 +65,31 @@ class _Writer(ExportWriter):
         self._tokens = 0
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
+        ends = np.cumsum(lengths)
+        first = before = 0
+        while first < len(lengths):
+            # The group's last document is the one that reaches the limit, however they come in.
+            full = int(np.searchsorted(ends, before + CHUNK_TOKENS - self._tokens, side="left"))
+            last = min(full + 1, len(lengths))
+            end = int(ends[last - 1])
+            self._add(ids[before:end], lengths[first:last], rows.slice(first, last - first))
+            self._tokens += end - before
+            first, before = last, end
+            if self._tokens >= CHUNK_TOKENS:
+                self._flush()
+
+    def _add(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
         offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int64())
         kind = self._schema.field("tokens").type
         tokens = pa.LargeListArray.from_arrays(offsets, pa.array(ids), type=kind)
         columns = [rows.column(name) for name in _COLUMNS]
         batch = pa.RecordBatch.from_arrays([*columns, tokens], schema=self._schema)
         self._pending.append(batch)
-        self._tokens += len(ids)
-        if self._tokens >= CHUNK_TOKENS:
-            self._flush()
 
     def _flush(self) -> None:
         if self._pending:
             table = pa.Table.from_batches(self._pending).combine_chunks()
-            self._writer.write_table(table, row_group_size=max(1, len(table)))
+            self._writer.write_table(table, row_group_size=len(table))
         self._pending, self._tokens = [], 0
 
     def finish(self) -> None:
