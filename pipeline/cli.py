@@ -184,7 +184,7 @@ def _usage(message: str) -> Exception:
 
 def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     from pipeline.commands.export import ExportConfig, export
-    from transforms.exports.settings import ExportSettings, parse_splits
+    from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
 
     config = ExportConfig(
         directory=options.directory,
@@ -199,6 +199,7 @@ def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             split_key=options.split_key,
             end_of_text=options.end_of_text,
             shuffle=options.shuffle,
+            sources=parse_sources(options.source, options.weight),
         ),
         block_tokens=options.shuffle_tokens,
     )
@@ -403,6 +404,22 @@ def _add_export(export: argparse.ArgumentParser) -> None:
         default="auto",
         choices=["auto", "front", "behind", "none", "as-built"],
         help="where the end of text stands (default: auto, where the trainer wants it)",
+    )
+    add(
+        "--source",
+        action="append",
+        default=[],
+        metavar="NAME=PATTERN",
+        help="a source of a mixture: the units that a pattern of their names matches; several "
+        "times",
+    )
+    add(
+        "--weight",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="how often the documents of a source are in `train`: 0.5 leaves out half of them, 2.5 "
+        "has each twice and half of them once more (default: 1)",
     )
     add(
         "--shuffle",

@@ -27,6 +27,7 @@ from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.formats import export_format
+from transforms.exports.mixtures import SourceTotals, mixture_of, table_of
 from transforms.exports.plan import ExportPlan, ExportUnit, PlanSettings, plan_export
 from transforms.exports.records import (
     ExportManifest,
@@ -131,11 +132,13 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
         shards = [_shard(target, work, unit) for unit in plan.units]
         if read_source(source)[1] != digest:
             raise MismatchError(f"{source.root} was built anew meanwhile: export it again")
-        made = _conclude(target, work, shards)
+        made = _conclude(target, work, shards, plan.sources)
         _write_run(config, source, target, len(pending), len(done), time.time() - started)
         lease.check()
         target.write(MANIFEST, made.to_json())
         remove_blocks(place)
+    if made.sources:
+        print(table_of(made.sources), file=report or sys.stdout)
     print(table(made), file=report or sys.stdout)
     print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report or sys.stdout)
     return ExportResult(exit_codes.COMPLETE, made, time.time() - started, len(pending), len(done))
@@ -171,6 +174,7 @@ def plan_of(
         itemsize=work.dtype.itemsize,
         shuffle=described["shuffle"],
         block_tokens=block_tokens,
+        mixture=mixture_of(described),
     )
     return plan_export(source, manifest.units, work.splitter, settings)
 
@@ -230,14 +234,19 @@ def _shard(target: Build, work: ExportPass, unit: ExportUnit) -> ExportShard:
     return receipt.shard
 
 
-def _conclude(target: Build, work: ExportPass, shards: Sequence[ExportShard]) -> ExportManifest:
+def _conclude(
+    target: Build,
+    work: ExportPass,
+    shards: Sequence[ExportShard],
+    sources: Sequence[SourceTotals],
+) -> ExportManifest:
     """Writes the files beside the shards; returns the manifest of all."""
     names = work.splitter.names
     entries = []
     for path, content in folder_contents(work.settings, names, shards).items():
         target.write(path, content)
         entries.append(FileEntry(path, len(content), hashlib.sha256(content).hexdigest()))
-    return make_export_manifest(work.settings, work.fingerprint, names, shards, entries)
+    return make_export_manifest(work.settings, work.fingerprint, names, shards, entries, sources)
 
 
 def _write_run(

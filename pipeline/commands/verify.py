@@ -77,6 +77,11 @@ def verify(
         )
     mark = read_mark(Build.at(directory))
     if mark is not None and is_export(mark.settings):
+        if retokenize:
+            raise ConfigurationError(
+                f"{directory} is an export: verify the build that it was made of so",
+                setting="retokenize",
+            )
         return _verify_export(directory, source)
     return _verify_build(Build.at(directory), retokenize, input_root, tokenizer, beam_flags)
 

@@ -154,9 +154,9 @@ def _check_manifest(
         shards.append(work.read_receipt(export.read(path), path).shard)
     entries = _folder_entries(work, shards)
     made = make_export_manifest(
-        manifest.settings, work.fingerprint, work.splitter.names, shards, entries
+        manifest.settings, work.fingerprint, work.splitter.names, shards, entries, plan.sources
     )
-    for name in ("splits", "shards", "folder_files"):
+    for name in ("splits", "sources", "shards", "folder_files"):
         expect(MANIFEST, f"{name}, from the receipts", getattr(made, name), getattr(manifest, name))
     if made.to_json() != export.read(MANIFEST):
         raise MismatchError(f"{MANIFEST}: not canonical JSON")

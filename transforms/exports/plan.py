@@ -19,7 +19,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.exports.hashes import Hashes
-from transforms.exports.shuffle import BLOCK_TOKENS, Grid, document_hashes, make_grid
+from transforms.exports.mixtures import Mixture, MixtureBooks, SourceTotals
+from transforms.exports.shuffle import (
+    BLOCK_TOKENS,
+    Grid,
+    copy_hashes,
+    document_hashes,
+    make_grid,
+)
 from transforms.exports.source import Span
 from transforms.exports.splits import Codes, Splitter, held_out_texts, look_up
 from transforms.passes.work_pass import WorkUnit
@@ -59,12 +66,14 @@ class ExportPlan:
     """All shards, in the order of splits and numbers, and the splitter that knows every text.
 
     blocks, grid: of a shuffle, what is scattered first; none without one.
+    sources: what becomes of each source of a mixture.
     """
 
     units: tuple[ExportUnit, ...]
     splitter: Splitter
     blocks: tuple[ExportUnit, ...] = ()
     grid: Grid | None = None
+    sources: tuple[SourceTotals, ...] = ()
 
 
 def unit_name_of(split: str, number: int) -> str:
@@ -81,6 +90,7 @@ class PlanSettings:
         more: ids that each document grows by. itemsize: bytes of an id.
         shuffle: the seed; None: documents stay in order. block_tokens: of what is shuffled at a
             time; it decides memory, and no byte.
+        mixture: how often documents of each source are wanted.
     """
 
     max_tokens: int | None
@@ -88,6 +98,7 @@ class PlanSettings:
     itemsize: int = 4
     shuffle: int | None = None
     block_tokens: int = BLOCK_TOKENS
+    mixture: Mixture = field(default_factory=Mixture)
 
 
 def plan_export(
@@ -106,7 +117,7 @@ def plan_export(
         held = _held_out(source, units, splitter)
 
     def look(unit: str) -> "_UnitRows":
-        return _read_unit(source, unit, splitter, held)
+        return _read_unit(source, unit, splitter, held, settings.mixture)
 
     is_shuffled = settings.shuffle is not None
     cutters = [
@@ -115,20 +126,22 @@ def plan_export(
     ]
     blocks = _Cutter("blocks", settings.block_tokens, settings.itemsize)
     moved: list[Hashes] = []
+    books = MixtureBooks(settings.mixture)
     for unit, found in zip(units, in_order(look, units), strict=True):
         moved.append(found.moved)
+        books.add(unit, found.lengths + settings.more, found.copies)
         if is_shuffled:
-            blocks.add(unit, np.arange(len(found.lengths)), found.lengths)
+            blocks.add(unit, np.arange(len(found.lengths)), found.lengths * found.copies)
         for code, cutter in enumerate(cutters):
-            rows = np.flatnonzero(found.codes == code)
-            cutter.add(unit, rows, found.lengths[rows] + settings.more)
+            rows = np.flatnonzero((found.codes == code) & (found.copies > 0))
+            cutter.add(unit, rows, (found.lengths[rows] + settings.more) * found.copies[rows])
     if held is not None:
         texts = np.unique(np.concatenate(moved))
         _, where = look_up(held[0], texts) if len(texts) else (None, np.zeros(0, np.int64))
         splitter = replace(splitter, moved_texts=texts, moved_to=held[1][where])
     planned = tuple(shard for cutter in cutters for shard in cutter.finish())
     if not is_shuffled:
-        return ExportPlan(planned, splitter)
+        return ExportPlan(planned, splitter, sources=books.totals())
     tokens = {unit.split: unit.tokens for unit in planned}
     grid = make_grid(
         [tokens.get(name, 0) for name in splitter.names],
@@ -136,7 +149,7 @@ def plan_export(
         settings.block_tokens,
     )
     shards = _count_shuffled(source, units, splitter, settings, grid)
-    return ExportPlan(shards, splitter, tuple(blocks.finish()), grid)
+    return ExportPlan(shards, splitter, tuple(blocks.finish()), grid, books.totals())
 
 
 def _count_shuffled(
@@ -149,10 +162,13 @@ def _count_shuffled(
     def look(unit: str) -> tuple[Any, Any]:
         documents, tokens = np.zeros(grid.total, np.int64), np.zeros(grid.total, np.int64)
         for rows in _rows(source, unit, ("record", "length", *splitter.columns)):
-            hashes = document_hashes(seed, unit, rows.column("record").to_numpy())
-            parts = grid.parts_of(splitter.split_of(rows), hashes)
+            codes, record = splitter.split_of(rows), rows.column("record").to_numpy()
+            copies = settings.mixture.copies(unit, record, codes)
+            hashes = copy_hashes(document_hashes(seed, unit, record), copies)
+            parts = grid.parts_of(np.repeat(codes, copies), hashes)
+            lengths = rows.column("length").to_numpy() + settings.more
             np.add.at(documents, parts, 1)
-            np.add.at(tokens, parts, rows.column("length").to_numpy() + settings.more)
+            np.add.at(tokens, parts, np.repeat(lengths, copies))
         return documents, tokens
 
     documents, tokens = np.zeros(grid.total, np.int64), np.zeros(grid.total, np.int64)
@@ -186,10 +202,14 @@ def _count_shuffled(
 
 @dataclass(frozen=True, slots=True)
 class _UnitRows:
-    """Of each document of a unit its length and split; the texts that moved with a copy."""
+    """Of each document of a unit its length, its split, and how often it is exported.
+
+    moved: the texts that are not where their key says.
+    """
 
     lengths: npt.NDArray[np.int64]
     codes: Codes
+    copies: npt.NDArray[np.int64]
     moved: npt.NDArray[np.uint64]
 
 
@@ -198,10 +218,12 @@ def _read_unit(
     unit: str,
     splitter: Splitter,
     held: Held | None,
+    mixture: Mixture,
 ) -> _UnitRows:
-    lengths, codes, moved = [], [], [np.zeros(0, np.uint64)]
-    for rows in _rows(source, unit, ("length", *splitter.columns)):
+    lengths, records, codes, moved = [], [], [], [np.zeros(0, np.uint64)]
+    for rows in _rows(source, unit, ("record", "length", *splitter.columns)):
         lengths.append(rows.column("length").to_numpy())
+        records.append(rows.column("record").to_numpy())
         if held is None:
             codes.append(np.zeros(len(rows), np.int8))
             continue
@@ -214,11 +236,9 @@ def _read_unit(
         moved.append(texts[final != by_key])
         codes.append(final)
     empty = np.zeros(0, np.int64)
-    return _UnitRows(
-        np.concatenate([empty, *lengths]),
-        np.concatenate([empty.astype(np.int8), *codes]),
-        np.concatenate(moved),
-    )
+    every = np.concatenate([empty.astype(np.int8), *codes])
+    copies = mixture.copies(unit, np.concatenate([empty, *records]), every)
+    return _UnitRows(np.concatenate([empty, *lengths]), every, copies, np.concatenate(moved))
 
 
 def _held_out(source: Build, units: Sequence[str], splitter: Splitter) -> Held:

@@ -10,6 +10,7 @@ import numpy as np
 from transforms.errors import MismatchError
 from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape, WrittenShard
+from transforms.exports.mixtures import SourceTotals
 from transforms.exports.plan import unit_name_of
 from transforms.shards.json_records import (
     FORMAT,
@@ -122,12 +123,14 @@ class SplitTotals:
 class ExportManifest:
     """All of an export; shards in the order of splits and numbers.
 
-    folder_files: those that a trainer wants beside the shards.
+    sources: what became of each source of a mixture; folder_files: those that a trainer wants
+    beside the shards.
     """
 
     fingerprint: Sha256
     settings: Mapping[str, Any]
     splits: tuple[SplitTotals, ...]
+    sources: tuple[SourceTotals, ...]
     shards: tuple[ExportShard, ...]
     folder_files: tuple[FileEntry, ...]
 
@@ -194,6 +197,7 @@ def make_export_manifest(
     names: Sequence[str],
     shards: Sequence[ExportShard],
     folder_files: Sequence[FileEntry],
+    sources: Sequence[SourceTotals],
 ) -> ExportManifest:
     """The manifest of an export from what was written."""
     splits = []
@@ -203,5 +207,10 @@ def make_export_manifest(
         tokens = sum(shard.tokens for shard in ours)
         splits.append(SplitTotals(name, len(ours), documents, tokens))
     return ExportManifest(
-        fingerprint, dict(settings), tuple(splits), tuple(shards), tuple(folder_files)
+        fingerprint,
+        dict(settings),
+        tuple(splits),
+        tuple(sources),
+        tuple(shards),
+        tuple(folder_files),
     )

@@ -1,17 +1,20 @@
 """What decides the bytes of an export."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tokenizer import ConfigurationError
 from transforms.exports.formats import dtype_for, export_format
 from transforms.exports.framing import PLACES, Framing, make_framing
+from transforms.exports.mixtures import REST as OTHERS
+from transforms.exports.mixtures import Mixture, Source
 from transforms.exports.splits import KEYS, REST, Splitter
 from transforms.shards.manifest import Manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_MAX_WEIGHT = 1000
 DEFAULT_SHARD_TOKENS = 100_000_000
 
 
@@ -27,6 +30,7 @@ class ExportSettings:
         split_key: what decides the split, a name in splits.KEYS.
         end_of_text: a place in framing.PLACES, or `auto`, the format's.
         shuffle: the seed of a global shuffle; None: documents stay in the order of the build.
+        sources: of a mixture, with their weights; empty: every document once.
     """
 
     format: str
@@ -35,6 +39,7 @@ class ExportSettings:
     split_key: str = "id"
     end_of_text: str = "auto"
     shuffle: int | None = None
+    sources: tuple[Source, ...] = ()
 
     def __post_init__(self) -> None:
         one = export_format(self.format)
@@ -59,6 +64,12 @@ class ExportSettings:
                 setting="end_of_text",
             )
         _check_splits(self.splits or ())
+        _check_sources(self.sources)
+        if self.shuffle is None and Mixture(self.sources).repeats:
+            raise ConfigurationError(
+                "a weight above 1 needs a shuffle, or copies would stand side by side",
+                setting="weight",
+            )
 
     @property
     def max_tokens(self) -> int | None:
@@ -110,6 +121,7 @@ class ExportSettings:
             "splits": [list(pair) for pair in self.splitter.shares],
             "split_key": self.split_key,
             "shuffle": self.shuffle,
+            "sources": [[one.name, one.pattern, one.weight] for one in self.sources],
             "framing": {
                 "drops_last": framing.drops_last,
                 "front": framing.front,
@@ -161,3 +173,57 @@ def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
             f"expected shares between 0 and 1 that are 1 together at most, found {total:g}",
             setting="split",
         )
+
+
+def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Source, ...]:
+    """The sources of a mixture as they are written.
+
+    >>> parse_sources(["web=web/**", "code=code/**"], ["code=2.5"])[1]
+    Source(name='code', pattern='code/**', weight=2.5)
+
+    Args:
+        patterns: NAME=PATTERN each. weights: NAME=WEIGHT each; 1 where none is given.
+
+    Raises:
+        ConfigurationError: they are none, or a weight is of no source.
+    """
+    given: dict[str, float] = {}
+    for text in weights:
+        name, _, number = text.partition("=")
+        try:
+            given[name] = float(number)
+        except ValueError:
+            raise ConfigurationError(
+                f"expected NAME=NUMBER, found {text!r}", setting="weight"
+            ) from None
+    sources = []
+    for text in patterns:
+        name, _, pattern = text.partition("=")
+        if not pattern:
+            raise ConfigurationError(f"expected NAME=PATTERN, found {text!r}", setting="source")
+        sources.append(Source(name, pattern, given.pop(name, 1.0)))
+    if given:
+        raise ConfigurationError(
+            f"there is no source of the name {next(iter(given))!r}", setting="weight"
+        )
+    return tuple(sources)
+
+
+def _check_sources(sources: tuple[Source, ...]) -> None:
+    names = [source.name for source in sources]
+    for source in sources:
+        if (
+            not _NAME.fullmatch(source.name)
+            or source.name == OTHERS
+            or names.count(source.name) > 1
+        ):
+            raise ConfigurationError(
+                f"{source.name!r}: a source needs a name of its own, of letters, digits, - and _; "
+                f"{OTHERS!r} is all that is in no other",
+                setting="source",
+            )
+        if not 0 <= source.weight < _MAX_WEIGHT:
+            raise ConfigurationError(
+                f"expected 0 or more, below {_MAX_WEIGHT}, found {source.weight:g}",
+                setting="weight",
+            )

@@ -53,6 +53,13 @@ def document_hashes(seed: int, unit: str, record: npt.NDArray[np.int64]) -> Hash
     return mixed(record.astype(np.uint64), int.from_bytes(digest[:8], "little"))
 
 
+def copy_hashes(hashes: Hashes, copies: npt.NDArray[np.int64]) -> Hashes:
+    """Where each copy of documents belongs: the first where the document does, others elsewhere."""
+    every = np.repeat(hashes, copies)
+    number = np.arange(len(every)) - np.repeat(np.cumsum(copies) - copies, copies)
+    return np.where(number == 0, every, mixed(every, 1) + mixed(number.astype(np.uint64), 2))
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """How the hashes of each split are shared out to shards, and those of a shard to parts.
@@ -110,6 +117,7 @@ def block_paths(name: str) -> tuple[str, str]:
 
 def scattered(
     chunks: Sequence[DocumentChunk],
+    documents: npt.NDArray[np.int64],
     parts: npt.NDArray[np.int64],
     hashes: Hashes,
     total: int,
@@ -117,7 +125,8 @@ def scattered(
     """The ids and rows of each part in turn, of a block that is in memory.
 
     Args:
-        chunks: of the block. parts, hashes: of each of its documents. total: of all parts.
+        chunks: of the block. documents: the number in it of each that is wanted, one that is
+            wanted twice twice. parts, hashes: of each of those. total: of all parts.
     """
     ids = np.concatenate([chunk.ids for chunk in chunks])
     lengths = np.concatenate([chunk.lengths for chunk in chunks])
@@ -128,12 +137,13 @@ def scattered(
     bounds = np.searchsorted(parts[order], np.arange(total + 1))
     written = 0
     for part in range(total):
-        rows = order[bounds[part] : bounds[part + 1]]
+        chosen = order[bounds[part] : bounds[part + 1]]
+        rows = documents[chosen]
         own = take_documents(ids, starts[rows], lengths[rows])
         place = written + np.cumsum(lengths[rows]) - lengths[rows]
         picked = table.take(pa.array(rows)).combine_chunks()
         columns = [
-            pa.array(hashes[rows]),
+            pa.array(hashes[chosen]),
             pa.array(place),
             pa.array(lengths[rows]),
             units.take(pa.array(rows)),

@@ -22,8 +22,8 @@ from transforms.shards.receipt import Receipt
 
 _CHUNK_TOKENS = 1 << 20
 
-Chooser = Callable[[pa.RecordBatch], npt.NDArray[np.bool_]]
-"""Which rows of a documents index are wanted."""
+Chooser = Callable[[str, pa.RecordBatch], npt.NDArray[np.bool_]]
+"""Which rows of a unit's documents index are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _read_span(source: Build, span: Span, is_wanted: Chooser) -> Iterator[Docume
     with source.local_copy(place) as index, _Shards(source, receipt) as shards:
         names = DOCUMENTS_SCHEMA.names
         for rows in read_rows(index, place, DOCUMENTS_SCHEMA, names, span.first, span.stop):
-            wanted = rows.filter(pa.array(is_wanted(rows)))
+            wanted = rows.filter(pa.array(is_wanted(span.unit, rows)))
             lengths = wanted.column("length").to_numpy()
             ends = np.cumsum(lengths)
             first = 0

@@ -19,6 +19,7 @@ from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape
 from transforms.exports.framing import Framing, framing_of_settings
 from transforms.exports.index import EXPORT_SCHEMA, index_rows
+from transforms.exports.mixtures import mixture_of
 from transforms.exports.plan import ExportUnit
 from transforms.exports.records import (
     ExportReceipt,
@@ -118,10 +119,15 @@ class ExportPass:
             return gathered(
                 self.blocks.place, self.blocks.count, parts, np.dtype(self.blocks.dtype)
             )
-        code = self.splitter.names.index(unit.split)
-        return read_spans(
-            self.source, unit.spans, lambda rows: self.splitter.split_of(rows) == code
-        )
+        code, mixture = self.splitter.names.index(unit.split), mixture_of(self.settings)
+
+        def is_wanted(name: str, rows: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+            codes = self.splitter.split_of(rows)
+            copies = mixture.copies(name, rows.column("record").to_numpy(), codes)
+            wanted: npt.NDArray[np.bool_] = (codes == code) & (copies > 0)
+            return wanted
+
+        return read_spans(self.source, unit.spans, is_wanted)
 
     def run(self, unit: WorkUnit, build: Build) -> ExportReceipt:
         """Writes one shard.

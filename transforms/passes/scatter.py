@@ -15,12 +15,14 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.exports.formats.raw_ids import RawFile
+from transforms.exports.mixtures import mixture_of
 from transforms.exports.plan import ExportUnit
 from transforms.exports.records import FileEntry
 from transforms.exports.shuffle import (
     ROWS_SCHEMA,
     Grid,
     block_paths,
+    copy_hashes,
     document_hashes,
     scattered,
 )
@@ -112,27 +114,37 @@ class ScatterPass:
         return parse_record(content, ScatterReceipt, place, "remove it")
 
     def _write(self, chunks: list[DocumentChunk], staged: list[StagedFile]) -> None:
-        seed = self.settings["shuffle"]
-        hashes = np.concatenate(
-            [
-                document_hashes(seed, c.units[0].as_py(), c.rows.column("record").to_numpy())
-                for c in chunks
-            ]
+        seed, mixture = self.settings["shuffle"], mixture_of(self.settings)
+        documents, parts, hashes = [], [], []
+        first = 0
+        for chunk in chunks:
+            unit, record = chunk.units[0].as_py(), chunk.rows.column("record").to_numpy()
+            codes = self.splitter.split_of(chunk.rows)
+            copies = mixture.copies(unit, record, codes)
+            own = copy_hashes(document_hashes(seed, unit, record), copies)
+            documents.append(first + np.repeat(np.arange(len(record)), copies))
+            parts.append(self.grid.parts_of(np.repeat(codes, copies), own))
+            hashes.append(own)
+            first += len(record)
+        pieces = scattered(
+            chunks,
+            np.concatenate(documents),
+            np.concatenate(parts),
+            np.concatenate(hashes),
+            self.grid.total,
         )
-        codes = np.concatenate([self.splitter.split_of(chunk.rows) for chunk in chunks])
-        parts = self.grid.parts_of(codes, hashes)
         ids_file = RawFile(staged[0].local_path)
         try:
             with (
                 pa.OSFile(staged[1].local_path, "wb") as sink,
                 pa.ipc.new_file(sink, ROWS_SCHEMA) as rows_file,
             ):
-                for ids, rows in scattered(chunks, parts, hashes, self.grid.total):
+                for ids, rows in pieces:
                     ids_file.write(ids)
                     rows_file.write_batch(rows)
         finally:
             ids_file.close()
 
 
-def _every(rows: pa.RecordBatch) -> Any:
+def _every(_: str, rows: pa.RecordBatch) -> Any:
     return np.ones(len(rows), np.bool_)

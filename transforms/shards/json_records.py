@@ -104,6 +104,7 @@ class ExportShape:
     splits: tuple[tuple[str, float], ...]
     split_key: str
     shuffle: int | None
+    sources: tuple[tuple[str, str, float], ...]
     framing: ExportedFraming
 
 
