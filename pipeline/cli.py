@@ -14,6 +14,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from pipeline import exit_codes
+from pipeline.export_options import (
+    BUILD_PREFIX,
+    add_export_options,
+    export_config,
+    export_of_build,
+)
 
 if TYPE_CHECKING:
     from tokenizer import Tokenizer
@@ -100,7 +106,13 @@ def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
             ),
         ),
     )
-    return build(config).exit_code
+    exported = export_of_build(options, config, beam_flags)
+    result = build(config)
+    if exported is None or result.exit_code != exit_codes.COMPLETE:
+        return result.exit_code
+    from pipeline.commands.export import export
+
+    return export(exported).exit_code
 
 
 def _special_tokens(value: str | None) -> dict[str, int] | None:
@@ -183,27 +195,11 @@ def _usage(message: str) -> Exception:
 
 
 def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.commands.export import ExportConfig, export
-    from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
+    from pipeline.commands.export import export
 
-    config = ExportConfig(
-        directory=options.directory,
-        output=options.output,
-        workers=options.workers,
-        beam_flags=tuple(beam_flags),
-        verbose=options.verbose,
-        settings=ExportSettings(
-            format=options.format,
-            shard_tokens=options.shard_tokens,
-            splits=None if options.split is None else parse_splits(options.split),
-            split_key=options.split_key,
-            end_of_text=options.end_of_text,
-            shuffle=options.shuffle,
-            sources=parse_sources(options.source, options.weight),
-        ),
-        block_tokens=options.shuffle_tokens,
-    )
-    return export(config).exit_code
+    return export(
+        export_config(options, options.directory, options.output, beam_flags, prefix="")
+    ).exit_code
 
 
 def _find(options: argparse.Namespace, _: Sequence[str]) -> int:
@@ -365,6 +361,8 @@ def _add_build(build: argparse.ArgumentParser) -> None:
         help="a build is complete although inputs end too early",
     )
     add("--max-memory", type=int, metavar="BYTES", help="of all workers together")
+    add("--export-output", metavar="DIR", help="export the complete build to this folder as well")
+    add_export_options(build, BUILD_PREFIX)
 
 
 def _add_export(export: argparse.ArgumentParser) -> None:
@@ -372,70 +370,7 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     add = export.add_argument
     add("directory", metavar="DIR", help="a complete build")
     add("--output", required=True, metavar="DIR")
-    add(
-        "--format",
-        required=True,
-        metavar="NAME",
-        help="bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet or "
-        "arrayrecord",
-    )
-    add(
-        "--shard-tokens",
-        type=int,
-        metavar="N",
-        help="a shard ends before the document that would bring it above this (default: "
-        "100000000; nanogpt: one file a split)",
-    )
-    add(
-        "--split",
-        metavar="NAME=SHARE,...",
-        help="documents to hold out, such as validation=0.005,test=0.005 (default: none; nanogpt: "
-        "val=0.0005)",
-    )
-    add(
-        "--split-key",
-        default="id",
-        choices=["id", "host", "url", "text"],
-        help="what decides a document's split; the same text is always in the same one (default: "
-        "id)",
-    )
-    add(
-        "--end-of-text",
-        default="auto",
-        choices=["auto", "front", "behind", "none", "as-built"],
-        help="where the end of text stands (default: auto, where the trainer wants it)",
-    )
-    add(
-        "--source",
-        action="append",
-        default=[],
-        metavar="NAME=PATTERN",
-        help="a source of a mixture: the units that a pattern of their names matches; several "
-        "times",
-    )
-    add(
-        "--weight",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="how often the documents of a source are in `train`: 0.5 leaves out half of them, 2.5 "
-        "has each twice and half of them once more (default: 1)",
-    )
-    add(
-        "--shuffle",
-        type=int,
-        metavar="SEED",
-        help="put the documents of each split in an order that depends on the seed and on each of "
-        "them alone (default: the order of the build)",
-    )
-    add(
-        "--shuffle-tokens",
-        type=int,
-        default=1 << 25,
-        metavar="N",
-        help="shuffle about so many at a time: a worker needs some 20 bytes for each, and no byte "
-        "of the output depends on it (default: 33554432)",
-    )
+    add_export_options(export)
     add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
 
 

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from sample_inputs import output_bytes
+from sample_inputs import output_bytes, write_inputs
 from small_export import (
     GPT2_END,
     exported,
@@ -265,3 +265,37 @@ def test_the_examples_in_docstrings_are_right(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted
     assert not found.failed
+
+
+def test_a_build_can_end_with_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_inputs(tmp_path / "in")
+    build = ["build", "--input", f"{tmp_path}/in/**", "--tokenizer", "gpt2", "--max-rejects", "0.5"]
+    more = ["--export-format", "olmo", "--export-split", "test=0.2", "--export-shard-tokens", "900"]
+    outputs = ["--output", f"{tmp_path}/build", "--export-output", f"{tmp_path}/one"]
+    assert main([*build, *outputs, *more]) == 0
+    assert capsys.readouterr().out.count("complete: ") == 2
+    two = exported(
+        tmp_path / "build", tmp_path / "two", "olmo", shard_tokens=900, splits=(("test", 0.2),)
+    )
+    assert output_bytes(tmp_path / "one") == output_bytes(two)
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--export-format", "nanogpt"], "--export-output go together"),
+        (["--export-format", "nanogpt", "--export-output", "x"], "--export-format: nanogpt holds"),
+        (
+            ["--export-format", "bin", "--export-output", "x", "--export-split", "a"],
+            "--export-split",
+        ),
+    ],
+)
+def test_an_impossible_export_is_refused_before_the_build(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    write_inputs(tmp_path / "in")
+    build = ["build", "--input", f"{tmp_path}/in/**", "--output", f"{tmp_path}/out"]
+    assert main([*build, *more]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,173 @@
+"""The options of an export: of `tokenmill export`, and with `--export-` in front of `build`."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.commands.export import ExportConfig
+    from pipeline.config import BuildConfig
+
+BUILD_PREFIX = "export-"
+
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "format",
+        {
+            "metavar": "NAME",
+            "help": "bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet or "
+            "arrayrecord",
+        },
+    ),
+    (
+        "shard-tokens",
+        {
+            "type": int,
+            "metavar": "N",
+            "help": "a shard ends before the document that would bring it above this (default: "
+            "100000000; nanogpt: one file a split)",
+        },
+    ),
+    (
+        "split",
+        {
+            "metavar": "NAME=SHARE,...",
+            "help": "documents to hold out, such as validation=0.005,test=0.005 (default: none; "
+            "nanogpt: val=0.0005)",
+        },
+    ),
+    (
+        "split-key",
+        {
+            "default": "id",
+            "choices": ["id", "host", "url", "text"],
+            "help": "what decides a document's split; the same text is always in the same one "
+            "(default: id)",
+        },
+    ),
+    (
+        "end-of-text",
+        {
+            "default": "auto",
+            "choices": ["auto", "front", "behind", "none", "as-built"],
+            "help": "where the end of text stands (default: auto, where the trainer wants it)",
+        },
+    ),
+    (
+        "source",
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "NAME=PATTERN",
+            "help": "a source of a mixture: the units that a pattern of their names matches; "
+            "several times",
+        },
+    ),
+    (
+        "weight",
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "NAME=NUMBER",
+            "help": "how often the documents of a source are in `train`: 0.5 leaves out half of "
+            "them, 2.5 has each twice and half of them once more (default: 1)",
+        },
+    ),
+    (
+        "shuffle",
+        {
+            "type": int,
+            "metavar": "SEED",
+            "help": "put the documents of each split in an order that depends on the seed and on "
+            "each of them alone (default: the order of the build)",
+        },
+    ),
+    (
+        "shuffle-tokens",
+        {
+            "type": int,
+            "default": 1 << 25,
+            "metavar": "N",
+            "help": "shuffle about so many at a time: a worker needs some 20 bytes for each, and "
+            "no byte of the output depends on it (default: 33554432)",
+        },
+    ),
+)
+
+
+def add_export_options(command: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Adds them all, each with the prefix in front of its name."""
+    group = command.add_argument_group("export in the same command") if prefix else command
+    for name, how in _OPTIONS:
+        group.add_argument(f"--{prefix}{name}", required=not prefix and name == "format", **how)
+
+
+def export_config(
+    options: argparse.Namespace, directory: str, output: str, beam_flags: Sequence[str], prefix: str
+) -> "ExportConfig":
+    """What the options ask for. Raises ConfigurationError, naming the option."""
+    from pipeline.commands.export import ExportConfig
+    from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
+
+    def given(name: str) -> Any:
+        return getattr(options, f"{prefix}{name}".replace("-", "_"))
+
+    with _named(prefix):
+        return ExportConfig(
+            directory=directory,
+            output=output,
+            workers=options.workers,
+            beam_flags=tuple(beam_flags),
+            verbose=options.verbose,
+            settings=ExportSettings(
+                format=given("format"),
+                shard_tokens=given("shard-tokens"),
+                splits=None if given("split") is None else parse_splits(given("split")),
+                split_key=given("split-key"),
+                end_of_text=given("end-of-text"),
+                shuffle=given("shuffle"),
+                sources=parse_sources(given("source"), given("weight")),
+            ),
+            block_tokens=given("shuffle-tokens"),
+        )
+
+
+def export_of_build(
+    options: argparse.Namespace, build: "BuildConfig", beam_flags: Sequence[str]
+) -> "ExportConfig | None":
+    """The export that a build is to end with; None where none is asked for.
+
+    Raises:
+        ConfigurationError: before the build: it could not be written.
+    """
+    from tokenizer.errors import ConfigurationError
+    from transforms.exports.formats import dtype_for, export_format
+
+    if options.export_format is None or options.export_output is None:
+        if options.export_format is None and options.export_output is None:
+            return None
+        raise ConfigurationError("--export-format and --export-output go together")
+    config = export_config(options, build.output, options.export_output, beam_flags, BUILD_PREFIX)
+    with _named(BUILD_PREFIX):
+        one = export_format(config.settings.format)
+        one.check_available()
+        dtype_for(one, build.settings.load_tokenizer().vocabulary_size)
+    return config
+
+
+@contextmanager
+def _named(prefix: str) -> "Iterator[None]":
+    """Errors name the option as it is called here."""
+    from tokenizer.errors import ConfigurationError
+
+    try:
+        yield
+    except ConfigurationError as error:
+        if prefix and error.setting is not None:
+            named = prefix.replace("-", "_") + error.setting
+            text = str(error).removeprefix(f"{error.setting}: ")
+            raise ConfigurationError(text, setting=named) from error
+        raise
