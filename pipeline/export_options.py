@@ -1,4 +1,4 @@
-"""The options of an export: of `tokenmill export`, and with `--export-` in front of `build`."""
+"""The options of an export: of `tokenmill export`, and of `build`, named `--export-`."""
 
 import argparse
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "end-of-text",
         {
             "default": "auto",
-            "choices": ["auto", "front", "behind", "none", "as-built"],
+            "choices": ["auto", "before", "after", "none", "as-built"],
             "help": "where the end of text stands (default: auto, where the trainer wants it)",
         },
     ),
@@ -99,7 +99,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def add_export_options(command: argparse.ArgumentParser, prefix: str = "") -> None:
-    """Adds them all, each with the prefix in front of its name."""
+    """Adds them all, each name after the prefix."""
     group = command.add_argument_group("export in the same command") if prefix else command
     for name, how in _OPTIONS:
         group.add_argument(f"--{prefix}{name}", required=not prefix and name == "format", **how)

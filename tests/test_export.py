@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from transforms.exports.plan import ExportUnit, PlanSettings, plan_export
 from transforms.exports.settings import ExportSettings, parse_splits
 from transforms.exports.splits import Splitter
 from transforms.shards.build import Build
+from transforms.shards.staged_file import StagedFile
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +113,45 @@ def test_a_run_resumes_with_the_shards_that_are_missing(source: Path, tmp_path: 
     assert output_bytes(output) == whole
 
 
+@pytest.mark.parametrize("shuffle", [None, 3])
+@pytest.mark.parametrize("published", range(0, 12, 3))
+def test_a_run_that_is_interrupted_between_two_files_leaves_none_without_a_receipt(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    published: int,
+    shuffle: int | None,
+) -> None:
+    settings: dict[str, Any] = {"shard_tokens": 3000, "shuffle": shuffle}
+    whole = output_bytes(exported(source, tmp_path / "whole", "megatron", **settings))
+    output = tmp_path / "out"
+    count = 0
+
+    def publish_some(file: StagedFile) -> None:
+        nonlocal count
+        if file.final_path.startswith(str(output)) and "/tokens/" in file.final_path:
+            if count == published:
+                raise KeyboardInterrupt
+            count += 1
+        publish(file)
+
+    publish = StagedFile.publish
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedFile, "publish", publish_some)
+        with pytest.raises(KeyboardInterrupt):
+            exported(source, output, "megatron", **settings)
+    done = {
+        file["path"]
+        for path in (output / "receipts").rglob("*.json")
+        for file in json.loads(path.read_bytes())["shard"]["files"]
+    }
+    # The blends beside the shards are of all of them, and written anew by every run.
+    left = {str(path.relative_to(output)) for path in (output / "tokens").rglob("train/*")}
+    assert left == done
+    exported(source, output, "megatron", **settings)
+    assert output_bytes(output) == whole
+
+
 def test_a_shard_that_fails_leaves_nothing_and_is_named(source: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(source, tmp_path / "broken"))
     victim = sorted((broken / "tokens").rglob("*.npy"))[0]
@@ -181,7 +222,7 @@ def test_a_vocabulary_too_large_is_refused_before_anything_is_written(
         ({"format": "bin", "splits": (("a/b", 0.1),)}, "needs a name"),
         ({"format": "bin", "splits": (("a", 0.7), ("b", 0.7))}, "1 together at most"),
         ({"format": "bin", "split_key": "colour"}, "expected one of id, host"),
-        ({"format": "bin", "end_of_text": "twice"}, "expected auto, front"),
+        ({"format": "bin", "end_of_text": "twice"}, "expected auto, before"),
     ],
 )
 def test_impossible_settings_are_refused(options: dict[str, object], message: str) -> None:
@@ -210,7 +251,7 @@ def test_the_command_prints_what_each_split_holds(
 
 @pytest.mark.parametrize("begin", [None, 50255])
 @pytest.mark.parametrize("end", [None, GPT2_END])
-@pytest.mark.parametrize("place", ["front", "behind", "none", "as-built"])
+@pytest.mark.parametrize("place", ["before", "after", "none", "as-built"])
 def test_the_end_of_text_stands_where_it_is_wanted(
     begin: int | None, end: int | None, place: str
 ) -> None:
@@ -223,8 +264,8 @@ def test_the_end_of_text_stands_where_it_is_wanted(
     found, found_lengths = framing.apply(ids, lengths)
     first = [] if begin is None else [begin]
     expected = {
-        "front": [[*(first or [GPT2_END]), *text] for text in texts],
-        "behind": [[*first, *text, GPT2_END] for text in texts],
+        "before": [[*(first or [GPT2_END]), *text] for text in texts],
+        "after": [[*first, *text, GPT2_END] for text in texts],
         "none": [[*first, *text] for text in texts],
         "as-built": built,
     }[place]
@@ -235,7 +276,7 @@ def test_the_end_of_text_stands_where_it_is_wanted(
 
 def test_an_end_of_text_that_nobody_has_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="neither build nor vocabulary has one"):
-        make_framing("behind", None, None, None)
+        make_framing("after", None, None, None)
     assert make_framing("none", None, None, None) == Framing()
 
 

@@ -189,7 +189,7 @@ def test_bin_is_ids_and_nothing_else(source: Path, tmp_path: Path) -> None:
 
 
 def test_llmc_has_a_header_and_parts_documents_in_front(source: Path, tmp_path: Path) -> None:
-    """llm.c's loaders: magic, version and count; size of the file; end of text in front."""
+    """llm.c's loaders: magic, version and count; size of the file; end of text before each."""
     output = exported(source, tmp_path / "out", "llmc", shard_tokens=900)
     dtype = dtype_of(source)
     ids: list[int] = []

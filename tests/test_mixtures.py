@@ -48,7 +48,7 @@ def test_each_source_has_its_weight_and_is_counted_exactly(source: Path, tmp_pat
     assert 0 < sum(unit == "sub/c.jsonl" for unit, _ in count) < units["sub/c.jsonl"]
     assert not any(unit == "b.jsonl.gz" for unit, _ in count)
     books = {one.name: one for one in result.manifest.sources}
-    assert list(books) == ["twice", "half", "none", "rest"]
+    assert list(books) == ["twice", "half", "none", "other"]
     own = [length for _, unit, _, length in found if unit == "a.jsonl.zst"]
     assert books["twice"].exported_documents == len(own)
     assert books["twice"].exported_tokens == sum(own)
@@ -109,7 +109,7 @@ def test_sources_that_can_not_be_read_are_refused(
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
-        ((Source("rest", "*", 1),), "all that is in no other"),
+        ((Source("other", "*", 1),), "all that is in no other"),
         ((Source("a", "*", -1),), "expected 0 or more"),
         ((Source("a", "*", float("nan")),), "expected 0 or more"),
         ((Source("a", "*", 2),), "needs a shuffle"),

@@ -1,12 +1,12 @@
 """Where the end of text stands in an export: the build has its own way, and trainers have theirs.
 
     the build    [begin] id id id [end]         with or without either
-    front        [begin or end] id id id        llm.c: what parts documents comes first
-    behind       [begin] id id id [end]
+    before       [begin or end] id id id        llm.c: what parts documents comes first
+    after        [begin] id id id [end]
     none         [begin] id id id
     as-built     whatever the build has
 
-`front` puts no end of text before a begin of text: that parts documents already, as the ids of
+`before` puts no end of text before a begin of text: that parts documents already, as the ids of
 Llama 3 in llm.c do.
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from tokenizer import ConfigurationError
 
-PLACES = ("front", "behind", "none", "as-built")
+PLACES = ("before", "after", "none", "as-built")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class Framing:
 
     Attributes:
         drops_last: the build's end of text goes.
-        front, behind: what is put there; None: nothing.
+        before, after: what is added there; None: nothing.
     """
 
     drops_last: bool = False
-    front: int | None = None
-    behind: int | None = None
+    before: int | None = None
+    after: int | None = None
 
     @property
     def more(self) -> int:
         """How many ids a document grows by; may be negative."""
-        return (self.front is not None) + (self.behind is not None) - self.drops_last
+        return (self.before is not None) + (self.after is not None) - self.drops_last
 
     def apply(
         self, ids: npt.NDArray[Any], lengths: npt.NDArray[np.int64]
@@ -46,18 +46,18 @@ class Framing:
         """The ids of documents as they are exported, and how many each has then.
 
         >>> ids, lengths = np.array([7, 8, 0, 9, 0]), np.array([3, 2])
-        >>> Framing(drops_last=True, front=0).apply(ids, lengths)[0].tolist()
+        >>> Framing(drops_last=True, before=0).apply(ids, lengths)[0].tolist()
         [0, 7, 8, 0, 9]
         """
         if self.drops_last:
             kept = np.ones(len(ids), np.bool_)
             kept[np.cumsum(lengths) - 1] = False
             ids, lengths = ids[kept], lengths - 1
-        if self.front is not None:
-            ids = np.insert(ids, np.cumsum(lengths) - lengths, self.front)
+        if self.before is not None:
+            ids = np.insert(ids, np.cumsum(lengths) - lengths, self.before)
             lengths = lengths + 1
-        if self.behind is not None:
-            ids = np.insert(ids, np.cumsum(lengths), self.behind)
+        if self.after is not None:
+            ids = np.insert(ids, np.cumsum(lengths), self.after)
             lengths = lengths + 1
         return ids, lengths
 
@@ -80,7 +80,7 @@ def make_framing(
     drops_last = end_of_text is not None
     if place == "none":
         return Framing(drops_last)
-    if place == "front" and begin_of_text is not None:
+    if place == "before" and begin_of_text is not None:
         return Framing(drops_last)
     token = vocabulary_end if end_of_text is None else end_of_text
     if token is None:
@@ -89,9 +89,9 @@ def make_framing(
             "none or as-built",
             setting="end_of_text",
         )
-    if place == "front":
-        return Framing(drops_last, front=token)
-    return Framing() if drops_last else Framing(behind=token)
+    if place == "before":
+        return Framing(drops_last, before=token)
+    return Framing() if drops_last else Framing(after=token)
 
 
 def framing_of_settings(described: Mapping[str, Any]) -> Framing:

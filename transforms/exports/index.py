@@ -4,7 +4,7 @@
         0     812  en/a.jsonl.zst       0  en-0010996  https://...  0x8f3a...
       812    1232  en/a.jsonl.zst       1  en-0010997  null         0x12c0...
 
-start counts ids of the shard, whatever stands in front of them in its file. Unit and record are
+start counts ids of the shard, whatever stands before them in its file. Unit and record are
 those of the build: they name the input and the record in it.
 """
 

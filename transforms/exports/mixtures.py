@@ -5,7 +5,7 @@
     unit          source   copies of each document in `train`
     web/a.jsonl   web      0 or 1: half of them, by hash of (unit, record)
     code/b.jsonl  code     2, and a third one for a quarter of them
-    c.jsonl       rest     1
+    c.jsonl       other    1
 
 A source is a pattern of unit names, the first that matches counts. Which documents are left out or
 repeated once more depends on each of them alone. A split that is held out has every document once,
@@ -24,7 +24,7 @@ from transforms.exports.hashes import mixed
 from transforms.exports.splits import Codes
 from transforms.stores.patterns import compile_pattern
 
-REST = "rest"
+OTHER = "other"
 """The source of all units that no pattern matches."""
 
 
@@ -65,7 +65,7 @@ class Mixture:
         for source in self.sources:
             if compile_pattern(source.pattern).fullmatch(unit):
                 return source
-        return Source(REST, "**", 1.0)
+        return Source(OTHER, "**", 1.0)
 
     def copies(
         self, unit: str, record: npt.NDArray[np.int64], codes: Codes
@@ -98,12 +98,12 @@ class MixtureBooks:
             counts[at] += count
 
     def totals(self) -> tuple[SourceTotals, ...]:
-        """Each source in the order in which they are tried, the rest last if there is any."""
+        """Each source in the order in which they are tried, `other` last if there is any."""
         if not self.mixture.sources:
             return ()
         weights = {source.name: source.weight for source in self.mixture.sources}
-        if REST in self._counts:
-            weights[REST] = 1.0
+        if OTHER in self._counts:
+            weights[OTHER] = 1.0
         return tuple(
             SourceTotals(name, weight, *self._counts.get(name, [0] * 4))
             for name, weight in weights.items()

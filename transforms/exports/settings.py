@@ -8,9 +8,8 @@ from typing import Any
 from tokenizer import ConfigurationError
 from transforms.exports.formats import dtype_for, export_format
 from transforms.exports.framing import PLACES, Framing, make_framing
-from transforms.exports.mixtures import REST as OTHERS
-from transforms.exports.mixtures import Mixture, Source
-from transforms.exports.splits import KEYS, REST, Splitter
+from transforms.exports.mixtures import OTHER, Mixture, Source
+from transforms.exports.splits import KEYS, TRAIN, Splitter
 from transforms.shards.manifest import Manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -118,14 +117,14 @@ class ExportSettings:
             },
             "format": {"name": one.name, "dtype": dtype_for(one, size).str},
             "shard_tokens": self.max_tokens,
-            "splits": [list(pair) for pair in self.splitter.shares],
+            "splits": [[name, float(share)] for name, share in self.splitter.shares],
             "split_key": self.split_key,
             "shuffle": self.shuffle,
-            "sources": [[one.name, one.pattern, one.weight] for one in self.sources],
+            "sources": [[one.name, one.pattern, float(one.weight)] for one in self.sources],
             "framing": {
                 "drops_last": framing.drops_last,
-                "front": framing.front,
-                "behind": framing.behind,
+                "before": framing.before,
+                "after": framing.after,
             },
         }
 
@@ -161,10 +160,10 @@ def parse_splits(text: str) -> tuple[tuple[str, float], ...]:
 def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
     names = [name for name, _ in splits]
     for name in names:
-        if not _NAME.fullmatch(name) or name == REST or names.count(name) > 1:
+        if not _NAME.fullmatch(name) or name == TRAIN or names.count(name) > 1:
             raise ConfigurationError(
                 f"{name!r}: a split needs a name of its own, of letters, digits, - and _; "
-                f"{REST!r} is all that is in no other",
+                f"{TRAIN!r} is all that is in no other",
                 setting="split",
             )
     total = sum(share for _, share in splits)
@@ -212,14 +211,10 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
 def _check_sources(sources: tuple[Source, ...]) -> None:
     names = [source.name for source in sources]
     for source in sources:
-        if (
-            not _NAME.fullmatch(source.name)
-            or source.name == OTHERS
-            or names.count(source.name) > 1
-        ):
+        if not _NAME.fullmatch(source.name) or source.name == OTHER or names.count(source.name) > 1:
             raise ConfigurationError(
                 f"{source.name!r}: a source needs a name of its own, of letters, digits, - and _; "
-                f"{OTHERS!r} is all that is in no other",
+                f"{OTHER!r} is all that is in no other",
                 setting="source",
             )
         if not 0 <= source.weight < _MAX_WEIGHT:

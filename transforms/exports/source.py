@@ -94,7 +94,7 @@ class _Shards:
         self._stack.close()
 
     def read(self, rows: pa.RecordBatch) -> npt.NDArray[Any]:
-        """The ids of documents, one behind the other."""
+        """The ids of documents, one after the other."""
         shard, start, length = (
             rows.column(name).to_numpy() for name in ("shard", "start", "length")
         )

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from transforms.exports.hashes import Hashes, hosts_of, mixed, text_hashes
 
-REST = "train"
+TRAIN = "train"
 """The split of all documents that are in no other."""
 
 KEYS = ("id", "host", "url", "text")
@@ -50,7 +50,7 @@ class Splitter:
     @property
     def names(self) -> tuple[str, ...]:
         """All splits, by number."""
-        return (REST, *(name for name, _ in self.shares))
+        return (TRAIN, *(name for name, _ in self.shares))
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -159,7 +159,7 @@ class _Ids:
         while self._next():
             pass
         if len(self._ids) or len(self._lengths):
-            raise MismatchError(f"{self._path}: goes on behind token {self._token}")
+            raise MismatchError(f"{self._path}: goes on after token {self._token}")
 
     def _next(self) -> bool:
         for ids, lengths in self._chunks:
@@ -197,4 +197,4 @@ class _Rows:
     def expect_end(self) -> None:
         """There is nothing else."""
         if len(self._rest) or next(self._batches, None) is not None:
-            raise MismatchError(f"{self._path}: goes on behind row {self._row}")
+            raise MismatchError(f"{self._path}: goes on after row {self._row}")

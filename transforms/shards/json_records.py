@@ -89,8 +89,8 @@ class ExportedFraming:
     """What an export changes at the ends of a document."""
 
     drops_last: bool
-    front: Count | None
-    behind: Count | None
+    before: Count | None
+    after: Count | None
 
 
 @dataclass(frozen=True, slots=True)

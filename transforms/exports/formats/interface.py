@@ -5,7 +5,7 @@
                  └─ folder_files(split, shape, shards)  what a trainer wants once a folder
 
 A writer knows the shape of its shard before the first id: the plan has counted it, so headers and
-tables in front of the ids are written where they belong, at once.
+tables before the ids are written where they belong, at once.
 """
 
 from abc import ABC, abstractmethod
@@ -79,7 +79,7 @@ class ExportFormat(ABC):
         name: as it is asked for.
         dtypes: of ids, the smallest first; the first that holds the vocabulary is taken.
         has_documents: whether the files tell where documents begin.
-        end_of_text: where the format's own tools put it: `front`, `behind`, or `as-built`.
+        end_of_text: where the format's own tools put it: `before`, `after`, or `as-built`.
         is_whole: a split is one file, however large.
         default_splits: where none are asked for.
         package: that reads and writes it, of the extra of the format's name; None: our own.
@@ -89,7 +89,7 @@ class ExportFormat(ABC):
     name: str
     dtypes: tuple[str, ...] = ("<u2", "<u4")
     has_documents: bool = True
-    end_of_text: str = "behind"
+    end_of_text: str = "after"
     is_whole: bool = False
     default_splits: tuple[tuple[str, float], ...] = ()
     max_shard_tokens: int | None = None

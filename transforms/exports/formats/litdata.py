@@ -34,7 +34,7 @@ _DATA_SPEC = '[1, {"type": null, "context": null, "children_spec": []}]'
 
 
 class Litdata(ExportFormat):
-    """Ids behind a table of offsets."""
+    """Ids after a table of offsets."""
 
     name = "litdata"
     # Offsets are u32, and a document has 4 bytes of them beside its ids.

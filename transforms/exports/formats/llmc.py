@@ -7,7 +7,7 @@
     GPT-2     20240520, 1, u16
     Llama 3   20240801, 7, u32
 
-The token that parts documents stands in front of each. The count is an int32, so a shard has less
+The token that parts documents stands before each. The count is an int32, so a shard has less
 than 2^31 ids.
 """
 
@@ -31,11 +31,11 @@ _MAGIC = {2: (20240520, 1), 4: (20240801, 7)}
 
 
 class LlmC(ExportFormat):
-    """One header in front of raw ids."""
+    """One header before raw ids."""
 
     name = "llmc"
     has_documents = False
-    end_of_text = "front"
+    end_of_text = "before"
     max_shard_tokens = (1 << 31) - 1
 
     def file_names(self, split: str, number: int) -> tuple[str, ...]:

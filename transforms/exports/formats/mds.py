@@ -42,7 +42,7 @@ _SHAPE_HEADS = {
 
 
 class Mds(ExportFormat):
-    """Samples behind a table of offsets."""
+    """Samples after a table of offsets."""
 
     name = "mds"
     # Offsets are u32 and a sample has up to 13 bytes beside its ids: enough for any documents.
@@ -95,7 +95,7 @@ def _index_entry(shape: ShardShape, shard: WrittenShard) -> dict[str, object]:
 
 
 def _shape_head(tokens: int, itemsize: int) -> bytes:
-    """What stands in front of the ids of a document: sizes of the column and of the array."""
+    """What stands before the ids of a document: sizes of the column and of the array."""
     width = next(w for w, (limit, _) in enumerate(_LENGTHS) if tokens < limit)
     return _SHAPE_HEADS[4 + width].pack(1 + (1 << width) + tokens * itemsize, 4 + width, tokens)
 

@@ -1,4 +1,4 @@
-"""Items behind a table of u32 offsets: what MDS shards and litdata chunks have in common.
+"""Items after a table of u32 offsets: what MDS shards and litdata chunks have in common.
 
     ┌────────┬──────────────────────────────┬─────────┬──────────────────────────┐
     │ u32 n  │ u32[n + 1] absolute offsets  │ (config)│ item 0 │ item 1 │ ...    │
@@ -55,7 +55,7 @@ def read_offsets(path: str, items: int, config: bytes = b"") -> Lengths:
         file.seek(4 * (items + 2))
         found = file.read(len(config))
     if found != config or offsets[0] != 4 * (items + 2) + len(config):
-        raise MismatchError("the items do not begin behind the table")
+        raise MismatchError("the items do not begin after the table")
     if (np.diff(offsets) < 0).any() or offsets[-1] != os.path.getsize(path):
         raise MismatchError("the offsets do not ascend to the end of the file")
     return offsets

@@ -47,7 +47,7 @@ class Olmo(ExportFormat):
             raise MismatchError(f"{paths[1]}: no table of documents: {error}") from error
         lengths = bounds[:, 1] - bounds[:, 0]
         if (lengths < 1).any() or not np.array_equal(np.cumsum(lengths), bounds[:, 1]):
-            raise MismatchError("documents do not lie one behind the other")
+            raise MismatchError("documents do not follow each other")
         yield from read_documents(paths[0], shape.dtype, 0, lengths)
 
 

@@ -67,11 +67,11 @@ def _read_lengths(path: str, shape: ShardShape) -> Lengths:
         index: Any = _OnlyData(content).load()
         pairs = np.array(index, np.int64).reshape(-1, 2)
     except (pickle.UnpicklingError, ValueError, TypeError, EOFError, IndexError) as error:
-        raise MismatchError(f"no index of documents behind the ids: {error}") from error
+        raise MismatchError(f"no index of documents after the ids: {error}") from error
     lengths = pairs[:, 1] // itemsize
     starts = (np.cumsum(lengths) - lengths) * itemsize
     if not np.array_equal(pairs, np.stack([starts, lengths * itemsize], 1)) or content.read(1):
-        raise MismatchError("documents do not lie one behind the other")
+        raise MismatchError("documents do not follow each other")
     return lengths
 
 

@@ -22,7 +22,7 @@ from transforms.exports.formats.raw_ids import RawFile, expect_size, read_chunks
 
 
 class PlainWriter(ExportWriter):
-    """Raw ids behind a header, which may be empty."""
+    """Raw ids after a header, which may be empty."""
 
     def __init__(self, path: str, header: bytes = b"") -> None:
         self._file = RawFile(path, header)
@@ -60,7 +60,7 @@ class NanoGpt(Bin):
 
     name = "nanogpt"
     dtypes = ("<u2",)
-    end_of_text = "behind"
+    end_of_text = "after"
     is_whole = True
     default_splits = (("val", 0.0005),)  # nanoGPT's own
 
