@@ -18,8 +18,8 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "format",
         {
             "metavar": "NAME",
-            "help": "bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet or "
-            "arrayrecord",
+            "help": "bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet, "
+            "arrayrecord or npy (of sequences)",
         },
     ),
     (
@@ -77,6 +77,32 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         },
     ),
     (
+        "sequence-length",
+        {
+            "type": int,
+            "metavar": "L",
+            "help": "pack documents into sequences of so many ids (default: documents stay whole)",
+        },
+    ),
+    (
+        "packing",
+        {
+            "default": "concat",
+            "choices": ["concat", "best-fit"],
+            "help": "documents joined and cut, or fitted so that none is cut unless it is longer "
+            "(default: concat)",
+        },
+    ),
+    (
+        "tail",
+        {
+            "default": "pad",
+            "choices": ["pad", "drop"],
+            "help": "what becomes of ids that do not fill the last sequence of a shard (default: "
+            "pad)",
+        },
+    ),
+    (
         "shuffle",
         {
             "type": int,
@@ -129,6 +155,9 @@ def export_config(
                 split_key=given("split-key"),
                 end_of_text=given("end-of-text"),
                 shuffle=given("shuffle"),
+                sequence_length=given("sequence-length"),
+                packing=given("packing"),
+                tail=given("tail"),
                 sources=parse_sources(given("source"), given("weight")),
             ),
             block_tokens=given("shuffle-tokens"),

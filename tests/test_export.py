@@ -24,7 +24,7 @@ from pipeline.cli import main
 from pipeline.commands.export import ExportConfig, export
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.exports import framing, hashes, settings
+from transforms.exports import framing, hashes, packing, settings, shuffle
 from transforms.exports.framing import Framing, make_framing
 from transforms.exports.plan import ExportUnit, PlanSettings, plan_export
 from transforms.exports.settings import ExportSettings, parse_splits
@@ -301,7 +301,9 @@ def test_the_settings_of_an_export_hold_no_path_host_or_clock(source: Path, tmp_
     assert json.loads((output / "tokenmill.json").read_bytes())["settings"]["pass"] == "export"
 
 
-@pytest.mark.parametrize("module", [framing, hashes, settings], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [framing, hashes, packing, settings, shuffle], ids=lambda module: module.__name__
+)
 def test_the_examples_in_docstrings_are_right(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted

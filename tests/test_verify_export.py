@@ -57,6 +57,7 @@ def test_a_sound_export_passes(
     if name == "arrayrecord":
         pytest.importorskip("array_record")
     settings = {"splits": SETTINGS["splits"]} if name == "nanogpt" else SETTINGS
+    settings = {**settings, "sequence_length": 16} if name == "npy" else settings
     output = exported(source, tmp_path / "out", name, **settings)
     assert verify(str(output)) == 0
     printed = capsys.readouterr().out
@@ -71,6 +72,7 @@ def test_a_changed_byte_with_a_right_checksum_is_found_in_every_format(
     if name == "arrayrecord":
         pytest.importorskip("array_record")
     settings = {} if name == "nanogpt" else {"shard_tokens": 3000}
+    settings |= {"sequence_length": 16} if name == "npy" else {}
     output = exported(source, tmp_path / "out", name, splits=(("test", 0.2),), **settings)
     manifest = ExportManifest.from_json((output / "manifest.json").read_bytes(), "")
     shard = manifest.shards[0]

@@ -186,12 +186,19 @@ def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> 
 
 def table(manifest: ExportManifest) -> str:
     """What each split holds, as text."""
-    rows = [("split", "shards", "documents", "tokens")]
+    rows = [["split", "shards", "documents", "tokens"]]
     rows += [
-        (split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}")
+        [split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}"]
         for split in manifest.splits
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if any(split.sequences for split in manifest.splits):
+        rows[0] += ["sequences", "padding", "dropped", "cut documents"]
+    for row, split in zip(rows[1:], manifest.splits, strict=True):
+        if (books := split.sequences) is not None:
+            padding = books.padding / split.tokens if split.tokens else 0.0
+            counts = (books.dropped, books.cut_documents)
+            row += [f"{books.sequences:,}", f"{padding:.3%}", *(f"{count:,}" for count in counts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         f"{row[0]:<{widths[0]}}  "
         + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))

@@ -32,7 +32,8 @@ class Place:
 
     Attributes:
         shard: the path of its file, below the folder. index: its number among the shard's
-            documents, from 0. start, length: in ids of the shard.
+            documents, from 0. start, length: in ids of the shard; offset: the first id of
+            the document that is there: 0, but where sequences cut it.
         token: the number of the id that was asked for, from the document's first; None: no id was.
         unit, record: the input, as a unit of the build, and the record in it, from 0.
         id, url: of the document, where it has any.
@@ -42,6 +43,7 @@ class Place:
     index: int
     start: int
     length: int
+    offset: int
     token: int | None
     unit: str
     record: int
@@ -173,9 +175,12 @@ def _place_in(build: Build, index: _Index, number: int, position: int) -> Place:
         if position < end:
             row = int(np.searchsorted(starts, position, side="right")) - 1
             found = kept.slice(row, 1).to_pylist()[0]
+            if position >= found["start"] + found["length"]:
+                break
             return _place(index, found, number, earlier + row, position - found["start"])
         earlier += len(kept)
-    raise MismatchError(f"{index.shards[number]}: no token {position}: it holds {end}, from 0")
+    what = "is padding" if position < end else f"is not there: documents end before {end}"
+    raise MismatchError(f"{index.shards[number]}: token {position} {what}")
 
 
 def _place(
@@ -186,7 +191,8 @@ def _place(
         index=document,
         start=row["start"],
         length=row["length"],
-        token=token,
+        offset=row.get("offset", 0),
+        token=None if token is None else row.get("offset", 0) + token,
         unit=row["unit"] if index.unit is None else index.unit,
         record=row["record"],
         id=row["id"],
@@ -203,6 +209,6 @@ def _text(place: Place) -> str:
         f"unit      {escaped(place.unit)}, record {place.record:,}",
     ]
     if place.token is not None:
-        at = place.start + place.token
+        at = place.start + place.token - place.offset
         lines.insert(0, f"token     {at:,}, number {place.token:,} of its document")
     return "\n".join(lines) + "\n"

@@ -222,6 +222,39 @@ def read_bin(folder: Path, expected: Expected) -> None:
             expected.take(found)
 
 
+def read_npy(folder: Path, expected: Expected) -> None:
+    """Best-fit sequences: every document out of its pieces, and no more sequences than OLMo-core
+    makes of the same documents."""
+    from datasets import Dataset
+    from olmo_core.data.types import LongDocStrategy
+    from olmo_core.data.utils import pack_documents_into_instances
+
+    dtype = np.dtype(expected.facts["dtype"])
+    documents = json.loads((folder / "npy/manifest.json").read_bytes())["shards"]
+    pairs = zip(shards(folder, "olmo"), shards(folder, "npy"), documents, strict=True)
+    for ((ids_path, _), _), ((path, bounds_path), _), shard in pairs:
+        sequences, bounds = np.load(path, mmap_mode="r"), np.load(bounds_path)
+        instances, _, _ = pack_documents_into_instances(
+            str(ids_path),
+            max_sequence_length=sequences.shape[1],
+            eos_token_id=expected.facts["end_of_text"],
+            dtype=dtype.type,
+            long_doc_strategy=LongDocStrategy.fragment,
+        )
+        assert len(sequences) <= len(instances), f"{len(sequences)}, OLMo-core {len(instances)}"
+        print(f"  {len(sequences)} sequences, OLMo-core's packing {len(instances)}")
+        flat = sequences.reshape(-1)
+        index = Dataset.from_parquet(str(folder / "npy" / shard["index"]["path"]))
+        pieces: dict[tuple[str, int], list[tuple[int, int, int]]] = {}
+        for row in index:
+            begin, end = row["start"], row["start"] + row["length"]
+            assert np.isin([begin, end], bounds).all()
+            pieces.setdefault((row["unit"], row["record"]), []).append((row["offset"], begin, end))
+        for key in sorted(pieces):  # units by name, records ascending: the order of the build
+            own = [flat[begin:end] for _, begin, end in sorted(pieces[key])]
+            expected.take_document(np.concatenate(own))
+
+
 READERS: dict[str, tuple[str, Callable[[Path, Expected], None]]] = {
     "megatron": ("megatron-core", read_megatron),
     "olmo": ("ai2-olmo-core", read_olmo),
@@ -232,6 +265,7 @@ READERS: dict[str, tuple[str, Callable[[Path, Expected], None]]] = {
     "arrayrecord": ("array_record", read_arrayrecord),
     "parquet": ("datasets", read_parquet),
     "bin": ("tokengrams", read_bin),
+    "npy": ("ai2-olmo-core", read_npy),
 }
 
 

@@ -26,7 +26,10 @@ FORMATS = (
     "pbin",
     "parquet",
     "arrayrecord",
+    "npy",
 )
+# Packed, to be compared with OLMo-core's own packing of the olmo export.
+MORE = {"npy": ("--sequence-length", "2048", "--packing", "best-fit")}
 WEB = ("en-00000-of-00008.jsonl.zst", "code-00000-of-00001.jsonl.zst")
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("TOKENMILL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -83,7 +86,7 @@ def main(directory: str) -> None:
         for name in FORMATS:
             size = str(tokens // 3)  # several shards, the last one small
             arguments = ("--output", str(folder / name), "--format", name, "--shard-tokens", size)
-            run("export", build, *arguments)
+            run("export", build, *arguments, *MORE.get(name, ()))
 
 
 if __name__ == "__main__":

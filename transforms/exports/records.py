@@ -12,6 +12,7 @@ from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape, WrittenShard
 from transforms.exports.mixtures import SourceTotals
 from transforms.exports.plan import unit_name_of
+from transforms.exports.sequences import SequenceBooks, total_books
 from transforms.shards.json_records import (
     FORMAT,
     Count,
@@ -37,12 +38,17 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class ExportShard:
-    """One shard: what it holds, its files in the order of its format, and its index."""
+    """One shard: what it holds, its files in the order of its format, and its index.
+
+    documents: of the build. tokens: ids in its files, padding among them. sequences: their books,
+    where it is of sequences.
+    """
 
     split: str
     number: Count
     documents: Count
     tokens: Count
+    sequences: SequenceBooks | None
     files: tuple[FileEntry, ...]
     index: IndexEntry
 
@@ -62,9 +68,14 @@ class ExportShard:
         return WrittenShard(
             names=tuple(file.path.removeprefix(f"{TOKENS}/") for file in self.files),
             sizes=tuple(file.bytes for file in self.files),
-            documents=self.documents,
+            documents=self.items,
             tokens=self.tokens,
         )
+
+    @property
+    def items(self) -> int:
+        """Documents, or sequences."""
+        return self.documents if self.sequences is None else self.sequences.sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,7 @@ class SplitTotals:
     shards: Count
     documents: Count
     tokens: Count
+    sequences: SequenceBooks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +217,9 @@ def make_export_manifest(
         ours = [shard for shard in shards if shard.split == name]
         documents = sum(shard.documents for shard in ours)
         tokens = sum(shard.tokens for shard in ours)
-        splits.append(SplitTotals(name, len(ours), documents, tokens))
+        books = [shard.sequences for shard in ours if shard.sequences is not None]
+        sequences = None if settings["sequences"] is None else total_books(books)
+        splits.append(SplitTotals(name, len(ours), documents, tokens, sequences))
     return ExportManifest(
         fingerprint,
         dict(settings),

@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenizer import ConfigurationError
-from transforms.exports.formats import dtype_for, export_format
+from transforms.exports.formats import ExportFormat, dtype_for, export_format
 from transforms.exports.framing import PLACES, Framing, make_framing
 from transforms.exports.mixtures import OTHER, Mixture, Source
+from transforms.exports.packing import PACKINGS, TAILS, WINDOW_TOKENS
 from transforms.exports.splits import KEYS, TRAIN, Splitter
 from transforms.shards.manifest import Manifest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MAX_WEIGHT = 1000
+_MAX_SEQUENCE = 1 << 22
 DEFAULT_SHARD_TOKENS = 100_000_000
 
 
@@ -30,6 +32,9 @@ class ExportSettings:
         end_of_text: a place in framing.PLACES, or `auto`, the format's.
         shuffle: the seed of a global shuffle; None: documents stay in the order of the build.
         sources: of a mixture, with their weights; empty: every document once.
+        sequence_length: of sequences that documents are packed into; None: documents stay whole.
+        packing: how, a name in packing.PACKINGS. tail: what becomes of ids that do not fill the
+            last sequence of a shard, one of packing.TAILS; best-fit always pads.
     """
 
     format: str
@@ -39,6 +44,9 @@ class ExportSettings:
     end_of_text: str = "auto"
     shuffle: int | None = None
     sources: tuple[Source, ...] = ()
+    sequence_length: int | None = None
+    packing: str = "concat"
+    tail: str = "pad"
 
     def __post_init__(self) -> None:
         one = export_format(self.format)
@@ -62,12 +70,37 @@ class ExportSettings:
                 f"expected auto, {', '.join(PLACES)}, found {self.end_of_text!r}",
                 setting="end_of_text",
             )
+        self._check_sequences(one)
         _check_splits(self.splits or ())
         _check_sources(self.sources)
         if self.shuffle is None and Mixture(self.sources).repeats:
             raise ConfigurationError(
                 "a weight above 1 needs a shuffle, or copies would stand side by side",
                 setting="weight",
+            )
+
+    def _check_sequences(self, one: ExportFormat) -> None:
+        if self.packing not in PACKINGS or self.tail not in TAILS:
+            raise ConfigurationError(
+                f"packing: expected one of {', '.join(PACKINGS)}, tail: one of {', '.join(TAILS)}, "
+                f"found {self.packing!r} and {self.tail!r}"
+            )
+        length = self.sequence_length
+        if length is None:
+            if one.has_segments:
+                raise ConfigurationError(
+                    f"{one.name} holds sequences: say how long", setting="sequence_length"
+                )
+            return
+        if not 2 <= length <= _MAX_SEQUENCE:
+            raise ConfigurationError(
+                f"expected 2 to {_MAX_SEQUENCE:,}, found {length}", setting="sequence_length"
+            )
+        if one.uses_rows:
+            raise ConfigurationError(
+                f"{one.name} names each document, and sequences have several: take npy, mds or "
+                "another format",
+                setting="sequence_length",
             )
 
     @property
@@ -96,6 +129,17 @@ class ExportSettings:
             place = "as-built"  # nobody asked for what this vocabulary does not have
         return make_framing(place, begin, end, own)
 
+    def _described_sequences(self, manifest: Manifest) -> dict[str, Any] | None:
+        if self.sequence_length is None:
+            return None
+        return {
+            "length": self.sequence_length,
+            "packing": self.packing,
+            "tail": "pad" if self.packing == "best-fit" else self.tail,
+            "padding": _padding_of(manifest),
+            "window_tokens": WINDOW_TOKENS,
+        }
+
     def described(self, manifest: Manifest, manifest_sha256: str) -> dict[str, Any]:
         """All that decides output bytes, as plain JSON values: no path, host or clock.
 
@@ -120,6 +164,7 @@ class ExportSettings:
             "splits": [[name, float(share)] for name, share in self.splitter.shares],
             "split_key": self.split_key,
             "shuffle": self.shuffle,
+            "sequences": self._described_sequences(manifest),
             "sources": [[one.name, one.pattern, float(one.weight)] for one in self.sources],
             "framing": {
                 "drops_last": framing.drops_last,
@@ -127,6 +172,16 @@ class ExportSettings:
                 "after": framing.after,
             },
         }
+
+
+def _padding_of(manifest: Manifest) -> int:
+    end = manifest.settings["tokenizer"]["end_of_text"]
+    padding = manifest.tokenizer.end_of_text if end is None else end
+    if padding is None:
+        raise ConfigurationError(
+            "there is no end of text to fill sequences with", setting="sequence_length"
+        )
+    return int(padding)
 
 
 def splitter_of(described: Mapping[str, Any]) -> Splitter:

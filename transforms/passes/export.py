@@ -28,6 +28,12 @@ from transforms.exports.records import (
     paths_of,
     shape_of,
 )
+from transforms.exports.sequences import (
+    SequenceBooks,
+    SequencePacker,
+    SequenceSettings,
+    sequence_settings_of,
+)
 from transforms.exports.shuffle import gathered
 from transforms.exports.source import DocumentChunk, read_spans
 from transforms.exports.splits import Splitter
@@ -41,7 +47,7 @@ from transforms.shards.staged_file import StagedFile, sync_folders
 
 @dataclass(frozen=True, slots=True)
 class ExportedDocuments:
-    """Documents as they are exported. ids: of all of them; rows: of EXPORT_SCHEMA."""
+    """What goes into a file next: documents or sequences; as ExportWriter.append takes it."""
 
     ids: npt.NDArray[Any]
     lengths: npt.NDArray[np.int64]
@@ -99,19 +105,59 @@ class ExportPass:
     def prepare(self) -> None:
         self.format.check_available()
 
-    def shape(self, unit: ExportUnit) -> ShardShape:
-        """Of one shard."""
-        return shape_of(self.settings, unit.documents, unit.tokens)
+    @property
+    def sequences(self) -> SequenceSettings | None:
+        """How documents are packed; None: they are not."""
+        return sequence_settings_of(self.settings)
+
+    def shape(self, unit: ExportUnit, books: SequenceBooks | None) -> ShardShape:
+        """Of one shard; books: of its sequences, if it is of sequences."""
+        if books is None or self.sequences is None:
+            return shape_of(self.settings, unit.documents, unit.tokens)
+        tokens = books.sequences * self.sequences.length
+        return shape_of(self.settings, books.sequences, tokens)
+
+    def books(self, unit: ExportUnit) -> SequenceBooks | None:
+        """How many sequences a shard has: its documents are read for it. None without sequences."""
+        if self.sequences is None:
+            return None
+        packer = SequencePacker(self.sequences)
+        for _ in self._packed(unit, packer):
+            pass
+        return packer.books
 
     def read(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
-        """The documents of a shard in order, from the build."""
+        """The documents, or the sequences, of a shard in order, from the build.
+
+        Raises:
+            BooksError: they are not as many as were planned: the build has changed.
+        """
+        if self.sequences is None:
+            return self._documents(unit)
+        return self._packed(unit, SequencePacker(self.sequences))
+
+    def _packed(self, unit: ExportUnit, packer: SequencePacker) -> Iterator[ExportedDocuments]:
+        documents = ((one.ids, one.lengths, one.rows) for one in self._documents(unit))
+        for chunk in packer.pack(documents):
+            lengths = np.full(len(chunk.ids) // packer.length, packer.length)
+            if self.format.has_segments:
+                lengths = chunk.segments
+            yield ExportedDocuments(chunk.ids, lengths, chunk.rows)
+
+    def _documents(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
         framing = self.framing
-        start = 0
+        documents = start = 0
         for chunk in self._chunks(unit):
             ids, lengths = framing.apply(chunk.ids, chunk.lengths)
             rows = index_rows(start, lengths, chunk.units, chunk.rows)
             yield ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
+            documents += len(lengths)
             start += len(ids)
+        if (documents, start) != (unit.documents, unit.tokens):
+            raise BooksError(
+                f"{unit.name}: planned {unit.documents} documents and {unit.tokens} tokens, "
+                f"found {documents} and {start}: the build has changed"
+            )
 
     def _chunks(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
         if self.blocks is not None:
@@ -144,7 +190,9 @@ class ExportPass:
             staged = [stack.enter_context(build.stage(path)) for path in paths]
             log = ParquetLog(stack.enter_context(build.stage(index_path)), EXPORT_SCHEMA)
             stack.callback(log.close)
-            self._write(unit, staged, log)
+            books = self.books(unit)
+            shape = self.shape(unit, books)
+            self._write(unit, shape, staged, log)
             index = log.finish(index_path)
             files = []
             for path, file in zip(paths, staged, strict=True):
@@ -156,26 +204,19 @@ class ExportPass:
                 file.publish()
             sync_folders(file.final_path for file in every)
         shard = ExportShard(
-            unit.split, unit.number, unit.documents, unit.tokens, tuple(files), index
+            unit.split, unit.number, unit.documents, shape.tokens, books, tuple(files), index
         )
         return ExportReceipt(self.fingerprint, shard)
 
-    def _write(self, unit: ExportUnit, staged: list[StagedFile], log: ParquetLog) -> None:
-        shape = self.shape(unit)
-        documents = tokens = 0
+    def _write(
+        self, unit: ExportUnit, shape: ShardShape, staged: list[StagedFile], log: ParquetLog
+    ) -> None:
         writer = self.format.create([file.local_path for file in staged], shape)
         try:
             for chunk in self.read(unit):
                 writer.append(chunk.ids, chunk.lengths, chunk.rows)
                 log.append({name: chunk.rows.column(name) for name in EXPORT_SCHEMA.names})
-                documents += len(chunk.lengths)
-                tokens += len(chunk.ids)
                 report_progress(chunk.ids.nbytes)
-            if (documents, tokens) != (unit.documents, unit.tokens):
-                raise BooksError(
-                    f"{unit.name}: planned {unit.documents} documents and {unit.tokens} tokens, "
-                    f"found {documents} and {tokens}: the build has changed"
-                )
             writer.finish()
         finally:
             writer.close()

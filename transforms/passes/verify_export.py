@@ -90,7 +90,9 @@ class VerifyExportPass:
         expect(path, "fingerprint", self.made_by.fingerprint, receipt.fingerprint)
         expect(path, "unit", unit.name, receipt.unit)
         expect(path, "documents", unit.documents, shard.documents)
-        expect(path, "tokens", unit.tokens, shard.tokens)
+        books = self.made_by.books(unit)
+        expect(path, "sequences", books, shard.sequences)
+        expect(path, "tokens", self.made_by.shape(unit, books).tokens, shard.tokens)
         return receipt
 
 
@@ -108,7 +110,7 @@ def _check_content(
     """Ids, documents and index rows are those that the build gives."""
     file, index = receipt.shard.files[0].path, receipt.shard.index.path
     try:
-        found = made_by.format.read(paths[:-1], made_by.shape(unit))
+        found = made_by.format.read(paths[:-1], made_by.shape(unit, receipt.shard.sequences))
         ids = _Ids(file, found, made_by.format.has_documents)
         rows = _Rows(index, paths[-1])
         for documents in made_by.read(unit):

@@ -94,6 +94,17 @@ class ExportedFraming:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportedSequences:
+    """How documents of an export are packed."""
+
+    length: Count
+    packing: str
+    tail: str
+    padding: Count
+    window_tokens: Count
+
+
+@dataclass(frozen=True, slots=True)
 class ExportShape:
     """The shape of `settings` in an export."""
 
@@ -105,6 +116,7 @@ class ExportShape:
     split_key: str
     shuffle: int | None
     sources: tuple[tuple[str, str, float], ...]
+    sequences: ExportedSequences | None
     framing: ExportedFraming
 
 

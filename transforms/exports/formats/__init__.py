@@ -15,6 +15,7 @@ from transforms.exports.formats.litdata import Litdata
 from transforms.exports.formats.llmc import LlmC
 from transforms.exports.formats.mds import Mds
 from transforms.exports.formats.megatron import Megatron
+from transforms.exports.formats.npy2d import Npy2d
 from transforms.exports.formats.olmo import Olmo
 from transforms.exports.formats.parquet import Parquet
 from transforms.exports.formats.pbin import Pbin
@@ -33,6 +34,7 @@ _FORMATS: tuple[ExportFormat, ...] = (
     Litdata(),
     Pbin(),
     Parquet(),
+    Npy2d(),
     ArrayRecord(),
 )
 EXPORT_FORMATS = {one.name: one for one in _FORMATS}

@@ -60,7 +60,9 @@ class ExportWriter(ABC):
 
         Args:
             ids: of all of them, one after the other; contiguous, of the shard's dtype.
-            lengths: of each. rows: a row of transforms/exports/index.py each.
+            lengths: of each; of sequences, their length as often; of a format that has segments,
+                that of each segment.
+            rows: of transforms/exports/index.py, one a document; of sequences, one a piece.
         """
 
     @abstractmethod
@@ -79,6 +81,8 @@ class ExportFormat(ABC):
         name: as it is asked for.
         dtypes: of ids, the smallest first; the first that holds the vocabulary is taken.
         has_documents: whether the files tell where documents begin.
+        has_segments: it is of sequences, and tells where segments of them begin.
+        uses_rows: it writes what documents are called, and so can not hold sequences.
         end_of_text: where the format's own tools put it: `before`, `after`, or `as-built`.
         is_whole: a split is one file, however large.
         default_splits: where none are asked for.
@@ -89,6 +93,8 @@ class ExportFormat(ABC):
     name: str
     dtypes: tuple[str, ...] = ("<u2", "<u4")
     has_documents: bool = True
+    has_segments: bool = False
+    uses_rows: bool = False
     end_of_text: str = "after"
     is_whole: bool = False
     default_splits: tuple[tuple[str, float], ...] = ()

@@ -31,6 +31,7 @@ class Olmo(ExportFormat):
     """Ids, and a compressed table of documents."""
 
     name = "olmo"
+    uses_rows = True
 
     def file_names(self, split: str, number: int) -> tuple[str, ...]:
         return (f"{split}/part-0-{number:05d}.npy", f"{split}/part-0-{number:05d}.csv.gz")

@@ -30,6 +30,7 @@ class Parquet(ExportFormat):
     """A column of lists, and where each document is from."""
 
     name = "parquet"
+    uses_rows = True
     end_of_text = "as-built"
 
     def file_names(self, split: str, number: int) -> tuple[str, ...]:
