@@ -71,6 +71,8 @@ class ExportConfig:
     verbose: bool = False
 
     def __post_init__(self) -> None:
+        if self.block_tokens < 1:
+            raise ConfigurationError("must be at least 1", setting="shuffle_tokens")
         if self.workers is not None and self.workers < 1:
             raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
         if self.workers is not None and self.beam_flags:

@@ -66,7 +66,7 @@ class Blocks:
 @dataclass(frozen=True, eq=False)
 class ExportPass:
     """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document;
-    where they are shuffled, a part.
+    of a shuffle a part, of sequences a window (packing.py), each a few times over.
 
     Attributes:
         source: the build. settings: as ExportSettings.described gives them.
