@@ -191,6 +191,19 @@ def test_an_export_is_no_build_to_export(source: Path, tmp_path: Path) -> None:
         exported(source, source, "bin")
 
 
+def test_an_export_is_no_build_to_inspect(source: Path, tmp_path: Path) -> None:
+    output = exported(source, tmp_path / "out", "bin")
+    with pytest.raises(MismatchError, match="an export, and no build"):
+        Build.at(str(output)).manifest()
+
+
+def test_a_split_without_documents_is_said(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exported(source, tmp_path / "out", "bin", splits=(("test", 1e-9),))
+    assert "the split test has no documents" in capsys.readouterr().err
+
+
 def test_an_incomplete_build_is_refused(source: Path, tmp_path: Path) -> None:
     incomplete = Path(shutil.copytree(source, tmp_path / "incomplete"))
     (incomplete / "manifest.json").unlink()

@@ -142,6 +142,9 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
     if made.sources:
         print(table_of(made.sources), file=report or sys.stdout)
     print(table(made), file=report or sys.stdout)
+    for split in made.splits:
+        if not split.documents:
+            print(f"the split {split.name} has no documents, and so no files", file=sys.stderr)
     print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report or sys.stdout)
     return ExportResult(exit_codes.COMPLETE, made, time.time() - started, len(pending), len(done))
 
