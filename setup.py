@@ -9,7 +9,6 @@ from setuptools import setup
 NATIVE = Path("tokenizer/native")
 
 setup(
-    py_modules=["tokenmill"],
     packages=[
         "pipeline",
         "pipeline.commands",
@@ -19,6 +18,7 @@ setup(
         "tokenizer.split.fast",
         "tokenizer.text",
         "tokenizer.vocabularies",
+        "tokenmill",
         "transforms",
         "transforms.exports",
         "transforms.exports.formats",
@@ -31,6 +31,7 @@ setup(
     package_data={
         "pipeline": ["py.typed"],
         "tokenizer": ["py.typed", "_native.pyi", "bundled/*"],
+        "tokenmill": ["py.typed"],
         "transforms": ["py.typed"],
     },
     ext_modules=[

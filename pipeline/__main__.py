@@ -1,6 +1,11 @@
-"""`python -m pipeline`: the same as the command `tokenmill`."""
+"""`python -m pipeline`: `python -m tokenmill`, without asking whose packages these are."""
 
-from tokenmill import main
+import os
+import sys
+
+from pipeline.cli import main
 
 if __name__ == "__main__":
-    main()
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # as tokenmill.main does

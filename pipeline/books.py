@@ -1,4 +1,4 @@
-"""The books of a build: what the receipts add up to, the manifest, and the table for people."""
+"""The books of a build: what the receipts add up to, whether that will do, and the manifest."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,9 +7,7 @@ from typing import Any
 from pipeline.terminal import escaped
 from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
-from transforms.shards.receipt import InputBooks, Receipt
-
-_WORST_INPUTS = 10
+from transforms.shards.receipt import Receipt, lost_share
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
@@ -60,7 +58,9 @@ def over_limit(
     share = fault_share(totals.records, totals.rejects)
     if share > max_rejects:
         yield f"{share:.2%} of the records are faulty"
-    lost = _lost_share(totals)
+    lost = lost_share(
+        totals.input_bytes, totals.undecoded_bytes, totals.decoded_bytes, totals.lost_bytes
+    )
     if lost > max_rejects:
         yield f"{lost:.2%} of all bytes could not be read"
     for receipt in receipts:
@@ -73,12 +73,6 @@ def over_limit(
             yield f"{name}: {book.lost_share:.2%} of its bytes could not be read"
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
             yield f"{name}: all of its {book.records:,} records are faulty"
-
-
-def _lost_share(totals: Totals) -> float:
-    undecoded = totals.undecoded_bytes / totals.input_bytes if totals.input_bytes else 0.0
-    lost = totals.lost_bytes / totals.decoded_bytes if totals.decoded_bytes else 0.0
-    return min(1.0, undecoded + (1 - undecoded) * lost)
 
 
 def make_manifest(
@@ -103,47 +97,3 @@ def make_manifest(
             if index is not None
         ),
     )
-
-
-def table(receipts: Sequence[Receipt]) -> str:
-    """The books as text: totals, each reason, and the inputs with the most faults."""
-    totals = total(receipts)
-    rows = [
-        ("inputs", totals.inputs),
-        ("records read", totals.records),
-        ("documents written", totals.documents),
-        *((f"rejected: {reason}", count) for reason, count in totals.rejects.items()),
-        ("tokens", totals.tokens),
-        ("text bytes", totals.text_bytes),
-        ("special-token texts, as plain text", totals.special_token_texts),
-        *(
-            (label, count)
-            for label, count in (
-                ("bytes lost in broken records", totals.lost_bytes),
-                ("compressed bytes never decoded", totals.undecoded_bytes),
-                ("truncated inputs", totals.truncated_inputs),
-            )
-            if count
-        ),
-    ]
-    width = max(len(label) for label, _ in rows)
-    lines = [f"{label:<{width}}  {count:>17,}" for label, count in rows]
-    balance = totals.documents + sum(totals.rejects.values())
-    sign = "==" if totals.records == balance else "!="
-    lines.append(f"books: {totals.records:,} records {sign} {balance:,} documents and rejects")
-    worst: list[InputBooks] = sorted(
-        (receipt.input for receipt in receipts if faults(receipt.input.rejects)),
-        key=lambda book: (-faults(book.rejects), book.path),
-    )
-    if worst:
-        lines.append(f"inputs with faults: {len(worst)}")
-    for book in worst[:_WORST_INPUTS]:
-        reasons = ", ".join(
-            f"{count} {reason}"
-            for reason, count in book.rejects.items()
-            if Reason(reason).counts_as_fault
-        )
-        lines.append(f"  {escaped(book.path)}: {reasons} of {book.records:,} records")
-    if len(worst) > _WORST_INPUTS:
-        lines.append(f"  ... and {len(worst) - _WORST_INPUTS} more")
-    return "\n".join(lines)

@@ -1,390 +1,170 @@
-"""The command line: `tokenmill build | verify | inspect | export | find`.
+"""The command line: finds the command, reads its options, and turns errors into messages.
+
+A command is a module in pipeline/commands with
+
+    HELP, EXAMPLES                    a sentence, and lines to copy
+    TAKES_BEAM_FLAGS                  whether --runner and Beam's flags may follow
+    add_arguments(parser)             its options
+    run(options, beam_flags) -> int   what it does; gives the exit code
+
+and nothing else has to know of it. Only the module of the command that was asked for is imported.
 
 Exit codes: 0 complete; 1 failed, or a difference found; 2 wrong usage or configuration; 3 all
 inputs read, but more rejects than --max-rejects allows.
-
-Imports at the top are light: Beam takes a second, and usage errors should not wait for it.
 """
 
-import argparse
-import json
+import importlib
 import logging
+import os
+import pkgutil
+import signal
 import sys
+import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any
 
-from pipeline import exit_codes
-from pipeline.export_options import (
-    BUILD_PREFIX,
-    add_export_options,
-    export_config,
-    export_of_build,
-)
+from pipeline import commands, exit_codes
 
-if TYPE_CHECKING:
-    from tokenizer import Tokenizer
+_USAGE = "usage: tokenmill COMMAND [options]     (tokenmill COMMAND --help: its options)"
+_EXAMPLES = """\
+examples:
+  tokenmill build --input 'web/*.jsonl.zst' --output shards
+  tokenmill verify shards
+  tokenmill inspect shards"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command and returns the exit code; sys.argv where no arguments are given."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
-    takes_runner = options.command in ("build", "export")
-    if rest and not (takes_runner and _names_runner(rest)):
-        parser.error(
-            f"unknown option {rest[0]}"
-            + (": Beam's own flags need --runner" if takes_runner else "")
-        )
-    if options.command == "build" and not rest:
-        from pipeline.runners.fork_server import warm_up
+    """Runs a command and returns the exit code.
 
+    Args:
+        arguments: of the command line; None: those of this process.
+    """
+    name, *rest = [*(sys.argv[1:] if arguments is None else arguments)] or [""]
+    if name in ("-h", "--help"):
+        print(_overview())
+        return exit_codes.COMPLETE
+    if name in ("-V", "--version"):
+        from importlib import metadata
+
+        print(f"tokenmill {metadata.version('tokenmill')}")
+        return exit_codes.COMPLETE
+    if name not in _command_names():
+        return _refuse(name)
+    if name == "build" and _will_start_workers(rest):
+        from pipeline.runners.fork_server import WORKER_ENVIRONMENT, warm_up
+
+        for variable, value in WORKER_ENVIRONMENT.items():
+            os.environ.setdefault(variable, value)  # this process is ours as well
         warm_up()  # before all other imports: they take their time beside each other
+    try:
+        command = importlib.import_module(f"{commands.__name__}.{name}")
+        return _run(name, command, rest)
+    except KeyboardInterrupt:
+        from pipeline.terminal import say
+
+        kept = ". What is committed is kept; run the same command again to do the rest"
+        say(f"tokenmill: interrupted{kept if name in ('build', 'export') else ''}")
+        return exit_codes.FAILED
+
+
+def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
+    from pipeline.beam_flags import check_beam_flags
+    from pipeline.options import CommandParser
+    from pipeline.terminal import OutputError, escaped_message, say
     from tokenizer.errors import ConfigurationError, TokenmillError
 
-    logging.basicConfig(
-        level=logging.INFO if options.verbose else logging.ERROR,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    parser = CommandParser(name, command.HELP, command.EXAMPLES)
+    command.add_arguments(parser)
+    ours, untouched = _split_at_dashes(arguments)
+    _answer_interrupts()
     try:
-        return _COMMANDS[options.command](options, rest)
+        options, unknown = parser.parse_known_args(ours)
+        logging.basicConfig(
+            level=logging.INFO if options.verbose else logging.ERROR,
+            format="%(levelname)s %(name)s: %(message)s",
+        )
+        if command.TAKES_BEAM_FLAGS:
+            flags = check_beam_flags(unknown, untouched, parser.option_names)
+        else:
+            flags = ()
+            if unknown or untouched:
+                parser.error(_unknown_option((*unknown, *untouched)[0], parser.option_names))
+        return int(command.run(options, flags))
     except ConfigurationError as error:
         message = str(error)
         if error.setting is not None:  # it is the option of that name
             message = "--" + error.setting.replace("_", "-") + message.removeprefix(error.setting)
-        print(f"tokenmill: {message}", file=sys.stderr)
+        say(f"tokenmill: {escaped_message(message)}")
         return exit_codes.USAGE
+    except BrokenPipeError:
+        if command.TAKES_BEAM_FLAGS:
+            raise  # a pipe between processes of ours
+        return exit_codes.COMPLETE
+    except OutputError as error:
+        say(f"tokenmill: {error}. The work itself is done")
+        return exit_codes.FAILED
     except (TokenmillError, OSError) as error:
-        print(f"tokenmill: {error}", file=sys.stderr)
-        return exit_codes.FAILED
-    except KeyboardInterrupt:
-        print(
-            "tokenmill: interrupted. What is committed is kept; "
-            "run the same command again to do the rest",
-            file=sys.stderr,
-        )
+        say(f"tokenmill: {escaped_message(str(error))}")
         return exit_codes.FAILED
 
 
-def _names_runner(flags: Sequence[str]) -> bool:
-    return any(flag == "--runner" or flag.startswith("--runner=") for flag in flags)
+def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What stands before a bare `--`, and what stands after it."""
+    given = list(arguments)
+    if "--" not in given:
+        return given, []
+    at = given.index("--")
+    return given[:at], given[at + 1 :]
 
 
-def _build(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.commands.build import build
-    from pipeline.config import BuildConfig
-    from transforms.reading import InputFormat, ReadSettings
-    from transforms.settings import TokenizeSettings
-    from transforms.shards.settings import ShardSettings
+def _answer_interrupts() -> None:
+    """From here on an interrupt is an exception: leases are given back, workers ended.
 
-    config = BuildConfig(
-        inputs=tuple(options.input),
-        output=options.output,
-        input_root=options.input_root,
-        workers=options.workers,
-        beam_flags=tuple(beam_flags),
-        max_rejects=options.max_rejects,
-        max_memory_bytes=options.max_memory,
-        allow_empty=options.allow_empty,
-        allow_truncated=options.allow_truncated,
-        check_inputs=options.check_inputs,
-        overwrite=options.overwrite,
-        repair=options.repair,
-        verbose=options.verbose,
-        settings=TokenizeSettings(
-            tokenizer=options.tokenizer,
-            split_pattern=options.split_pattern,
-            special_tokens=_special_tokens(options.special_tokens),
-            revision=options.revision,
-            end_of_text=options.end_of_text,
-            begin_of_text=options.begin_of_text,
-            shards=ShardSettings(max_tokens=options.max_shard_tokens),
-            read=ReadSettings(
-                input_format=options.input_format and InputFormat(options.input_format),
-                text_field=options.text_field,
-                id_field=options.id_field,
-                url_field=options.url_field,
-            ),
-        ),
-    )
-    exported = export_of_build(options, config, beam_flags)
-    result = build(config)
-    if exported is None or result.exit_code != exit_codes.COMPLETE:
-        return result.exit_code
-    from pipeline.commands.export import export
-
-    return export(exported).exit_code
+    Before, while modules were imported, tokenmill.main had the process end at once.
+    """
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as `nohup` and `&` have it
+    if threading.current_thread() is threading.main_thread() and not is_ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _special_tokens(value: str | None) -> dict[str, int] | None:
-    """A JSON object of text to id, or `@file` that holds one."""
-    from tokenizer.errors import ConfigurationError
-
-    if value is None:
-        return None
-    try:
-        if value.startswith("@"):
-            with open(value[1:], encoding="utf-8") as file:
-                value = file.read()
-        tokens = json.loads(value)
-        if not isinstance(tokens, dict) or not all(type(i) is int for i in tokens.values()):
-            raise ValueError("expected an object of text to id")
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"""--special-tokens: {error}; write for example '{{"<|endoftext|>": 50256}}'"""
-        ) from error
-    return tokens
+def _will_start_workers(arguments: Sequence[str]) -> bool:
+    idle = ("-h", "--help", "--dry-run", "--runner")
+    return not any(one in idle or one.startswith("--runner=") for one in arguments)
 
 
-def _verify(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.commands.verify import verify
-
-    return verify(
-        options.directory,
-        retokenize=options.retokenize,
-        input_root=options.input_root,
-        tokenizer=_given_tokenizer(options),
-        source=options.source,
-    )
+def _command_names() -> list[str]:
+    return [module.name for module in pkgutil.iter_modules(commands.__path__)]
 
 
-def _inspect(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.commands.inspect import inspect_document, inspect_text
-
-    if options.text is not None:
-        if options.directory is not None:
-            raise _usage("inspect: give either DIR or --text")
-        return inspect_text(options.text, _given_tokenizer(options))
-    if options.directory is None:
-        raise _usage("inspect: give DIR and --document, or --text")
-    if (options.document is None) == (options.shard is None):
-        raise _usage("inspect: say which document: --document ID, or --shard S --index K")
-    return inspect_document(
-        options.directory,
-        options.document,
-        options.shard,
-        options.index,
-        limit=options.limit,
-        tokenizer=_given_tokenizer(options),
-    )
+def _overview() -> str:
+    lines = [
+        _USAGE,
+        "",
+        "Web text in, token-ID arrays out.",
+        "",
+        "commands:",
+    ]
+    for name in _command_names():
+        command = importlib.import_module(f"{commands.__name__}.{name}")
+        lines.append(f"  {name:<10} {command.HELP}")
+    return "\n".join([*lines, "  --version  Show which version this is.", "", _EXAMPLES])
 
 
-def _given_tokenizer(options: argparse.Namespace) -> "Tokenizer | None":
-    """The tokenizer that the options name, or None when they name none."""
-    from tokenizer import Tokenizer
-    from tokenizer.errors import ConfigurationError
+def _refuse(name: str) -> int:
+    from pipeline.suggestions import did_you_mean
+    from pipeline.terminal import escaped, say
 
-    if options.tokenizer is None:
-        given = (options.split_pattern, options.special_tokens, options.revision)
-        if any(one is not None for one in given):
-            raise ConfigurationError(
-                "--split-pattern, --special-tokens and --revision need --tokenizer"
-            )
-        return None
-    return Tokenizer.load(
-        options.tokenizer,
-        split_pattern=options.split_pattern,
-        special_tokens=_special_tokens(options.special_tokens),
-        revision=options.revision,
-    )
+    say(_USAGE)
+    names = _command_names()
+    if not name:
+        say(f"tokenmill: name a command: {', '.join(names)}")
+    else:
+        hint = did_you_mean(name, names)
+        say(f"tokenmill: expected one of {', '.join(names)}, found {escaped(name)}{hint}")
+    return exit_codes.USAGE
 
 
-def _usage(message: str) -> Exception:
-    from tokenizer.errors import ConfigurationError
+def _unknown_option(option: str, known: Sequence[str]) -> str:
+    from pipeline.suggestions import did_you_mean
 
-    return ConfigurationError(message)
-
-
-def _export(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
-    from pipeline.commands.export import export
-
-    return export(
-        export_config(options, options.directory, options.output, beam_flags, prefix="")
-    ).exit_code
-
-
-def _find(options: argparse.Namespace, _: Sequence[str]) -> int:
-    from pipeline.commands.find import find
-
-    return find(
-        options.directory,
-        at=options.at,
-        document=options.id,
-        url=options.url,
-        as_json=options.json,
-    )
-
-
-_COMMANDS = {
-    "build": _build,
-    "verify": _verify,
-    "inspect": _inspect,
-    "export": _export,
-    "find": _find,
-}
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        print(f"tokenmill: {message}", file=sys.stderr)
-        sys.exit(exit_codes.USAGE)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="tokenmill", description="Web text in, token-ID arrays out.")
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="build | verify | inspect | export | find"
-    )
-    _add_build(commands.add_parser("build", help="tokenize inputs into shards", allow_abbrev=False))
-    verify = commands.add_parser("verify", help="check a build or an export", allow_abbrev=False)
-    verify.add_argument("directory", metavar="DIR")
-    verify.add_argument(
-        "--retokenize",
-        type=float,
-        default=0.0,
-        metavar="FRACTION",
-        help="do this share of the units again from their inputs and compare every token",
-    )
-    verify.add_argument(
-        "--input-root",
-        metavar="DIR",
-        help="where the inputs are now (default: where the last run read them)",
-    )
-    verify.add_argument(
-        "--source",
-        metavar="DIR",
-        help="of an export: the build that it was made of (default: where the last run read it)",
-    )
-    inspect = commands.add_parser("inspect", help="look at tokens", allow_abbrev=False)
-    inspect.add_argument("directory", metavar="DIR", nargs="?")
-    inspect.add_argument("--document", metavar="ID", help="a document by its id")
-    inspect.add_argument("--shard", metavar="S", help="a shard by its path in the manifest")
-    inspect.add_argument(
-        "--index", type=int, default=0, metavar="K", help="which document of the shard, from 0"
-    )
-    inspect.add_argument("--text", help="a text to tokenize here and now")
-    inspect.add_argument(
-        "--limit", type=int, default=200, metavar="N", help="show so many tokens (default: 200)"
-    )
-    _add_export(
-        commands.add_parser(
-            "export", help="write a build in the files of a trainer", allow_abbrev=False
-        )
-    )
-    find = commands.add_parser(
-        "find", help="where a token came from, and where a document is", allow_abbrev=False
-    )
-    find.add_argument("directory", metavar="DIR", help="a build or an export")
-    find.add_argument("--at", metavar="SHARD:POSITION", help="a token of a shard, from 0")
-    find.add_argument("--id", metavar="ID", help="all documents of that id")
-    find.add_argument("--url", metavar="URL", help="all documents of that URL")
-    find.add_argument("--json", action="store_true", help="a line of JSON a place")
-    for command in (verify, inspect):
-        _add_tokenizer(command, default=None)
-    for command in commands.choices.values():
-        command.add_argument("--verbose", action="store_true", help="show what Beam has to say")
-    return parser
-
-
-def _add_build(build: argparse.ArgumentParser) -> None:
-    build.epilog = (
-        "Without --runner the build runs here, in worker processes. With it, this and every other "
-        "flag not listed goes to Apache Beam: --runner=FlinkRunner --flink_master=... ."
-    )
-    add = build.add_argument
-    add("--input", nargs="+", required=True, action="extend", metavar="GLOB")
-    add("--output", required=True, metavar="DIR")
-    add(
-        "--input-format",
-        choices=["jsonl", "parquet", "wet", "warc", "text"],
-        help="the format of all inputs (default: by each file's name)",
-    )
-    add("--text-field", default="text", metavar="FIELD", help="dotted paths go into objects")
-    add("--id-field", default="id", metavar="FIELD")
-    add("--url-field", default="url", metavar="FIELD")
-    _add_tokenizer(build, default="cl100k_base")
-    add(
-        "--begin-of-text",
-        default="auto",
-        metavar="WHICH",
-        help="what to put in front of each document: an id, the text of a special token, none, or "
-        "auto, what the vocabulary's own tokenizer puts there, often nothing (default: auto)",
-    )
-    add(
-        "--end-of-text",
-        default="auto",
-        metavar="WHICH",
-        help="behind each document: the same, or auto, the vocabulary's end of text (default: "
-        "auto)",
-    )
-    add(
-        "--no-end-of-text",
-        dest="end_of_text",
-        action="store_const",
-        const="none",
-        help="the same as --end-of-text none",
-    )
-    add(
-        "--max-shard-tokens",
-        type=int,
-        metavar="N",
-        help="start a new file when one is full; no document is split",
-    )
-    add(
-        "--max-rejects",
-        type=float,
-        default=0.01,
-        metavar="SHARE",
-        help="write no manifest when more of the records are faulty (default: 0.01)",
-    )
-    add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
-    add(
-        "--input-root",
-        metavar="DIR",
-        help="the folder that inputs are named relative to (default: the one they share)",
-    )
-    add("--overwrite", action="store_true", help="remove what is there and start over")
-    add(
-        "--repair",
-        action="store_true",
-        help="read every finished file and do the units again whose files are not as written",
-    )
-    add(
-        "--check-inputs",
-        action="store_true",
-        help="read finished inputs again and do those anew whose SHA-256 has changed",
-    )
-    add("--allow-empty", action="store_true", help="a build without any token is complete")
-    add(
-        "--allow-truncated",
-        action="store_true",
-        help="a build is complete although inputs end too early",
-    )
-    add("--max-memory", type=int, metavar="BYTES", help="of all workers together")
-    add("--export-output", metavar="DIR", help="export the complete build to this folder as well")
-    add_export_options(build, BUILD_PREFIX)
-
-
-def _add_export(export: argparse.ArgumentParser) -> None:
-    export.epilog = "With --runner the export runs on Apache Beam, as a build does."
-    add = export.add_argument
-    add("directory", metavar="DIR", help="a complete build")
-    add("--output", required=True, metavar="DIR")
-    add_export_options(export)
-    add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
-
-
-def _add_tokenizer(command: argparse.ArgumentParser, default: str | None) -> None:
-    which = default or "the build's, or cl100k_base"
-    command.add_argument(
-        "--tokenizer",
-        default=default,
-        metavar="NAME",
-        help="r50k_base or gpt2, p50k_base, cl100k_base, o200k_base; a tokenizer.json or "
-        "tekken.json, or a folder that holds one; org/name on the Hugging Face hub; or a "
-        f".tiktoken file (default: {which})",
-    )
-    add = command.add_argument
-    add("--split-pattern", metavar="REGEX", help="for a .tiktoken file")
-    add("--special-tokens", metavar="JSON", help="for a .tiktoken file: text to id, or @FILE")
-    add("--revision", metavar="COMMIT", help="for org/name: commit, branch or tag (default: main)")
+    return f"unknown option {option}{did_you_mean(option.partition('=')[0], known)}"

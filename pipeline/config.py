@@ -33,6 +33,8 @@ class BuildConfig:
         overwrite: remove what is there and start over.
         repair: look at every file of the units that are done, and do those again whose files are
             not what their receipts say.
+        verbose: show what Beam has to say.
+        stall_minutes: with beam_flags, how long no input may be finished before that is said.
     """
 
     inputs: tuple[str, ...]
@@ -49,6 +51,7 @@ class BuildConfig:
     overwrite: bool = False
     repair: bool = False
     verbose: bool = False
+    stall_minutes: float = 15.0
 
     def __post_init__(self) -> None:
         if not self.inputs:
@@ -63,6 +66,10 @@ class BuildConfig:
             raise ConfigurationError(
                 "is for local runs; with a runner, say how many in Beam's own flags",
                 setting="workers",
+            )
+        if self.stall_minutes <= 0:
+            raise ConfigurationError(
+                f"expected more than 0, found {self.stall_minutes}", setting="stall_minutes"
             )
         if not 0 <= self.max_rejects <= 1:
             raise ConfigurationError(
@@ -96,6 +103,7 @@ class BuildConfig:
             beam_flags=self.beam_flags,
             max_memory_bytes=self.max_memory_bytes,
             verbose=self.verbose,
+            stall_minutes=self.stall_minutes,
         )
 
 

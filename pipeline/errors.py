@@ -3,8 +3,7 @@
 TokenmillError
 ├── WorkerDiedError        a worker process ended without a result
 ├── RunFailedError         units could not be done, or the runner gave up; the rest is committed
-├── BuildInUseError        somebody else is working on the build
-└── BuildLostError         somebody else has taken the build over while this run was working
+└── BuildInUseError        somebody else is working on the build
 """
 
 from tokenizer.errors import TokenmillError
@@ -20,7 +19,3 @@ class RunFailedError(TokenmillError):
 
 class BuildInUseError(TokenmillError):
     """Somebody else is working on the build."""
-
-
-class BuildLostError(TokenmillError):
-    """Somebody else has taken the build over."""

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline.quantities import count
+from tokenizer import ConfigurationError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.commands.export import ExportConfig
     from pipeline.config import BuildConfig
+    from pipeline.export_config import ExportConfig
 
 BUILD_PREFIX = "export-"
 
@@ -19,23 +22,23 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {
             "metavar": "NAME",
             "help": "bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet, "
-            "arrayrecord or npy (of sequences)",
+            "arrayrecord or npy, which is of sequences",
         },
     ),
     (
         "shard-tokens",
         {
-            "type": int,
+            "type": count,
             "metavar": "N",
             "help": "a shard ends before the document that would bring it above this (default: "
-            "100000000; nanogpt: one file a split)",
+            "100M; nanogpt: one file a split)",
         },
     ),
     (
         "split",
         {
             "metavar": "NAME=SHARE,...",
-            "help": "documents to hold out, such as validation=0.005,test=0.005 (default: none; "
+            "help": "documents to hold out, such as validation=0.5%%,test=0.5%% (default: none; "
             "nanogpt: val=0.0005)",
         },
     ),
@@ -63,7 +66,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "default": [],
             "metavar": "NAME=PATTERN",
             "help": "a source of a mixture: the units that a pattern of their names matches; "
-            "several times",
+            "several times (default: none)",
         },
     ),
     (
@@ -79,7 +82,7 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "sequence-length",
         {
-            "type": int,
+            "type": count,
             "metavar": "L",
             "help": "pack documents into sequences of so many ids (default: documents stay whole)",
         },
@@ -114,11 +117,11 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "shuffle-tokens",
         {
-            "type": int,
+            "type": count,
             "default": 1 << 25,
             "metavar": "N",
             "help": "shuffle about so many at a time: a worker needs some 20 bytes for each, and "
-            "no byte of the output depends on it (default: 33554432)",
+            "no byte of the output depends on it (default: 32Mi)",
         },
     ),
 )
@@ -126,16 +129,30 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def add_export_options(command: argparse.ArgumentParser, prefix: str = "") -> None:
     """Adds them all, each name after the prefix."""
-    group = command.add_argument_group("export in the same command") if prefix else command
+    if prefix:
+        add = command.add_argument_group("export of the complete build").add_argument
+        add(
+            f"--{prefix}output",
+            metavar="DIR",
+            help="a folder: new, empty, or to complete (default: no export)",
+        )
+    else:
+        add = command.add_argument_group("what is exported, and how").add_argument
     for name, how in _OPTIONS:
-        group.add_argument(f"--{prefix}{name}", required=not prefix and name == "format", **how)
+        if prefix and name == "format":
+            how = {**how, "help": f"{how['help']} (default: no export)"}
+        add(f"--{prefix}{name}", required=not prefix and name == "format", **how)
 
 
 def export_config(
-    options: argparse.Namespace, directory: str, output: str, beam_flags: Sequence[str], prefix: str
+    options: argparse.Namespace,
+    directory: str,
+    output: str,
+    beam_flags: Sequence[str],
+    prefix: str = "",
 ) -> "ExportConfig":
     """What the options ask for. Raises ConfigurationError, naming the option."""
-    from pipeline.commands.export import ExportConfig
+    from pipeline.export_config import ExportConfig
     from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
 
     def given(name: str) -> Any:
@@ -172,7 +189,6 @@ def export_of_build(
     Raises:
         ConfigurationError: before the build: it could not be written.
     """
-    from tokenizer.errors import ConfigurationError
     from transforms.exports.formats import dtype_for, export_format
 
     if options.export_format is None or options.export_output is None:
@@ -190,8 +206,6 @@ def export_of_build(
 @contextmanager
 def _named(prefix: str) -> "Iterator[None]":
     """Errors name the option as it is called here."""
-    from tokenizer.errors import ConfigurationError
-
     try:
         yield
     except ConfigurationError as error:

@@ -5,15 +5,16 @@ a traceback's text                a worker or a runner that could not go on at a
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pipeline.errors
 import tokenizer.errors
 import transforms.errors
 from pipeline.errors import RunFailedError
+from pipeline.terminal import escaped
 from transforms.shards.build import Build
-from transforms.shards.json_records import parse_record
-from transforms.shards.layout import failures_folder
+from transforms.shards.layout import RECEIPTS, failures_folder, receipt_path
+from transforms.shards.unit_records import UnitFailure
 
 _MODULES = {
     module.__name__: module for module in (tokenizer.errors, transforms.errors, pipeline.errors)
@@ -22,45 +23,57 @@ _LINE = re.compile(
     r"((?:tokenizer|transforms|pipeline)\.errors)\.(\w+): (.*?)(?: \[while running .*)?$",
     re.MULTILINE,
 )
+_ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(: |$)")
 _SHOWN = 10
 
 
-@dataclass(frozen=True)
-class UnitFailure:
-    """What a worker wrote of a unit that it could not do."""
+def raise_unit_failures(build: Build, units: Sequence[str]) -> None:
+    """Raises where units of this run were not done, saying why of each.
 
-    unit: str
-    message: str
-    trace: str
+    A unit that failed once and was done by another attempt is done. What a worker that could not
+    begin wrote is told only where units are missing.
 
+    Args:
+        build: of which units were tried. units: their names.
 
-def unit_failures(build: Build) -> list[UnitFailure]:
-    """The units of this run that failed, by name."""
-    return [
-        parse_record(build.read(path), UnitFailure, path, "it is of no use any more")
+    Raises:
+        RunFailedError: some could not be done.
+        ConfigurationError: not one could be done, because of the settings.
+    """
+    failures = [
+        UnitFailure.from_json(build.read(path), path)
         for path in sorted(build.files_below(failures_folder(build.run)))
     ]
-
-
-def raise_unit_failures(build: Build, units: int) -> None:
-    """Raises RunFailedError, naming each unit of this run that failed, where there is one."""
-    failures = unit_failures(build)
     if not failures:
         return
-    lines = [f"  {failure.message}" for failure in failures[:_SHOWN]]
-    if len(failures) > _SHOWN:
-        lines.append(f"  ... and {len(failures) - _SHOWN} more")
+    receipts = build.files_below(RECEIPTS)
+    missing = {unit for unit in units if receipt_path(unit) not in receipts}
+    told = [failure for failure in failures if failure.unit in missing]
+    told += [failure for failure in failures if failure.unit is None and missing]
+    if not told:
+        return
+    if len(told) == len(units) and all(failure.is_configuration for failure in told):
+        more = f" (and so for all of the {len(units)} units)" if len(units) > 1 else ""
+        raise tokenizer.errors.ConfigurationError(escaped(told[0].message) + more)
+    lines = [f"  {escaped(failure.message)}" for failure in told[:_SHOWN]]
+    if len(told) > _SHOWN:
+        lines.append(f"  ... and {len(told) - _SHOWN} more")
     raise RunFailedError(
-        f"{len(failures)} of {units} units could not be done; the others are committed, and the "
-        f"same command will try these alone. Tracebacks are in "
+        f"{len(told)} of {len(units)} units could not be done; the others are committed, and "
+        f"the same command will try these alone. Tracebacks are in "
         f"{build.path(failures_folder(build.run))}\n" + "\n".join(lines)
     )
 
 
 def summary(report: str) -> str:
-    """The line that says what went wrong: the last one, without the name of the transform."""
+    """The line that says what went wrong: the last error, without the name of the transform.
+
+    >>> summary("Traceback ...\\nOSError: no space [while running 'RunUnit']\\nafter record 3:\\n")
+    'OSError: no space'
+    """
     lines = report.strip().splitlines() or ["no reason given"]
-    return lines[-1].partition(" [while running ")[0]
+    errors = [line for line in lines if _ERROR_LINE.match(line)]  # notes stand behind an error
+    return (errors or lines)[-1].partition(" [while running ")[0]
 
 
 def known_error(report: str) -> tokenizer.errors.TokenmillError | None:

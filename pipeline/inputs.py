@@ -10,8 +10,9 @@ from tokenizer import ConfigurationError
 from transforms.filesystem import FoundFile, find_files, is_local, look_up
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import ReadSettings, detect_format
-from transforms.shards.layout import examples
+from transforms.shards.layout import RUNS, UNIT_FOLDERS, examples
 from transforms.shards.unit_names import unit_name
+from transforms.stores.patterns import compile_pattern
 
 _WILDCARDS = "*?["
 
@@ -139,16 +140,20 @@ def _name_units(files: Iterable[FoundFile], root: str) -> tuple[WorkUnit, ...]:
 
 def _check_apart(patterns: Sequence[str], files: Sequence[FoundFile], output: str) -> None:
     """No input lies in the output, and no file of the output would be an input tomorrow."""
-    folder = _resolved(output) + "/"
+    folder = _resolved(output).rstrip("/") + "/"
+    # Folders of the output may be links to elsewhere.
+    taken = (folder, *(_resolved(folder + name) + "/" for name in (*UNIT_FOLDERS, RUNS)))
     for file in files:
-        if _resolved(file.path).startswith(folder):
+        if _resolved(file.path).startswith(taken):
             raise ConfigurationError(
                 f"the input {file.path} lies in the output {output}: name another folder",
                 setting="output",
             )
     written = list(examples(_ENDINGS))
     for pattern in patterns:
-        matches = _pattern_regex(_resolved_pattern(pattern)).fullmatch
+        if _is_file(pattern):
+            continue
+        matches = compile_pattern(_resolved_pattern(pattern)).fullmatch
         for path in written:
             if matches(folder + path):
                 raise ConfigurationError(
@@ -173,10 +178,3 @@ def _resolved_pattern(pattern: str) -> str:
     if not is_local(pattern):
         return pattern
     return _resolved(folder or os.curdir) + "/" + pattern[len(folder) :].lstrip("/")
-
-
-def _pattern_regex(pattern: str) -> re.Pattern[str]:
-    """Beam's rules: `*` and `?` do not cross a `/`, `**` does."""
-    parts = re.split(r"(\*\*|\*|\?)", pattern)
-    known = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(known.get(part, re.escape(part)) for part in parts), re.DOTALL)

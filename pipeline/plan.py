@@ -8,6 +8,7 @@ from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.filesystem import open_raw
 from transforms.passes.work_pass import WorkUnit
+from transforms.reading.html_extractor import html_extractor
 from transforms.shards.build import Build
 from transforms.shards.input_versions import known_versions
 from transforms.shards.layout import unit_of_receipt
@@ -36,8 +37,14 @@ class Plan:
         return tuple(unit for unit in self.units if unit.name not in self.done)
 
 
-def make_plan(config: BuildConfig, build: Build, units: Sequence[WorkUnit]) -> Plan:
+def make_plan(
+    config: BuildConfig, build: Build, units: Sequence[WorkUnit], fingerprint: str
+) -> Plan:
     """Looks at what the output holds of these units.
+
+    Args:
+        config: what is asked for. build: the output. units: all of the inputs.
+        fingerprint: of the settings; a unit of any other is done again.
 
     Raises:
         ConfigurationError: it holds units that are not among the inputs.
@@ -45,22 +52,24 @@ def make_plan(config: BuildConfig, build: Build, units: Sequence[WorkUnit]) -> P
     """
     files = build.files()
     names = [name for path in files if (name := unit_of_receipt(path)) is not None]
-    receipts = build.receipts(sorted(names))
     by_name = {unit.name: unit for unit in units}
-    if unknown := sorted(receipts.keys() - by_name.keys()):
+    if unknown := sorted(set(names) - by_name.keys()):
         raise ConfigurationError(
             f"{build.root} holds {len(unknown)} units that are not among the inputs, such as "
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
+    receipts = build.receipts(sorted(names))
     versions = known_versions(build)
     done: dict[str, Receipt] = {}
     for name, receipt in receipts.items():
         unit = by_name[name]
         if (
-            receipt.input.bytes == unit.size_bytes
+            receipt.fingerprint == fingerprint
+            and receipt.input.bytes == unit.size_bytes
             and receipt.sizes().items() <= files.items()
             and versions.get(name, unit.version) == unit.version
+            and receipt.input.html_extractor in (None, html_extractor())
             and not (config.check_inputs and _input_differs(unit, receipt))
             and not (config.repair and _files_differ(build, receipt))
         ):

@@ -2,15 +2,17 @@
 
 In a terminal a bar, elsewhere a line at the start, one now and then, and one at the end:
 
-    units 12/54  ━━━━━━━━╸━━━━━━━━  41% of 1.6 GB read  96.1 MB/s  0:00:09 left
+    units 12/54 ━━━╸━━━━ 41% of 1.6 GB read 96.1 MB/s 00:09 left
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.terminal import say
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.layout import RECEIPTS, unit_of_receipt
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _LOG_SECONDS = 30.0
+_BAR_CELLS = 8  # the line fits 70 columns with 90,000 units
 _POLL_SECONDS = 0.5
 
 
@@ -27,11 +30,11 @@ class PassProgress:
 
     Args:
         name: what the pass does, such as `build`. build: where its receipts appear.
-        units: all pending work. stream: where to show it.
+        units: all pending work. stream: where to show it; None: stderr.
     """
 
     def __init__(
-        self, name: str, build: Build, units: Iterable[WorkUnit], stream: TextIO = sys.stderr
+        self, name: str, build: Build, units: Iterable[WorkUnit], stream: TextIO | None = None
     ) -> None:
         self._name = name
         self._build = build
@@ -42,13 +45,14 @@ class PassProgress:
         self._started = time.monotonic()
         self._next_look = 0.0
         self._next_line = self._started + _LOG_SECONDS
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     def __enter__(self) -> "PassProgress":
         if self._stream.isatty():
             self._bar = self._make_bar()
+            self._show(self._started)
             self._bar.start()
         else:
             self._line(f"{self._total_units} units, {size_text(self._total_bytes)} to read")
@@ -85,10 +89,11 @@ class PassProgress:
             self._read_bytes = read_bytes
         if now < self._next_look:
             return self._done_units
-        for path in self._build.files_below(RECEIPTS):
-            unit = unit_of_receipt(path)
-            if unit in self._missing:
-                self._done_bytes += self._missing.pop(unit)
+        with contextlib.suppress(OSError):  # a store that does not answer: this is only for show
+            for path in self._build.files_below(RECEIPTS):
+                unit = unit_of_receipt(path)
+                if unit in self._missing:
+                    self._done_bytes += self._missing.pop(unit)
         looked = time.monotonic()
         # The longer a look takes, the less often: at most a twentieth of the time is spent on it.
         self._next_look = looked + max(_POLL_SECONDS, 20 * (looked - now))
@@ -101,7 +106,7 @@ class PassProgress:
 
         bar = Progress(
             TextColumn("units {task.fields[units]}"),
-            BarColumn(bar_width=16),
+            BarColumn(bar_width=_BAR_CELLS),
             TextColumn("{task.fields[read]}"),
             TextColumn("{task.fields[speed]}"),
             TimeRemainingColumn(compact=True),
@@ -120,7 +125,7 @@ class PassProgress:
         units = f"{self._done_units}/{self._total_units}"
         share = reached / self._total_bytes if self._total_bytes else 1.0
         read = f"{share:.0%} of {size_text(self._total_bytes)} read"
-        speed = f"{reached / 1e6 / seconds:,.1f} MB/s"
+        speed = f"{size_text(int(reached / seconds))}/s"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=reached, units=units, read=read, speed=speed)
         elif now >= self._next_line:
@@ -129,7 +134,7 @@ class PassProgress:
             self._line(f"{units} units, {read}, {speed}{left}")
 
     def _line(self, text: str) -> None:
-        print(f"{self._name}: {text}", file=self._stream, flush=True)
+        say(f"{self._name}: {text}", stream=self._stream)
 
 
 def size_text(count: int) -> str:

@@ -34,7 +34,7 @@ def scatter(work: ExportPass, plan: ExportPlan, place: Build, running: Running) 
     if pending:
         with PassProgress("scatter", place, pending) as progress:
             run_pass(blocks, pending, place, running, progress.update)
-        raise_unit_failures(place, len(pending))
+        raise_unit_failures(place, [unit.name for unit in pending])
     manifest = work.source.manifest()
     return Blocks(place, count, manifest.shards[0].dtype if manifest.shards else "<u4")
 

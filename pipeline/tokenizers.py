@@ -1,10 +1,10 @@
 """The tokenizer of a build: what the manifest says of it, and how it is found again."""
 
-from tokenizer import Tokenizer
+from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
 from transforms.errors import MismatchError
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
-from transforms.shards.layout import MANIFEST
+from transforms.shards.layout import MANIFEST, VOCABULARY_SUFFIXES, vocabulary_path
 from transforms.shards.manifest import Manifest, TokenizerEntry
 from transforms.shards.vocabulary_copy import load_copy
 
@@ -29,16 +29,22 @@ def tokenizer_of(source: Build, manifest: Manifest, given: Tokenizer | None) -> 
         ConfigurationError: there is no such vocabulary.
         MismatchError: it would not give the same ids.
     """
-    entry = manifest.tokenizer
+    entry, name = manifest.tokenizer, manifest.settings["tokenizer"]["name"]
     expected = manifest.settings["tokenizer"]["fingerprint"]
     if given is not None:
         tokenizer = given
     elif entry.file is not None:
+        if entry.file not in map(vocabulary_path, VOCABULARY_SUFFIXES):
+            raise MismatchError(f"{MANIFEST}: tokenizer.file: {entry.file!r} holds no vocabulary")
         tokenizer = load_copy(
             source, entry.file, entry.sha256, entry.split_pattern, entry.special_tokens
         )
-    else:
-        tokenizer = Tokenizer.load(manifest.settings["tokenizer"]["name"])
+    elif name in BUNDLED_NAMES:
+        tokenizer = Tokenizer.load(name)
+    else:  # it may be anybody's manifest: nothing is fetched because it says so
+        raise ConfigurationError(
+            f"the build keeps no copy of its vocabulary ({name!r}): name one", setting="tokenizer"
+        )
     if tokenizer.fingerprint != expected:
         raise MismatchError(
             f"{MANIFEST}: settings.tokenizer.fingerprint: expected {tokenizer.fingerprint}, that "

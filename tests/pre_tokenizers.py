@@ -7,7 +7,8 @@ from typing import Any
 import tokenizers
 
 from tokenizer.split.plan import CompiledStage, plan_split
-from tokenizer.split.stages import Behavior, parse_pre_tokenizer
+from tokenizer.split.stages import Behavior
+from tokenizer.vocabularies.pre_tokenizer_json import parse_pre_tokenizer
 
 Section = dict[str, Any]
 

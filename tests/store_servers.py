@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
 from fault_proxy import FaultProxy
 
 # The account that Azurite, Azure's emulator, always has.
@@ -25,6 +26,22 @@ class RunningStore:
     root: str
     environment: dict[str, str]
     proxy: FaultProxy
+
+
+@contextmanager
+def running_server(scheme: str) -> Iterator[RunningStore]:
+    """The server for a scheme; skips the test where it is not installed."""
+    pytest.importorskip("obstore")
+    if scheme == "az":
+        command = os.environ.get("TOKENMILL_AZURITE")
+        if not command:
+            pytest.skip("no Azurite: `make test-stores` installs it where npm is")
+        with azurite_server(command) as running:
+            yield running
+        return
+    pytest.importorskip("moto.server")
+    with {"s3": moto_server, "gs": cloud_storage_server}[scheme]() as running:
+        yield running
 
 
 @contextmanager
@@ -101,7 +118,8 @@ def cloud_storage_server() -> Iterator[RunningStore]:
 def azurite_server(command: str) -> Iterator[RunningStore]:
     """Azure's emulator with an empty container. `command`: its JavaScript file of the blob part."""
     options = ["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence"]
-    options += ["--disableTelemetry", "--skipApiVersionCheck"]
+    # Without --silent a line a request fills the pipe, and the server stops.
+    options += ["--disableTelemetry", "--skipApiVersionCheck", "--silent"]
     process = subprocess.Popen(["node", command, *options], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
@@ -114,7 +132,7 @@ def azurite_server(command: str) -> Iterator[RunningStore]:
             environment = {"AZURE_STORAGE_CONNECTION_STRING": connection}
             yield RunningStore("az://container", environment, proxy)
     finally:
-        process.terminate()
+        process.kill()  # it holds nothing but memory
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
@@ -128,8 +146,3 @@ def _make_container(port: int, name: str) -> None:
     headers["Authorization"] = f"SharedKey {_ACCOUNT}:{base64.b64encode(digest).decode()}"
     url = f"http://127.0.0.1:{port}/{_ACCOUNT}/{name}?restype=container"
     urllib.request.urlopen(urllib.request.Request(url, method="PUT", headers=headers)).close()
-
-
-def azurite_command() -> str | None:
-    """Where `make test-stores` installed it, if it did."""
-    return os.environ.get("TOKENMILL_AZURITE") or None

@@ -1,6 +1,7 @@
 # Object stores: real servers on 127.0.0.1, counted and spoiled by a proxy. Included by the Makefile.
 #
-#   make test-stores    S3 (moto's server, by pip); Azure (Azurite, by npm: skipped without npm)
+#   make test-stores    s3:// moto's server, by pip; gs:// the same one, behind a proxy that speaks
+#                       Cloud Storage's XML; az:// Azurite, by npm (skipped without npm)
 
 STORES := build/stores
 AZURITE := $(STORES)/node_modules/azurite/dist/src/blob/main.js

@@ -7,19 +7,29 @@ from typing import Any, List  # noqa: UP035 (Beam's batch hints want List)
 
 import apache_beam as beam
 import numpy as np
+import pyarrow as pa
 import pytest
 from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
+from apache_beam.transforms.display import DisplayData
+from apache_beam.transforms.window import (
+    FixedWindows,
+    GlobalWindows,
+    SlidingWindows,
+    TimestampedValue,
+)
 from published_tokenizers import drop_white_space, write_json
 from sample_inputs import texts, write_inputs
 
+import transforms.apply_merge_rules
 from tokenizer import ConfigurationError, Tokenizer
-from transforms import ApplyMergeRules, Document
+from transforms import ApplyMergeRules, Document, TokenizedDocument
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit, run_unit
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
+from transforms.token_coders import TokenIdsCoder, TokenizedDocumentCoder
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
@@ -134,6 +144,156 @@ def test_the_transform_and_the_build_give_the_same_tokens(tmp_path: Path) -> Non
 def test_an_impossible_tokenizer_fails_when_the_pipeline_is_built() -> None:
     with pytest.raises(ConfigurationError, match="expected one of"):
         ApplyMergeRules("gpt9")
+
+
+def test_outputs_and_rejects_keep_their_windows_and_timestamps() -> None:
+    elements = [TimestampedValue(text, 30 * i) for i, text in enumerate(["a", "b", "", "c", "d"])]
+
+    class _Place(beam.DoFn):  # type: ignore[misc]
+        def process(
+            self,
+            element: Any,
+            timestamp: Any = beam.DoFn.TimestampParam,
+            window: Any = beam.DoFn.WindowParam,
+        ) -> Iterator[Any]:
+            shown = element.reason if hasattr(element, "reason") else element.tolist()
+            yield shown, float(timestamp), float(window.start), float(window.end)
+
+    for windows, length in ((GlobalWindows(), None), (FixedWindows(60), 60.0)):
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            encoded = (
+                pipeline
+                | beam.Create(elements)
+                | beam.Map(lambda element: element)
+                | beam.WindowInto(windows)
+                | ApplyMergeRules()
+            )
+            places = encoded.tokens | "token places" >> beam.ParDo(_Place())
+            rejects = encoded.rejects | "reject places" >> beam.ParDo(_Place())
+            if length is None:
+                times = places | beam.Map(lambda row: row[:2])
+                assert_that(times, equal_to([([64], 0), ([65], 30), ([66], 90), ([67], 120)]))
+                lost = rejects | "r" >> beam.Map(lambda row: row[:2])
+                assert_that(lost, equal_to([("empty-document", 60)]), label="rejects")
+            else:
+                expected = [([64], 0, 0, 60), ([65], 30, 0, 60), ([66], 90, 60, 120)]
+                assert_that(places, equal_to([*expected, ([67], 120, 120, 180)]))
+                lost = [("empty-document", 60, 60, 120)]
+                assert_that(rejects, equal_to(lost), label="rejects")
+
+
+def test_an_element_in_several_windows_comes_out_in_each() -> None:
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        encoded = (
+            pipeline
+            | beam.Create([TimestampedValue("a", 70)])
+            | beam.Map(lambda element: element)
+            | beam.WindowInto(SlidingWindows(60, 30))
+            | ApplyMergeRules()
+        )
+        counted = (
+            encoded.tokens
+            | beam.Map(lambda ids: ("ids", 1))
+            | beam.CombinePerKey(sum)
+            | beam.Values()
+        )
+        assert_that(counted, equal_to([1, 1]))
+
+
+def distribution(result: Any, name: str) -> Any:
+    query = MetricsFilter().with_namespace("tokenmill").with_name(name)
+    (found,) = result.metrics().query(query)["distributions"]
+    return found.committed
+
+
+def test_documents_are_encoded_many_at_a_time() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | beam.Create(texts("many", 5000), reshuffle=False) | ApplyMergeRules()
+    result = pipeline.run()
+    result.wait_until_finish()
+    batches = distribution(result, "batch_documents")
+    assert batches.sum == 5000
+    assert batches.count <= 10  # of bundles that the runner cuts, not of documents
+    assert distribution(result, "batch_tokens").sum > 5000
+
+
+def test_what_is_collected_is_bounded_in_documents_and_in_characters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit, value in (("_MAX_DOCUMENTS", 7), ("_MAX_CHARACTERS", 100)):
+        monkeypatch.setattr(transforms.apply_merge_rules, limit, value)
+        pipeline = beam.Pipeline(runner=FnApiRunner())
+        encoded = pipeline | beam.Create(["0123456789"] * 50, reshuffle=False) | ApplyMergeRules()
+        assert_that(encoded.tokens | beam.Map(len), equal_to([4] * 50))
+        result = pipeline.run()
+        result.wait_until_finish()
+        assert distribution(result, "batch_documents").max == min(value, 10)
+        monkeypatch.undo()
+
+
+def test_arrow_arrays_become_arrays_of_lists() -> None:
+    array = pa.array(["hello world", None, "", "Hello world"])
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        encoded = pipeline | beam.Create([array]) | ApplyMergeRules()
+        lists = encoded.tokens | beam.Map(lambda tokens: tokens.to_pylist())
+        assert_that(lists, equal_to([[[15339, 1917], None, None, [9906, 1917]]]))
+        rejects = encoded.rejects | beam.Map(lambda reject: (reject.document, reject.reason))
+        expected = [(None, "null-text"), ("", "empty-document")]
+        assert_that(rejects, equal_to(expected), label="rejects")
+
+
+def test_a_document_with_a_lone_surrogate_costs_itself() -> None:
+    # Documents: Beam's own coder for str would not let it through.
+    documents = [Document(name, text) for name, text in ("xa", "y\ud800", "zb")]
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        encoded = pipeline | beam.Create(documents) | ApplyMergeRules()
+        rows = encoded.tokens | beam.Map(lambda document: (document.id, *document.tokens.tolist()))
+        assert_that(rows, equal_to([("x", 64), ("z", 65)]))
+        reasons = encoded.rejects | beam.Map(lambda reject: (reject.document.id, reject.reason))
+        assert_that(reasons, equal_to([("y", "invalid-utf8")]), label="rejects")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([1, 2**32 - 1], np.uint32),
+        np.array([], np.uint32),
+        np.array([[1, 2], [3, 4]], np.float64),
+        np.array([1, 2], ">u4"),
+        np.array(7),
+    ],
+)
+def test_arrays_travel_as_they_are(array: Any) -> None:
+    coder = TokenIdsCoder()
+    again = coder.decode(coder.encode(array))
+    assert again.dtype == array.dtype
+    assert again.shape == array.shape
+    assert np.array_equal(again, array)
+    again[...] = 0  # writable: it is nobody else's memory
+
+
+def test_ids_are_not_pickled_between_stages() -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    plain = pipeline | "a" >> beam.Create(["a"]) | "plain" >> ApplyMergeRules()
+    named = pipeline | "b" >> beam.Create([Document("a", "b")]) | "named" >> ApplyMergeRules()
+    registry = beam.coders.registry
+    assert isinstance(registry.get_coder(plain.tokens.element_type), TokenIdsCoder)
+    coder = registry.get_coder(named.tokens.element_type)
+    assert isinstance(coder, TokenizedDocumentCoder)
+    document = TokenizedDocument("a", np.array([5], np.uint32))
+    again = coder.decode(coder.encode(document))
+    assert (again.id, again.tokens.tolist()) == ("a", [5])
+
+
+def test_what_it_does_is_shown_with_the_pipeline() -> None:
+    data = DisplayData.create_from(ApplyMergeRules("gpt2", end_of_text="auto"))
+    shown = {item.key: item.value for item in data.items}
+    assert shown == {
+        "tokenizer": "gpt2",
+        "revision": "(none)",
+        "begin_of_text": "none",
+        "end_of_text": 50256,
+    }
 
 
 def test_the_pipeline_in_the_readme_runs() -> None:

@@ -62,12 +62,40 @@ def test_a_pattern_finds_what_beam_finds(pattern: str, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(name.encode())
     (tmp_path / "c.gz").symlink_to(tmp_path / "a.gz")
-    (tmp_path / "broken.gz").symlink_to(tmp_path / "nowhere")
     (tmp_path / "link").symlink_to(tmp_path / "sub")
     expected = FileSystems.match([f"{tmp_path}/{pattern}"])[0].metadata_list
     found = find_files(f"{tmp_path}/{pattern}")
     expected_pairs = [(file.path, file.size_in_bytes) for file in expected]
     assert sorted(file[:2] for file in found) == sorted(expected_pairs)
+
+
+def test_a_link_to_nothing_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(b"a")
+    (tmp_path / "broken.gz").symlink_to(tmp_path / "nowhere")
+    for pattern in ("*.gz", "**"):
+        with pytest.raises(FileNotFoundError, match=r"a link to nothing: .*broken\.gz"):
+            find_files(f"{tmp_path}/{pattern}")
+    assert [file.path for file in find_files(f"{tmp_path}/a*")] == [f"{tmp_path}/a.gz"]
+
+
+def test_folders_are_reached_by_links_each_once(tmp_path: Path) -> None:
+    elsewhere, data = tmp_path / "elsewhere", tmp_path / "data"
+    (elsewhere / "deep").mkdir(parents=True)
+    (elsewhere / "a.gz").write_bytes(b"a")
+    (elsewhere / "deep/up").symlink_to(elsewhere)
+    data.mkdir()
+    (data / "de").symlink_to(elsewhere)
+    for pattern in ("*/a.gz", "**"):
+        found = [file.path for file in find_files(f"{data}/{pattern}")]
+        assert found == [f"{data}/de/a.gz"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads every folder")
+def test_a_folder_that_can_not_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "closed").chmod(0)
+    with pytest.raises(PermissionError):
+        find_files(f"{tmp_path}/**")
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_command_prints_one_place_and_json(
     assert main(["find", str(source), "--id", "a-3"]) == 0
     assert "unit      a.jsonl.zst, record 3" in capsys.readouterr().out
     assert main(["find", str(source), "--id", "a-3", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["record"] == 3
+    assert [place["record"] for place in json.loads(capsys.readouterr().out)["places"]] == [3]
     assert main(["find", str(source), "--id", "nobody"]) == 1
 
 

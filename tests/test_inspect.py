@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
+from small_vocabularies import write_shape
 
 import pipeline.commands.inspect
 from pipeline.cli import main
@@ -110,7 +112,7 @@ def test_what_is_not_there_ends_with_exit_code_1(
 
 
 def test_a_limit_below_one_is_refused(build: Path) -> None:
-    with pytest.raises(ConfigurationError, match="--limit must be at least 1"):
+    with pytest.raises(ConfigurationError, match="limit: must be at least 1"):
         inspect_document(str(build), "d0", None, 0, limit=0)
 
 
@@ -141,14 +143,113 @@ def test_a_lone_surrogate_in_a_text_is_refused() -> None:
         inspect_text("\ud800", Tokenizer.load("cl100k_base"))
 
 
-def test_a_terminal_shows_boundaries_by_alternating_colours(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What a terminal of 80 columns gets."""
     stream = io.StringIO()
-    terminal = Console(file=stream, force_terminal=True, color_system="256", width=80)
-    monkeypatch.setattr(pipeline.commands.inspect, "_console", lambda: terminal)
-    inspect_text("Hello world")
-    backgrounds = re.findall(r"\x1b\[(48;5;\d+|4\d)m(.*?)\x1b\[0m", stream.getvalue())
-    assert [text for _, text in backgrounds[:2]] == ["Hello", " world"]
-    assert backgrounds[0][0] != backgrounds[1][0]
-    assert "│" not in stream.getvalue()
+    console = Console(
+        file=stream, force_terminal=True, color_system="256", width=80, highlight=False
+    )
+    monkeypatch.setattr(pipeline.commands.inspect, "_console", lambda: console)
+    return stream
+
+
+def test_a_terminal_shows_boundaries_without_a_colour_of_the_background(
+    terminal: io.StringIO,
+) -> None:
+    inspect_text("Hello world again")
+    written = terminal.getvalue()
+    styles = re.findall(r"\x1b\[([\d;]+)m", written)
+    assert set(styles) == {"0", "4;35"}  # underlined, and the theme's own magenta
+    assert "Hello\x1b[4;35m world\x1b[0m again" in written
+    assert "│" not in written
+
+
+def test_wide_characters_are_aligned(terminal: io.StringIO) -> None:
+    inspect_text("中文字 Hello")
+    lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in terminal.getvalue().splitlines()]
+    wide, narrow = (next(line for line in lines if line.startswith(f"{name}  ")) for name in
+                    ("中文字", " Hello"))  # fmt: skip
+    assert cell_len(wide[: wide.index("中", 1)]) == cell_len(narrow[: narrow.index("H", 2)]) - 1
+
+
+def test_without_a_document_named_the_first_is_shown(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(build)]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^input +plain\.txt ", printed, re.MULTILINE)
+    assert "│One│ document│,│ one│ file│" in printed
+
+
+def test_a_text_is_read_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("naïve".encode())))
+    assert main(["inspect", "--text", "-"]) == 0
+    assert "na│ï│ve" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"na\xefve")))
+    assert main(["inspect", "--text", "-"]) == 2
+    assert "--text: standard input is not UTF-8" in capsys.readouterr().err
+
+
+def test_two_tokenizers_are_shown_side_by_side(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--text", "It's 12345 Hello", "--compare", "gpt2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        "cl100k_base: 16 bytes, 6 pretokens, 6 tokens",
+        "r50k_base: 16 bytes, 4 pretokens, 5 tokens",
+    ]
+    rows = [line.split() for line in lines[4:]]
+    assert ["It", "It", "2181", "It", "1026"] in rows
+    assert next(row for row in rows if row[0] == "12345")[-1] == "2231"
+    assert {line.index("r50k_base") for line in lines[3:4]} == {
+        line.rindex(text) for line, text in zip(lines[4:6], ("It", "'s"), strict=True)
+    }
+
+
+def test_a_document_is_compared_by_its_text(
+    build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(build), "--document", "d2", "--compare", "gpt2"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^Text +Text +1199 +Text +8206$", printed, re.MULTILINE)
+    assert "endoftext" not in printed
+
+
+def test_json_has_all_that_is_shown(build: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "--text", "Hello world", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["ids"] == [9906, 1917]
+    assert found["pretokens"][1] == {"text": " world", "ids": [1917]}
+    assert main(["inspect", str(build), "--document", "d2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["document"], found["record"], found["ids"][0]) == ("d2", 2, 100258)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name a build"),
+        (["DIR", "--text", "a"], "either a build or a text"),
+        (["DIR", "--document", "a", "--shard", "b"], "either --document or --shard"),
+        (["DIR", "--revision", "x"], "--revision: needs --tokenizer"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(
+    arguments: list[str], message: str, build: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(build) if one == "DIR" else one for one in arguments]
+    assert main(["inspect", *given]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_text_is_shown_with_the_ids_that_it_is_encoded_to(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = Tokenizer.load(write_shape("qwen3", tmp_path))
+    text = "a<think>the cafe\u0301"
+    assert inspect_text(text, tokenizer) == 0
+    printed = capsys.readouterr().out
+    assert "<think>" in printed
+    assert " ".join(map(str, tokenizer.encode(text))) in printed

@@ -1,6 +1,7 @@
 """Ids on their way between Python and the engine: short texts, decoding, memory of kept results."""
 
 import concurrent.futures
+import ctypes
 import gc
 import sys
 from pathlib import Path
@@ -96,16 +97,17 @@ def test_ids_of_any_whole_number_type_are_decoded(cl100k: Tokenizer, make: Any) 
         ([15339, 100_261], ValueError, "id 100261 at index 1 is no token"),
         ([-1], ValueError, "id -1 at index 0 is no token"),
         ([1, 2**32 + 15339], ValueError, "id 4294982635 at index 1"),
-        ([2**70], ValueError, "at index 0 is no token"),
-        ([15339.7], TypeError, "15339.7 at index 0 is no whole number"),
-        (["a"], TypeError, "'a' at index 0 is no whole number"),
+        ([2**70], TypeError, "integers, found object"),
+        ([15339.7], TypeError, "integers, found float64: 15339.7"),
+        (["a"], TypeError, "integers, found <U1: 'a'"),
+        ([True], TypeError, "integers, found bool"),
         (np.array([2**32 + 15339]), ValueError, "id 4294982635 at index 0"),
         (np.array([-1], np.int32), ValueError, "id -1 at index 0"),
         (np.array([2**64 - 1], np.uint64), ValueError, "id 18446744073709551615 at index 0"),
         (np.array([15339.0]), TypeError, "float64"),
-        (np.array([[1, 2]]), ValueError, "one dimension, found 2"),
+        (np.array([[1, 2]]), ValueError, "a list of ids, found an array of shape"),
         (np.array([1] * 5000 + [2**31]), ValueError, "at index 5000"),
-        (5, ValueError, "one dimension, found 0"),
+        (5, ValueError, "a list of ids"),
     ],
 )
 def test_what_is_no_id_is_refused_by_name(
@@ -117,14 +119,15 @@ def test_what_is_no_id_is_refused_by_name(
         cl100k.decode_bytes(ids)
 
 
-def test_a_list_that_changes_while_it_is_read_is_read_safely(cl100k: Tokenizer) -> None:
+def test_items_of_a_list_can_not_change_it_while_it_is_read(cl100k: Tokenizer) -> None:
     class Shrinks:
         def __index__(self) -> int:
             ids.clear()
             return 15339
 
     ids: list[Any] = [Shrinks(), 1917, 1917]
-    assert cl100k.decode(ids) == "hello"
+    with pytest.raises(TypeError, match="integers, found object"):
+        cl100k.decode(ids)
 
 
 def private_bytes() -> int:
@@ -144,13 +147,15 @@ def test_kept_results_take_the_memory_of_their_ids(dtype: type[np.generic]) -> N
 
     thrown_away = [encode().size for _ in range(5)]
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # or what others freed would be taken again, and not counted
     before = private_bytes()
     kept = [encode() for _ in range(20)]
     taken = private_bytes() - before
     ids = sum(tokens.nbytes for tokens in kept)
     assert {tokens.size for tokens in kept} == set(thrown_away)
     assert ids > 10 << 20
-    assert 0.7 * ids < taken < 1.1 * ids
+    # Those that were thrown away have left up to four buffers, which the first that are kept take.
+    assert 0.4 * ids < taken < 1.1 * ids
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts page faults")

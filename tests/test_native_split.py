@@ -184,3 +184,12 @@ def test_stages_that_do_not_fit_are_refused() -> None:
     for stages in ([], [stage] * 17, [(*stage[:3], 5, False, False)]):
         with pytest.raises(ValueError, match="stage"):
             _native.Engine(_native.Vocabulary(BYTES, OFFSETS), stages, None, 1 << 16)
+
+
+def test_a_count_that_is_not_proved_is_not_counted() -> None:
+    """Two of anything, but one at the end: how many there are is not all that matters."""
+    for pattern in (r"[\s\S]{2}$", r"a{2}$|b", r"[ab]{2}(?!a)|.", "a{2}|.", "(?:a{3}|a{2}b)|."):
+        for size in (1, 2, 3, 7, 64, 65, 200):
+            for period in ("a", "ab", "aab", "b"):
+                assert_cut_as_specified(pattern, (period * size)[:size] + "b")
+                assert_cut_as_specified(pattern, (period * size)[:size])

@@ -20,8 +20,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUILT_FROM = (
-    *("pipeline", "tokenizer", "transforms"),
-    *("pyproject.toml", "setup.py", "tokenmill.py", "MANIFEST.in", "README.md", "CHANGELOG.md"),
+    *("pipeline", "tokenizer", "tokenmill", "transforms"),
+    *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md", "LICENSE"),
 )
 VOCABULARIES = ("r50k_base", "p50k_base", "cl100k_base", "o200k_base")
 
@@ -115,7 +115,7 @@ def test_the_wheel_holds_vocabularies_stub_and_type_markers(wheel: Path) -> None
     for vocabulary in VOCABULARIES:
         assert f"tokenizer/bundled/{vocabulary}.tiktoken.zst" in names
     assert "tokenizer/_native.pyi" in names
-    for package in ("pipeline", "tokenizer", "transforms"):
+    for package in ("pipeline", "tokenizer", "tokenmill", "transforms"):
         assert f"{package}/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
 

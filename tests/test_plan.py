@@ -8,6 +8,7 @@ import pytest
 from pipeline.books import fault_share
 from pipeline.failures import known_error, summary
 from pipeline.inputs import common_root, list_units
+from pipeline.progress import size_text
 from pipeline.runners.local import UnitClaims
 from tokenizer import ConfigurationError
 from transforms.errors import BooksError
@@ -63,6 +64,18 @@ def test_records_that_are_no_documents_by_kind_do_not_count_as_faults() -> None:
     assert fault_share(100, {"not-a-document": 50, "invalid-json": 1}) == 1 / 50
     assert fault_share(10, {"not-a-document": 10}) == 0
     assert fault_share(0, {}) == 0
+
+
+def test_sizes_have_a_unit_that_people_can_read() -> None:
+    sizes = [0, 999, 1000, 1_640_000_000, 2_000_000_000_000, 2 * 10**15]
+    assert [size_text(size) for size in sizes] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "1.6 GB",
+        "2.0 TB",
+        "2000.0 TB",
+    ]
 
 
 def test_our_own_errors_are_found_in_a_runners_report() -> None:

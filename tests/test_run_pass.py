@@ -135,3 +135,14 @@ def test_a_failure_is_an_error_where_a_unit_is_run_by_hand(tmp_path: Path, lines
     target = Build.at(str(tmp_path / "out"), "run")
     with pytest.raises(UnitFailedError, match=r"^a\.jsonl: "):
         run_unit(TokenizePass(TokenizeSettings()), unit_of(lines, size_bytes=1), target)
+
+
+def test_an_input_outside_the_root_fails_the_pipeline_by_name(tmp_path: Path, lines: Path) -> None:
+    transform = TokenizeShards(
+        str(tmp_path / "out"), TokenizeSettings(), input_root=str(tmp_path / "elsewhere")
+    )
+    with (
+        pytest.raises(Exception, match="does not lie in the input_root"),
+        beam.Pipeline(runner=FnApiRunner()) as pipeline,
+    ):
+        _ = pipeline | MatchFiles(str(lines)) | transform

@@ -9,9 +9,9 @@ from test_unicode_properties import EVERY_CHARACTER, NO_SURROGATES, matched_by_t
 from tokenizer.errors import PatternError
 from tokenizer.split.pattern import (
     END,
-    Ahead,
     Character,
     Choice,
+    LookAhead,
     Repeat,
     Sequence,
     parse_split_pattern,
@@ -76,18 +76,20 @@ def test_groups_are_only_brackets(group: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
-        (r"(?!\S)", Ahead(white_space(), True)),
-        (r"(?=\s)", Ahead(white_space(), False)),
-        (r"(?=\s|$)", Ahead(white_space(), True)),
-        (r"(?!\S|$)", Ahead(white_space(), False)),
-        ("(?!a|b)", Ahead(~one("ab").members, True)),
-        ("(?!$)", Ahead(EVERYTHING, False)),
-        ("(?i:(?=s))", Ahead(one("sSſ").members, False)),
+        (r"(?!\S)", LookAhead(white_space(), True)),
+        (r"(?=\s)", LookAhead(white_space(), False)),
+        (r"(?=\s|$)", LookAhead(white_space(), True)),
+        (r"(?!\S|$)", LookAhead(white_space(), False)),
+        ("(?!a|b)", LookAhead(~one("ab").members, True)),
+        ("(?!$)", LookAhead(EVERYTHING, False)),
+        ("(?i:(?=s))", LookAhead(one("sSſ").members, False)),
         ("$", END),
         (r"\z", END),
     ],
 )
-def test_a_look_ahead_is_a_condition_on_the_next_character(pattern: str, expected: Ahead) -> None:
+def test_a_look_ahead_is_a_condition_on_the_next_character(
+    pattern: str, expected: LookAhead
+) -> None:
     assert parse_split_pattern(pattern) == expected
 
 
@@ -133,3 +135,7 @@ def test_every_prefix_of_a_published_pattern_parses_or_is_refused(name: str) -> 
 
 def test_decimal_digits_are_the_category() -> None:
     assert parse_split_pattern(r"\d") == Character(category("Nd") or CodePointSet.union([]))
+
+
+def test_a_range_of_one_character_is_that_character() -> None:
+    assert parse_split_pattern("[a-a]") == one("a")

@@ -32,12 +32,13 @@ from tokenizer.errors import ConfigurationError, PatternError
 from tokenizer.split.plan import split as split_by_plan
 from tokenizer.split.stages import (
     Behavior,
-    PreTokenizer,
     SplitStage,
     literal,
-    parse_pre_tokenizer,
 )
 from tokenizer.split.table import START, compile_split_pattern
+from tokenizer.text.normalizers import Prepend, Replace
+from tokenizer.vocabularies.pre_tokenizer_json import parse_pre_tokenizer
+from tokenizer.vocabulary import PreTokenizer
 
 # Matches of one character, of runs, of two that may overlap, of all text, and with doubt for long.
 PATTERNS = ["a", "a+", "[ab]", "ab", "ab?", "a|b+", "aa", "b$", r"\s+(?!\S)", "a|[^a]+", "a+b|b"]
@@ -197,8 +198,10 @@ def test_no_stage_leaves_a_text_whole() -> None:
 
 
 def test_a_prefix_space_is_asked_for_before_the_first_stage_alone() -> None:
-    assert parse_pre_tokenizer(byte_level(True, add_prefix_space=True)).add_prefix_space
-    assert parse_pre_tokenizer({"type": "ByteLevel"}).add_prefix_space
+    asked = (Prepend(" ", unless_there=True),)
+    assert parse_pre_tokenizer(byte_level(True, add_prefix_space=True)).prefix == asked
+    assert parse_pre_tokenizer({"type": "ByteLevel"}).prefix == asked
+    assert not parse_pre_tokenizer(byte_level(True)).prefix
     with pytest.raises(ConfigurationError, match="before every piece"):
         parse_pre_tokenizer(sequence(digits(True), byte_level(True, add_prefix_space=True)))
 
@@ -206,7 +209,8 @@ def test_a_prefix_space_is_asked_for_before_the_first_stage_alone() -> None:
 def test_metaspace_is_handed_on_with_its_cut_among_the_stages() -> None:
     section = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}
     parsed = parse_pre_tokenizer(section)
-    assert parsed.metaspace == section
+    prepend = Prepend("▁", unless_there=True, first_only=True)
+    assert parsed.prefix == (Replace(" ", "▁"), prepend)
     assert [stage.behavior for stage in parsed.stages] == [Behavior.MERGED_WITH_NEXT]
     assert not parse_pre_tokenizer({**section, "split": False}).stages
     with pytest.raises(ConfigurationError, match="not the first part"):
@@ -228,10 +232,10 @@ def test_stages_behind_byte_level_see_bytes() -> None:
         (split("a", "Sideways"), "'Sideways' is unknown"),
         (split_at(""), "String is empty"),
         ({**split("a"), "pattern": {"Glob": "*"}}, "expected 'String' to be str"),
-        ({**split("a"), "pattern": "a"}, "expected 'pattern' to be dict"),
+        ({**split("a"), "pattern": "a"}, "pattern: expected an object"),
         ({**split("a"), "invert": "no"}, "expected 'invert' to be bool"),
         ({"type": "Sequence"}, "expected 'pretokenizers' to be list"),
-        (sequence("Digits"), "expected 'type' to be str"),  # type: ignore[arg-type]
+        (sequence("Digits"), "expected an object"),  # type: ignore[arg-type]
         (sequence(byte_level(False), byte_level(True)), "another one"),
         ({"type": "CharDelimiterSplit"}, "expected 'delimiter' to be str"),
     ],

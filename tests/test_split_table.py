@@ -366,6 +366,7 @@ def test_small_patterns_cut_every_short_text_as_both_engines_do(pattern: str) ->
         ("(?:ab?)?+c|.", "possessive", 7),
         ("(?:b|a++b?a)+c", "possessive", 6),
         ("(?:a++|b)+c", "possessive", 4),
+        ("(?:a?bb*+){2}c", "possessive", 7),
         ("(?:(?:a{500}){500}){500}", "program", 0),
         ("(?:a|b)*a(?:a|b){12}", "states", 0),
     ],

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import Fault, Request, no_faults, share_of
-from store_servers import (
-    RunningStore,
-    azurite_command,
-    azurite_server,
-    cloud_storage_server,
-    moto_server,
-)
+from store_servers import RunningStore, running_server
 
 from transforms import filesystem
 from transforms.filesystem import (
@@ -39,21 +33,7 @@ pytestmark = pytest.mark.stores
 
 @pytest.fixture(scope="module", params=["s3", "gs", "az"])
 def server(request: pytest.FixtureRequest) -> Iterator[RunningStore]:
-    pytest.importorskip("obstore")
-    if request.param == "s3":
-        pytest.importorskip("moto.server")
-        with moto_server() as running:
-            yield running
-        return
-    if request.param == "gs":
-        pytest.importorskip("moto.server")
-        with cloud_storage_server() as running:
-            yield running
-        return
-    command = azurite_command()
-    if command is None:
-        pytest.skip("no Azurite: `make test-stores` installs it where npm is")
-    with azurite_server(command) as running:
+    with running_server(request.param) as running:
         yield running
 
 

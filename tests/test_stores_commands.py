@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fault_proxy import Fault, no_faults, share_of
 from small_build import write_inputs
-from store_servers import RunningStore, moto_server
+from store_servers import RunningStore, running_server
 
 from transforms import filesystem
 from transforms.filesystem import delete_files, list_files, put_file, read_whole
@@ -18,11 +18,9 @@ from transforms.filesystem import delete_files, list_files, put_file, read_whole
 pytestmark = pytest.mark.stores
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RunningStore]:
-    pytest.importorskip("obstore")
-    pytest.importorskip("moto.server")
-    with moto_server() as running:
+@pytest.fixture(scope="module", params=["s3", "gs", "az"])
+def server(request: pytest.FixtureRequest) -> Iterator[RunningStore]:
+    with running_server(request.param) as running:
         yield running
 
 

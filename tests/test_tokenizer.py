@@ -7,8 +7,10 @@ import itertools
 import json
 import pickle
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -330,6 +332,100 @@ def test_decode_refuses_ids_that_no_token_has() -> None:
     for wrong in (50281, 2**31):
         with pytest.raises(ValueError, match=str(wrong)):
             tokenizer.decode([wrong])
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "message"),
+    [
+        ([-1], ValueError, "id -1 at index 0 is no token"),
+        (np.array([0, 2**32 + 15339]), ValueError, "id 4294982635 at index 1 is no token"),
+        (np.array([2**63], np.uint64), ValueError, "id 9223372036854775808 at index 0"),
+        ([2**64], ValueError, "id 18446744073709551616 at index 0 is no token"),
+        ([15339.7], TypeError, r"id 15339\.7 at index 0 is no whole number"),
+        (["a"], TypeError, "id 'a' at index 0 is no whole number"),
+        (np.array([1.5]), TypeError, "float64"),
+        (np.array([0, 100256]), ValueError, "id 100256 at index 1 is no token"),  # a gap
+    ],
+)
+def test_what_is_no_id_is_named_and_never_wraps_around(
+    ids: Any, error: type[Exception], message: str
+) -> None:
+    tokenizer = Tokenizer.load("cl100k_base")
+    for decode in (tokenizer.decode, tokenizer.decode_bytes):
+        with pytest.raises(error, match=message):
+            decode(ids)
+
+
+def test_lengths_are_of_ids_that_are_tokens() -> None:
+    tokenizer = Tokenizer.load("cl100k_base")
+    assert tokenizer.decoded_lengths([9906, 1917, 100257]).tolist() == [5, 6, 13]
+    for wrong in ([-1], [100256], [100277], np.array([0, 2**32 + 15339]), [[1]]):
+        with pytest.raises(ValueError, match=r"is no token|a list of ids"):
+            tokenizer.decoded_lengths(wrong)
+    with pytest.raises(TypeError, match="integers, found float64"):
+        tokenizer.decoded_lengths([1.5])
+
+
+def test_ids_of_every_integer_type_are_decoded() -> None:
+    tokenizer = Tokenizer.load("cl100k_base")
+    for dtype in ("i2", "u2", "i4", ">i4", "u4", "i8", "u8"):
+        assert tokenizer.decode(np.array([9906, 1917, 0], dtype)[:2]) == "Hello world"
+        assert tokenizer.decode(np.array([9906, 0, 1917], dtype)[::2]) == "Hello world"
+    assert tokenizer.decode([]) == tokenizer.decode(np.zeros(0)) == ""
+
+
+def test_the_first_things_that_users_of_tiktoken_try_work_or_say_what_is_wrong(
+    peers: dict[str, tiktoken.Encoding],
+) -> None:
+    tokenizer, peer = Tokenizer.load("cl100k_base"), peers["cl100k_base"]
+    text = "naïve <|endoftext|> <|fim_prefix|>"
+    allowed = tokenizer.encode(text, allowed_special="all").tolist()
+    assert allowed == peer.encode(text, allowed_special="all")
+    assert tokenizer.encode_ordinary(text).tolist() == peer.encode_ordinary(text)
+    assert tokenizer.count(text) == len(peer.encode_ordinary(text))
+    assert (tokenizer.n_vocab, tokenizer.eot_token) == (peer.n_vocab, peer.eot_token)
+    assert tokenizer.name == peer.name
+    assert repr(tokenizer) == "Tokenizer('cl100k_base', 100,277 ids)"
+    batch = ["a b", "", text]
+    assert tokenizer.decode_batch([peer.encode_ordinary(one) for one in batch]) == batch
+    assert tokenizer.decode_batch(*tokenizer.encode_batch(batch)) == batch
+    for word in ("hello", b"\xc3", "<|endoftext|>"):
+        one = tokenizer.token_to_id(word)
+        assert one == (100257 if word == "<|endoftext|>" else peer.encode_single_token(word))
+        assert tokenizer.id_to_token(one) == (word if isinstance(word, bytes) else word.encode())
+    assert tokenizer.token_to_id("no such token") is None
+    assert [tokenizer.id_to_token(one) for one in (-1, 100256, 100277)] == [None] * 3
+    for wrong in (5, None, b"bytes", ["a"]):
+        with pytest.raises(TypeError, match="expected a str, found"):
+            tokenizer.encode(wrong)  # type: ignore[arg-type]
+    for wrong in ("abc", b"abc"):
+        with pytest.raises(TypeError, match="expected a list of str, found one"):
+            tokenizer.encode_batch(wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="or 'all'"):
+        tokenizer.encode(text, allowed_special="<|endoftext|>")
+    with pytest.raises(ConfigurationError, match="a name or a path, found int"):
+        Tokenizer.load(5)  # type: ignore[arg-type]
+    assert Tokenizer.load(Path("cl100k_base")) is tokenizer
+
+
+def test_threads_that_load_at_the_same_time_load_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loads = []
+
+    def counted(*arguments: Any) -> Vocabulary:
+        loads.append(arguments)
+        return load_vocabulary(*arguments)
+
+    monkeypatch.setattr("tokenizer.tokenizer.load_vocabulary", counted)
+    ready = threading.Barrier(8)
+
+    def load() -> Tokenizer:
+        ready.wait(10)
+        return Tokenizer.load("r50k_base", cache_bytes=(1 << 20) + 1)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        first, *others = [one.result() for one in [threads.submit(load) for _ in range(8)]]
+    assert all(one is first for one in others)
+    assert len(loads) == 1
 
 
 def test_pickling_goes_by_reference_and_finds_the_same_object() -> None:

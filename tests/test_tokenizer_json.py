@@ -60,13 +60,11 @@ def sample(folder: Path, share: int) -> list[str]:
     return [text for i, text in enumerate(texts) if i % share == 0 and len(text) < 50_000]
 
 
-SMALL = ("gpt2", "llama2")
-
-
 def some_slow(names: tuple[str, ...]) -> list[Any]:
     """The names as parameters, marked where it takes long to fetch or to compare."""
-    quick = (*SHARED, *SMALL)
-    return [name if name in quick else pytest.param(name, marks=pytest.mark.slow) for name in names]
+    return [
+        name if name in SHARED else pytest.param(name, marks=pytest.mark.slow) for name in names
+    ]
 
 
 @pytest.mark.parametrize("name", some_slow((*SHARED, *NPM)))
@@ -297,7 +295,7 @@ def test_metaspace_and_byte_fallback_give_the_ids_of_tokenizers(
         (lambda root: root["model"].update(dropout=0.1), "model.dropout 0.1"),
         (lambda root: root["model"].update(end_of_word_suffix="</w>"), "end_of_word_suffix"),
         (lambda root: root["model"].update(continuing_subword_prefix="##"), "subword_prefix"),
-        (lambda root: root["model"].update(novelty=1), "model.novelty: an unknown field"),
+        (lambda root: root["model"].update(novelty=1), "model: novelty: an unknown field"),
         (lambda root: root.update(novelty=1), "novelty: an unknown field"),
         (lambda root: root.update(truncation={}), "truncation is not supported"),
         (lambda root: root.update(version="2.0"), "version '2.0'"),
@@ -368,3 +366,120 @@ def test_a_folder_is_loaded_and_pickled_by_reference(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(tokenizer)) is tokenizer
     with pytest.raises(ConfigurationError, match=r"expected a tokenizer\.json"):
         Tokenizer.load(str(tmp_path.parent))
+
+
+def test_of_a_merge_that_is_listed_twice_the_last_counts(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        root["model"]["merges"] = ["a b", "b c", "a b", "ab c", "a bc"]
+
+    path = write_json(tmp_path / "twice.json", change)
+    assert_same(loaded(path), path, map("".join, itertools.product("abc", repeat=6)))
+    assert loaded(path).encode("abc").tolist() == [258]
+
+
+@pytest.mark.parametrize("ignore_merges", [False, True])
+def test_text_becomes_no_special_token_even_as_a_whole_pretoken(
+    ignore_merges: bool, tmp_path: Path
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged(special=True)(root)
+        root["added_tokens"] = [{**root["added_tokens"][1], "content": "xyz", "id": 261}]
+        root["model"]["vocab"]["xyz"] = 261
+        root["model"]["ignore_merges"] = ignore_merges
+
+    path = write_json(tmp_path / "special.json", change)
+    tokenizer = loaded(path)
+    letters = np.concatenate([tokenizer.encode(one) for one in "xyz"])
+    assert tokenizer.encode("xyz").tolist() == letters.tolist()
+    assert not tokenizer.document_ids[261]
+
+
+@pytest.mark.parametrize("ignore_merges", [False, True])
+def test_tokens_that_are_not_written_in_the_alphabet_are_no_texts(
+    ignore_merges: bool, tmp_path: Path
+) -> None:
+    """`▁` in a vocabulary of bytes is not what the text `▁` becomes; nor does it merge."""
+
+    def change(root: dict[str, Any]) -> None:
+        vocab = root["model"]["vocab"]
+        vocab |= {"▁": 261, "▁a": 262, "âĸ": 263, " ": 264, "\n": 265}
+        root["model"] |= {"ignore_merges": ignore_merges}
+        root["model"]["merges"] += ["▁ a", "â ĸ"]
+
+    path = write_json(tmp_path / "odd.json", change)
+    assert_same(loaded(path), path, map("".join, itertools.product("▁ab \n", repeat=4)))
+    assert loaded(path).decode([261, 264]) == "▁ "
+    assert not loaded(path).document_ids[[261, 262, 264, 265]].any()
+    assert loaded(path).document_ids[263]
+
+
+def test_a_special_token_that_merges_make_is_refused(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged(special=True)(root)
+        root["added_tokens"] = [{**root["added_tokens"][1], "content": "abc", "id": 258}]
+
+    with pytest.raises(ConfigurationError, match="'abc' is also what merges make of text"):
+        Tokenizer.load(write_json(tmp_path / "forged.json", change))
+
+
+def test_a_prefix_is_put_before_no_text_that_a_normalizer_emptied(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged()(root)
+        steps = [
+            {"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+            {"type": "Prepend", "prepend": "b"},
+        ]
+        root["normalizer"] = {"type": "Sequence", "normalizers": steps}
+
+    path = write_json(tmp_path / "emptied.json", change)
+    assert_same(loaded(path), path, map("".join, itertools.product(("a", "c", "<x>"), repeat=4)))
+
+
+def test_white_space_between_two_added_tokens_belongs_to_one_of_them(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+        flags = [("<r>", {"rstrip": True}), (" <b>", {}), ("<l>", {"lstrip": True})]
+        root["added_tokens"] = [
+            {"content": text, "id": 261 + i, "special": False, **plain, **more}
+            for i, (text, more) in enumerate(flags)
+        ]
+
+    path = write_json(tmp_path / "blanks.json", change)
+    parts = ("<r>", " <b>", "<l>", " ", "a")
+    texts = list(map("".join, itertools.product(parts, repeat=5)))
+    assert_same(loaded(path), path, texts)
+    for text in texts[::7]:
+        ids, spans = loaded(path).encode_with_offsets(text)
+        assert ids.tolist() == loaded(path).encode(text).tolist()
+        assert (spans[1:, 0] >= spans[:-1, 1]).all()
+
+
+def test_two_tokens_before_a_text_are_refused(tmp_path: Path) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged(special=True)(root)
+        one = {
+            "type": "TemplateProcessing",
+            "single": [{"SpecialToken": {"id": "<x>"}}, {"Sequence": {"id": "A"}}],
+            "special_tokens": {"<x>": {"ids": [261]}},
+        }
+        root["post_processor"] = {"type": "Sequence", "processors": [one, one]}
+
+    with pytest.raises(ConfigurationError, match="at most one token before a text"):
+        Tokenizer.load(write_json(tmp_path / "two.json", change))
+
+
+@pytest.mark.parametrize(
+    ("ids", "given"), [((266, 267), 261), ((262, 261), 261), ((261, 264), 262)]
+)
+def test_an_added_token_that_tokenizers_would_number_otherwise_is_refused(
+    ids: tuple[int, int], given: int, tmp_path: Path
+) -> None:
+    def change(root: dict[str, Any]) -> None:
+        flagged()(root)
+        for token, number in zip(root["added_tokens"], ids, strict=True):
+            token["id"] = number
+
+    path = write_json(tmp_path / "numbers.json", change)
+    assert [oracle(path).token_to_id(text) for text in ("<x>", "<x><y>")] == [261, 262]
+    with pytest.raises(ConfigurationError, match=f"gives it {given}$"):
+        Tokenizer.load(path)

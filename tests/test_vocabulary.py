@@ -1,12 +1,14 @@
 """Bundled tables and .tiktoken files, good and bad."""
 
 import base64
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from tokenizer import ConfigurationError, PatternError, Tokenizer, VocabularyError
 from tokenizer.reference import ReferenceEncoder
+from tokenizer.vocabularies import sources
 
 BYTES = {bytes([byte]): byte for byte in range(256)}
 PATTERN = r"\p{L}+|\s+|[^\p{L}\s]+"
@@ -98,7 +100,7 @@ def test_wrong_arguments_say_what_to_do(tmp_path: Path) -> None:
     cases = [
         ({"source": "gpt9"}, "expected one of r50k_base"),
         ({"source": "cl100k_base", "split_pattern": "x"}, "leave both out"),
-        ({"source": path}, "--split-pattern and --special-tokens"),
+        ({"source": path}, "split_pattern and special_tokens"),
         ({"source": path, "split_pattern": PATTERN, "special_tokens": {"<x>": 65}}, "ordinary"),
         ({"source": path, "split_pattern": PATTERN, "special_tokens": {"": 300}}, "special token"),
         (
@@ -113,3 +115,12 @@ def test_wrong_arguments_say_what_to_do(tmp_path: Path) -> None:
             Tokenizer.load(**arguments)  # type: ignore[arg-type]
     with pytest.raises(PatternError, match="position 2"):
         Tokenizer.load(path, split_pattern="a*?", special_tokens={})
+
+
+def test_a_bundled_table_that_is_not_the_published_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bundled = dataclasses.replace(sources._BUNDLED["r50k_base"], sha256="0" * 64)
+    monkeypatch.setitem(sources._BUNDLED, "r50k_base", bundled)
+    with pytest.raises(VocabularyError, match=f"expected SHA-256 {'0' * 64}, found 306cd27"):
+        sources.load_vocabulary("r50k_base")

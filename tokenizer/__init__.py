@@ -1,7 +1,8 @@
 """Text to token ids by byte-pair encoding; knows nothing of Beam."""
 
 from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
-from tokenizer.tokenizer import EncodedDocuments, Tokenizer
+from tokenizer.route import EncodedDocuments, Reencoded, TracedPretoken
+from tokenizer.tokenizer import Tokenizer
 from tokenizer.vocabularies.sources import BUNDLED_NAMES, vocabulary_file
 from tokenizer.vocabulary import Vocabulary
 
@@ -10,8 +11,10 @@ __all__ = [
     "ConfigurationError",
     "EncodedDocuments",
     "PatternError",
+    "Reencoded",
     "Tokenizer",
     "TokenmillError",
+    "TracedPretoken",
     "Vocabulary",
     "VocabularyError",
     "vocabulary_file",

@@ -142,6 +142,26 @@ class Engine:
         offsets do not fit the data or ids do not fit into bytes_per_token.
         """
 
+    def encode_texts(
+        self,
+        added: AddedTokens,
+        data: typing.Any,
+        offsets: numpy.typing.NDArray[numpy.int64],
+        begin: int | None = None,
+        end: int | None = None,
+        bytes_per_token: int = 4,
+    ) -> tuple[
+        numpy.typing.NDArray[typing.Any],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.uint64],
+        numpy.typing.NDArray[numpy.uint32],
+        numpy.typing.NDArray[numpy.bool_],
+    ]:
+        """`added.scan` and `encode_documents` in one call, where nothing is done in between.
+
+        Returns tokens, their offsets, and XXH3-64, counted tokens and validity of each text.
+        """
+
     def encode_text(self, added: AddedTokens, text: str) -> numpy.typing.NDArray[numpy.uint32]:
         """The ids of one text, uint32[n]: scan and encode_documents in one call.
 

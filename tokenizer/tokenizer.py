@@ -1,58 +1,25 @@
 """`Tokenizer`: text to token ids and back."""
 
-import dataclasses
 import functools
-import hashlib
 import itertools
-import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from tokenizer import _native
 from tokenizer.errors import ConfigurationError
-from tokenizer.split.dialect import Dialect
-from tokenizer.split.implied import MARK, implied_split
-from tokenizer.split.plan import CompiledStage, plan_split, windows_of_plan
-from tokenizer.split.stages import SplitStage, literal
-from tokenizer.split.table import compile_split_pattern
-from tokenizer.split.unicode_properties import UNICODE_VERSION
-from tokenizer.text.added_tokens import TEXT, AddedTokens, Segments, added_tokens_of
-from tokenizer.text.arrow_text import offsets_and_data, texts_of
-from tokenizer.text.normalizers import (
-    NORMALIZATION_VERSION,
-    Replace,
-    Step,
-    apply_steps,
-    prefix_steps,
-)
-from tokenizer.vocabularies.merge_ranks import native_vocabulary
+from tokenizer.route import EncodedDocuments, Reencoded, Route, TracedPretoken
+from tokenizer.text.arrow_text import offsets_and_data
 from tokenizer.vocabularies.sources import load_vocabulary
 from tokenizer.vocabulary import Vocabulary
 
 DEFAULT_CACHE_BYTES = 64 << 20
-_TO_MARKS = Replace(" ", MARK)
-
-
-class EncodedDocuments(NamedTuple):
-    """What `Tokenizer.encode_documents` returns for d documents and n tokens.
-
-    tokens: uint16[n] or uint32[n], the documents one after the other.
-    offsets: int64[d + 1]; document i is tokens[offsets[i]:offsets[i + 1]].
-    text_xxh3: uint64[d], XXH3-64 of the UTF-8 text.
-    special_token_texts: uint32[d], how often a special token's text occurs (as plain text).
-    valid: bool[d], whether the text is UTF-8. An invalid or empty document has no tokens at all.
-    """
-
-    tokens: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
-    text_xxh3: npt.NDArray[np.uint64]
-    special_token_texts: npt.NDArray[np.uint32]
-    valid: npt.NDArray[np.bool_]
+MAX_CACHE_BYTES = 1 << 32
 
 
 class Tokenizer:
@@ -61,12 +28,15 @@ class Tokenizer:
     Special-token text in a document is plain text unless the caller allows it: web text can not
     forge an end of document. Thread-safe; encoding releases the GIL; pickles by reference (the
     arguments of `load`), so what is loaded from a file must be readable where it is unpickled.
+    `tokenizer.route` describes what happens to a text on its way to ids.
 
     >>> tokenizer = Tokenizer.load("cl100k_base")
     >>> tokenizer.encode("hello world").tolist()
     [15339, 1917]
     >>> tokenizer.decode([9906, 1917])
     'Hello world'
+    >>> tokenizer
+    Tokenizer('cl100k_base', 100,277 ids)
     """
 
     def __init__(
@@ -76,31 +46,28 @@ class Tokenizer:
         cache_bytes: int = DEFAULT_CACHE_BYTES,
         _reference: tuple[Any, ...] | None = None,
     ) -> None:
-        """Prefer `load`. cache_bytes: memory for seen pretokens, for each encoding thread.
+        """Prefer `load`.
 
-        Raises PatternError or VocabularyError where the vocabulary can not work.
+        Args:
+            vocabulary: The tokens, merges, and what is done to text before they apply.
+            cache_bytes: Memory for pretokens already seen, for each thread that encodes.
+
+        Raises:
+            PatternError: The split pattern does not compile.
+            VocabularyError: The vocabulary contradicts itself.
+            ConfigurationError: cache_bytes is not from 0 to 2^32.
         """
-        plan = _split_plan(vocabulary)
-        self._engine = _native.Engine(
-            native_vocabulary(vocabulary),
-            [stage.native() for stage in plan],
-            windows_of_plan(plan),
-            cache_bytes,
-        )
-        self._added, self._added_late = added_tokens_of(
-            vocabulary.added_tokens, vocabulary.normalizer
-        )
-        self._prefix = prefix_steps(vocabulary.pre_tokenizer)
-        # Whether nothing that is done in Python lies between the added tokens and the engine.
-        self._is_native = not (
-            vocabulary.normalizer or self._added_late or self._prefix or self._added.needs_care
-        )
+        if not 0 <= cache_bytes <= MAX_CACHE_BYTES:
+            raise ConfigurationError(
+                f"cache_bytes: expected 0 to {MAX_CACHE_BYTES} (4 GiB), found {cache_bytes}"
+            )
         self._vocabulary = vocabulary
+        self._route = Route(vocabulary, cache_bytes)
         self._reference = _reference
 
     @staticmethod
     def load(
-        source: str,
+        source: str | Path,
         *,
         split_pattern: str | None = None,
         special_tokens: Mapping[str, int] | None = None,
@@ -109,19 +76,39 @@ class Tokenizer:
     ) -> "Tokenizer":
         """The tokenizer of a bundled vocabulary, a file, a folder, or a repository of the hub.
 
-        source: r50k_base (also gpt2), p50k_base, cl100k_base, o200k_base; the path of a Hugging
-        Face tokenizer.json, a Mistral tekken.json, or a folder that holds one; `org/name` on the
-        hub, at `revision` (default: main); or a path that ends in .tiktoken, which needs
-        split_pattern and special_tokens. Equal arguments in one process give the same object, so
-        its tables are shared. Raises ConfigurationError.
+        Equal arguments in one process give the same object, so its tables are shared; threads that
+        ask at the same time wait for the one that loads.
+
+        Args:
+            source: r50k_base (also gpt2), p50k_base, cl100k_base, o200k_base; the path of a Hugging
+                Face tokenizer.json, a Mistral tekken.json, or a folder that holds one; `org/name`
+                on the hub; or a path that ends in .tiktoken, which needs split_pattern and
+                special_tokens.
+            split_pattern: The regular expression that cuts text, for a .tiktoken file.
+            special_tokens: Text to id, for a .tiktoken file; may be empty.
+            revision: The commit, branch or tag on the hub; None: main.
+            cache_bytes: As in `Tokenizer`.
+
+        Raises:
+            ConfigurationError: The arguments do not fit each other, or nothing is there.
+            VocabularyError: The file is malformed, or asks for what is not supported.
         """
+        if not isinstance(source, str | Path):
+            raise ConfigurationError(
+                f"tokenizer: expected a name or a path, found {type(source).__name__}"
+            )
         specials = None if special_tokens is None else tuple(sorted(special_tokens.items()))
-        return _load(source, split_pattern, specials, cache_bytes, revision)
+        return _load(str(source), split_pattern, specials, cache_bytes, revision)
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._reference is None:
             raise TypeError("only a tokenizer made by Tokenizer.load can be pickled")
         return _load, self._reference
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({self.name!r}, {self.vocabulary_size:,} ids)"
+
+    # -- what it is made of
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -129,9 +116,19 @@ class Tokenizer:
         return self._vocabulary
 
     @property
+    def name(self) -> str:
+        """cl100k_base; the stem of a file, the folder of a tokenizer.json, `org/name`."""
+        return self._vocabulary.name
+
+    @property
     def vocabulary_size(self) -> int:
         """The largest id, special tokens included, plus one: 100277 for cl100k_base."""
         return self._vocabulary.size
+
+    @property
+    def n_vocab(self) -> int:
+        """`vocabulary_size`, under tiktoken's name."""
+        return self.vocabulary_size
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -140,57 +137,77 @@ class Tokenizer:
 
     @property
     def begin_of_text(self) -> int | None:
-        """The id that the vocabulary's own tokenizer puts in front of each text, or None."""
+        """The id that the vocabulary's own tokenizer puts before each text, or None."""
         return self._vocabulary.begin_of_text
 
     @property
     def end_of_text(self) -> int | None:
-        """The id that ends a document: what its own tokenizer puts behind each text, else the
+        """The id that ends a document: what its own tokenizer puts after each text, else the
         special token that is called so (`<|endoftext|>`, `</s>`, ...), or None."""
         return self._vocabulary.end_of_text
 
-    @functools.cached_property
+    @property
+    def eot_token(self) -> int | None:
+        """`end_of_text`, under tiktoken's name."""
+        return self.end_of_text
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides ids: docs/formats.md lists it."""
-        vocabulary = self._vocabulary
-        facts: dict[str, Any] = {
-            "tokens": hashlib.sha256(vocabulary.token_bytes).hexdigest(),
-            "offsets": hashlib.sha256(vocabulary.token_offsets.tobytes()).hexdigest(),
-            "split_pattern": vocabulary.split_pattern,
-            "unicode": UNICODE_VERSION,
-            "special_tokens": dict(vocabulary.special_tokens),
-        }
-        if vocabulary.merges is not None:
-            facts |= _facts_of_merges(vocabulary, vocabulary.merges)
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return self._route.fingerprint
 
-    def encode(self, text: str, *, allowed_special: Iterable[str] = ()) -> npt.NDArray[np.uint32]:
+    @property
+    def is_lossless(self) -> bool:
+        """Whether decode(encode(t)) == t for every text t: nothing normalizes it, adds to it or
+        drops any of it."""
+        return self._route.is_lossless
+
+    @property
+    def document_ids(self) -> npt.NDArray[np.bool_]:
+        """bool[vocabulary_size]: the ids that text can become. Special tokens are not among them,
+        nor are gaps in the numbering."""
+        return self._route.ids.in_documents
+
+    # -- text to ids
+
+    def encode(
+        self, text: str, *, allowed_special: Iterable[str] | Literal["all"] = ()
+    ) -> npt.NDArray[np.uint32]:
         """The ids of one text, uint32[n].
 
-        allowed_special: special tokens whose text becomes their id; all other text is plain.
-        Raises UnicodeEncodeError (a ValueError) when the text holds a lone surrogate,
-        ConfigurationError when a name in allowed_special is no special token.
+        Args:
+            text: Any str without lone surrogates.
+            allowed_special: Special tokens whose text becomes their id, or "all"; all other text is
+                plain.
+
+        Raises:
+            TypeError: `text` is no str.
+            UnicodeEncodeError: The text holds a lone surrogate; also a ValueError.
+            ConfigurationError: A name in allowed_special is no special token.
         """
-        if not allowed_special and self._is_native:
-            return self._engine.encode_text(self._added.engine, text)
-        text.encode()  # or raises
-        special_tokens = self._vocabulary.special_tokens
-        allowed = set(allowed_special)
-        if unknown := sorted(allowed.difference(special_tokens)):
-            raise ConfigurationError(f"not special tokens of {self._vocabulary.name}: {unknown}")
-        if not allowed:
-            return self.encode_documents(_to_arrow([text])).tokens
-        pieces = self._added.cut(text, allowed)
-        segments = _of_pieces([pieces])
-        tokens, _ = self._encode(segments, allowed=allowed)
-        return tokens
+        _expect_text(text)
+        if allowed_special and (allowed := self._allowed(allowed_special)):
+            return self._route.encode_allowing(text, allowed)
+        return self._route.encode_text(text)
+
+    def encode_ordinary(self, text: str) -> npt.NDArray[np.uint32]:
+        """`encode`, under tiktoken's name for text without special tokens."""
+        return self.encode(text)
+
+    def count(self, text: str) -> int:
+        """How many ids `encode` gives for the text."""
+        return self.encode(text).size
 
     def encode_batch(
         self, documents: pa.Array | Sequence[str]
     ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """The ids of d texts: tokens uint32[n] and offsets int64[d + 1] into them.
 
-        Raises ValueError, naming the index, for a text that is null or not UTF-8.
+        Text i has the ids tokens[offsets[i]:offsets[i + 1]].
+
+        Raises:
+            TypeError: `documents` is one str, or holds something else than str.
+            ValueError: A text is null or not UTF-8; the message has its index.
         """
         array = documents if isinstance(documents, pa.Array) else _to_arrow(documents)
         encoded = self.encode_documents(array)
@@ -208,86 +225,220 @@ class Tokenizer:
     ) -> EncodedDocuments:
         """Encodes a StringArray or LargeStringArray without nulls, the GIL released throughout.
 
-        begin_of_text and end_of_text: ids put around each document that has tokens.
-        dtype: uint16 or uint32. Raises ValueError for nulls, another type, or too narrow a dtype.
+        Args:
+            text: The documents. One that is not UTF-8 has no ids and is told in `valid`.
+            begin_of_text: The id put before each document that has tokens; None: nothing.
+            end_of_text: The id put after it.
+            dtype: uint16 or uint32.
+
+        Raises:
+            ValueError: A document is null, the array is of another type, or an id does not fit
+                into the dtype.
         """
         if text.null_count:
             raise ValueError("a document is null")
-        segments, hashes, specials, valid = self._added.scan(*offsets_and_data(text))
-        tokens, offsets = self._encode(
-            segments, begin_of_text, end_of_text, np.dtype(dtype).itemsize
+        offsets, data = offsets_and_data(text)
+        return self._route.encode(
+            offsets, data, begin_of_text, end_of_text, np.dtype(dtype).itemsize
         )
-        return EncodedDocuments(tokens, offsets, hashes, specials, valid)
 
-    def _encode(
-        self,
-        segments: Segments,
-        begin: int | None = None,
-        end: int | None = None,
-        bytes_per_token: int = 4,
-        allowed: Collection[str] = (),
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
-        """Normalizes the text between added tokens, then merges it."""
-        if self._vocabulary.normalizer:
-            segments = _apply(self._vocabulary.normalizer, segments)
-        if self._added_late:
-            segments = _cut_again(self._added_late, segments, allowed)
-        if self._prefix:
-            segments = _apply(self._prefix, segments)
-        tokens, offsets = self._engine.encode_documents(
-            segments.data,
-            segments.offsets,
-            segments.kinds,
-            segments.first,
-            begin,
-            end,
-            bytes_per_token,
-        )
-        return tokens, offsets
+    # -- what becomes of a text, to look at
 
-    def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
-        """The exact bytes of the ids, added tokens as their text.
+    def trace(
+        self, text: str, *, allowed_special: Iterable[str] | Literal["all"] = ()
+    ) -> list[TracedPretoken]:
+        """What a text becomes on its way to ids, pretoken by pretoken; the ids are `encode`'s.
 
-        ids: a list, tuple or one-dimensional array of whole numbers. Raises ValueError for an id
-        that is no token, TypeError for what is no whole number.
+        Slow where a normalizer or a prefix changes text (Python, a character at a time).
 
-        What a normalizer did to the text stays done: NFC is not undone, and where blanks were
-        replaced by U+2581 (SentencePiece), each U+2581 becomes a blank, one put in front stays.
+        >>> [one.text for one in Tokenizer.load("cl100k_base").trace("It's  5")]
+        [b'It', b"'s", b' ', b' ', b'5']
+
+        Args:
+            text: As in `encode`.
+            allowed_special: As in `encode`.
+
+        Raises:
+            TypeError, UnicodeEncodeError, ConfigurationError: As in `encode`.
         """
-        return self._token_bytes.decode_bytes(ids)
+        _expect_text(text)
+        return list(self._route.trace(text, self._allowed(allowed_special)))
 
-    @functools.cached_property
-    def _token_bytes(self) -> _native.TokenBytes:
-        """The bytes of each id; none where there is no token."""
-        vocabulary = self._vocabulary
-        offsets = vocabulary.token_offsets.tolist()
-        texts = [vocabulary.token_bytes[begin:end] for begin, end in itertools.pairwise(offsets)]
-        texts += [b""] * (vocabulary.size - len(texts))
-        for token in vocabulary.added_tokens:
-            texts[token.id] = token.text.encode()
-        array = pa.array(texts, pa.large_binary())
-        if _TO_MARKS in (*vocabulary.normalizer, *self._prefix):
-            array = pc.replace_substring(array, _TO_MARKS.content.encode(), b" ")
-        _, offsets, data = array.buffers()
-        return _native.TokenBytes(bytes(data), np.frombuffer(offsets, np.uint64)[: len(array) + 1])
+    def encode_with_offsets(
+        self, text: str, *, allowed_special: Iterable[str] | Literal["all"] = ()
+    ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+        """The ids of a text, uint32[n], and the bytes of it that each stands for, int64[n, 2].
 
-    def decode(self, ids: npt.ArrayLike) -> str:
-        """As decode_bytes, as text; bytes that are no UTF-8 become U+FFFD."""
-        return self._token_bytes.decode(ids)
+        >>> ids, spans = Tokenizer.load("cl100k_base").encode_with_offsets("naïve")
+        >>> spans.tolist()
+        [[0, 2], [2, 4], [4, 6]]
+
+        Args:
+            text: As in `encode`.
+            allowed_special: As in `encode`.
+
+        Raises:
+            TypeError, UnicodeEncodeError, ConfigurationError: As in `encode`.
+        """
+        traced = self.trace(text, allowed_special=allowed_special)
+        return (
+            np.array([one for pretoken in traced for one in pretoken.ids], np.uint32),
+            np.array([one for pretoken in traced for one in pretoken.spans], np.int64).reshape(
+                -1, 2
+            ),
+        )
 
     def pretokens(self, text: str) -> list[tuple[bytes, list[int]]]:
-        """Each pretoken of the text with its ids: for people to look at."""
-        utf8 = text.encode()
-        return [(utf8[start:stop], ids) for start, stop, ids in self._engine.pretokens(text)]
+        """Each pretoken or added token of a text as the model sees it, and its ids."""
+        return [(pretoken.text, pretoken.ids) for pretoken in self.trace(text)]
+
+    # -- ids to text
+
+    def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
+        """The bytes that the ids stand for, added tokens as their text.
+
+        What a normalizer did to the text stays done: NFC is not undone, and where blanks were
+        replaced by U+2581 (SentencePiece), each U+2581 becomes a blank, one put before it stays.
+
+        Raises:
+            TypeError: The ids are no integers.
+            ValueError: An id is not one of the vocabulary; the message has its index.
+        """
+        return self._route.ids.decoder.decode_bytes(ids)
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        """As `decode_bytes`, as text; bytes that are no UTF-8 become U+FFFD."""
+        return self._route.ids.decoder.decode(ids)
+
+    def decode_batch(
+        self, tokens: npt.ArrayLike | Sequence[npt.ArrayLike], offsets: npt.ArrayLike | None = None
+    ) -> list[str]:
+        """The texts of several documents.
+
+        Args:
+            tokens: The ids of each document; or, with offsets, those of all, as `encode_batch`
+                returns them.
+            offsets: int64[d + 1], where each begins in `tokens`.
+
+        Raises:
+            TypeError, ValueError: As in `decode_bytes`.
+        """
+        if offsets is None:
+            return [self.decode(ids) for ids in tokens]  # type: ignore[union-attr]
+        bounds = np.asarray(offsets).tolist()
+        array = np.asarray(tokens)
+        return [self.decode(array[a:b]) for a, b in itertools.pairwise(bounds)]
+
+    def decoded_lengths(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        """How many bytes each id decodes to, int64[n].
+
+        Raises:
+            TypeError, ValueError: As in `decode_bytes`.
+        """
+        lengths: npt.NDArray[np.int64] = self._route.ids.decoded_lengths[self._checked(ids)]
+        return lengths
+
+    def reencode(
+        self,
+        tokens: npt.NDArray[Any],
+        offsets: npt.NDArray[np.int64],
+        *,
+        begin_of_text: int | None = None,
+        end_of_text: int | None = None,
+        dtype: npt.DTypeLike = np.uint32,
+    ) -> Reencoded:
+        """What the ids of documents must be, going by the text that they spell.
+
+        For checking ids whose text is not at hand: normalized text is neither normalized again nor
+        searched for added tokens. `tokenizer.route` says why it holds, and for which documents.
+
+        Args:
+            tokens: Ids of all documents without begin and end of text, all in `document_ids`.
+            offsets: int64[d + 1], where each document begins in `tokens`.
+            begin_of_text: As in `encode_documents`.
+            end_of_text: As in `encode_documents`.
+            dtype: As in `encode_documents`.
+
+        Raises:
+            ValueError: An id can not stand inside a document.
+        """
+        array = self._checked(tokens)
+        if (odd := np.flatnonzero(~self.document_ids[array])).size:
+            raise ValueError(f"id {array[odd[0]]} at index {odd[0]} stands in no document")
+        return self._route.reencode(
+            array,
+            np.asarray(offsets, np.int64),
+            begin_of_text,
+            end_of_text,
+            np.dtype(dtype).itemsize,
+        )
+
+    def token_to_id(self, token: str | bytes) -> int | None:
+        """The id of an added token, by its text, or of the token of these bytes; None: no such."""
+        return self._route.ids.by_text.get(token.encode() if isinstance(token, str) else token)
+
+    def id_to_token(self, token: int) -> bytes | None:
+        """The bytes that an id decodes to; None where there is no such id."""
+        if not 0 <= token < self.vocabulary_size:
+            return None
+        found: bytes | None = self._route.ids.decoded[int(token)].as_py()
+        return found
+
+    def _allowed(self, allowed_special: Iterable[str] | Literal["all"]) -> frozenset[str]:
+        special_tokens = self._vocabulary.special_tokens
+        if allowed_special == "all":
+            return frozenset(special_tokens)
+        if isinstance(allowed_special, str):
+            raise ConfigurationError(
+                f"allowed_special: expected names of special tokens or 'all', found the str "
+                f"{allowed_special!r}: put it into a set"
+            )
+        allowed = frozenset(allowed_special)
+        if unknown := sorted(map(str, allowed.difference(special_tokens))):
+            raise ConfigurationError(f"not special tokens of {self.name}: {unknown}")
+        return allowed
+
+    def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[Any]:
+        """The ids as an array; raises ValueError where one is no token."""
+        array = _integers(ids)
+        outside = (array < 0) | (array >= self.vocabulary_size)
+        wrong = outside | ~self._route.ids.is_token[np.where(outside, 0, array)]
+        if wrong.any():
+            at = int(wrong.argmax())
+            raise ValueError(f"id {array[at]} at index {at} is no token of {self.name}")
+        return array
 
 
-@functools.lru_cache(maxsize=8)
+_loading = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _loading  # a thread that a forked child does not have may have held it
+    _loading = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 def _load(
     source: str,
     split_pattern: str | None,
     special_tokens: tuple[tuple[str, int], ...] | None,
     cache_bytes: int,
     revision: str | None = None,
+) -> Tokenizer:
+    # functools.cache alone lets threads that ask at the same time each load.
+    with _loading:
+        return _load_once(source, split_pattern, special_tokens, cache_bytes, revision)
+
+
+@functools.lru_cache(maxsize=8)
+def _load_once(
+    source: str,
+    split_pattern: str | None,
+    special_tokens: tuple[tuple[str, int], ...] | None,
+    cache_bytes: int,
+    revision: str | None,
 ) -> Tokenizer:
     specials = None if special_tokens is None else dict(special_tokens)
     vocabulary = load_vocabulary(source, split_pattern, specials, revision)
@@ -296,89 +447,26 @@ def _load(
     return Tokenizer(vocabulary, cache_bytes=cache_bytes, _reference=reference)
 
 
+def _integers(ids: npt.ArrayLike) -> npt.NDArray[Any]:
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise ValueError(f"expected a list of ids, found an array of shape {array.shape}")
+    if array.dtype.kind not in "iu":
+        if array.size:
+            raise TypeError(f"ids must be integers, found {array.dtype}: {array[0]!r}, ...")
+        return np.zeros(0, np.uint32)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def _expect_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise TypeError(f"expected a str, found {type(text).__name__}")
+
+
 def _to_arrow(documents: Sequence[str]) -> pa.Array:
+    if isinstance(documents, str | bytes):
+        raise TypeError(f"expected a list of str, found one {type(documents).__name__}")
     try:
         return pa.array(documents, pa.large_string())
     except (TypeError, pa.ArrowInvalid, UnicodeEncodeError) as error:
         raise ValueError(f"expected a sequence of str: {error}") from error
-
-
-def _split_plan(vocabulary: Vocabulary) -> Sequence[CompiledStage]:
-    if vocabulary.split_pattern is not None:
-        table = compile_split_pattern(vocabulary.split_pattern)
-        if not table.covers_all_text:
-            raise ConfigurationError(
-                f"{vocabulary.name}: the split pattern leaves some text unmatched: "
-                f"{vocabulary.split_pattern}"
-            )
-        return [CompiledStage(table)]
-    stages = vocabulary.pre_tokenizer.stages
-    if vocabulary.byte_tokens is None:
-        return plan_split(stages)
-    # Where the normalizer has replaced all blanks there are none to cut at (Gemma).
-    if vocabulary.normalizer[-1:] == (_TO_MARKS,):
-        stages = tuple(stage for stage in stages if stage.pattern != literal(" "))
-    return plan_split((*stages, SplitStage(implied_split(vocabulary), dialect=Dialect.FANCY)))
-
-
-def _apply(steps: tuple[Step, ...], segments: Segments) -> Segments:
-    is_text = segments.kinds == TEXT
-    texts, is_first = texts_of(segments.offsets, segments.data), segments.starts_document()
-    if not is_text.all():
-        texts, is_first = texts.filter(pa.array(is_text)), is_first[is_text]
-    return segments.with_texts(*offsets_and_data(apply_steps(steps, texts, is_first)))
-
-
-def _cut_again(added: AddedTokens, segments: Segments, allowed: Collection[str]) -> Segments:
-    """The text of `segments` cut once more."""
-    is_text = segments.kinds == TEXT
-    texts = texts_of(segments.offsets, segments.data).filter(pa.array(is_text))
-    if allowed:
-        cut = _of_pieces([added.cut(text, allowed) for text in texts.to_pylist()])
-    else:
-        cut, *_ = added.scan(*offsets_and_data(texts))
-    counts = np.ones(segments.kinds.size, np.int64)
-    counts[is_text] = np.diff(cut.first)
-    kinds = np.repeat(segments.kinds, counts)
-    sizes = np.zeros(kinds.size, np.int64)
-    inside = np.repeat(is_text, counts)
-    kinds[inside], sizes[inside] = cut.kinds, np.diff(cut.offsets)
-    first = np.concatenate(([0], np.cumsum(counts)))[segments.first]
-    offsets = cut.offsets[0] + np.concatenate(([0], np.cumsum(sizes)))
-    return Segments(cut.data, offsets, kinds, first)
-
-
-def _of_pieces(documents: list[list[tuple[str, int]]]) -> Segments:
-    texts = [text.encode() for pieces in documents for text, _ in pieces]
-    return Segments(
-        b"".join(texts),
-        np.concatenate(([0], np.cumsum([len(text) for text in texts]))).astype(np.int64),
-        np.array([kind for pieces in documents for _, kind in pieces], np.int32),
-        np.concatenate(([0], np.cumsum([len(pieces) for pieces in documents]))).astype(np.int64),
-    )
-
-
-def _facts_of_merges(vocabulary: Vocabulary, merges: npt.NDArray[np.uint32]) -> dict[str, Any]:
-    fallback = vocabulary.byte_tokens
-    return {
-        "merges": hashlib.sha256(merges.tobytes()).hexdigest(),
-        "whole_pretokens": vocabulary.whole_pretokens,
-        "byte_tokens": fallback if fallback is None else fallback.tolist(),
-        "added_tokens": [dataclasses.asdict(token) for token in vocabulary.added_tokens],
-        "normalizer": [
-            [type(step).__name__, dataclasses.asdict(step)] for step in vocabulary.normalizer
-        ],
-        "normalizer_unicode": NORMALIZATION_VERSION,
-        "stages": [
-            {
-                **dataclasses.asdict(stage),
-                "behavior": stage.behavior.value,
-                "dialect": stage.dialect.value,
-            }
-            for stage in vocabulary.pre_tokenizer.stages
-        ],
-        "prefix": [
-            [type(step).__name__, dataclasses.asdict(step)]
-            for step in prefix_steps(vocabulary.pre_tokenizer)
-        ],
-    }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tokenizer.split.stages import PreTokenizer
+from tokenizer.split.stages import SplitStage
 from tokenizer.text.normalizers import Step
 
 
@@ -16,7 +16,7 @@ class AddedToken:
 
     special: not matched in documents, where it is plain text, but only where a caller allows it.
     single_word: only where it touches no letter, digit or the like on either side.
-    lstrip, rstrip: white space in front of it, behind it, belongs to it.
+    lstrip, rstrip: white space in front of it, after it, belongs to it.
     normalized: matched in the normalized text, by its own normalized text.
     """
 
@@ -27,6 +27,20 @@ class AddedToken:
     lstrip: bool = False
     rstrip: bool = False
     normalized: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreTokenizer:
+    """What is done to a text between added tokens before merges apply.
+
+    stages: the cuts, in order; none leaves the text whole.
+    prefix: what is put before the text, or replaced in it, before the first cut.
+    byte_level: merges are of bytes; otherwise of characters.
+    """
+
+    stages: tuple[SplitStage, ...] = ()
+    prefix: tuple[Step, ...] = ()
+    byte_level: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +59,8 @@ class Vocabulary:
     whole_pretokens: a pretoken that is a token is that token, even if merges do not make it.
     byte_tokens: int64[256], the ids of bytes whose character is no token (byte fallback); merges
       are then of characters. None: merges are of bytes, which are tokens themselves.
+    unreachable: ids of tokens that no text becomes, though they have bytes: written in characters
+      that are not in the alphabet of bytes.
     normalizer: what is done to each text between added tokens, in order.
     revision: the commit of the hub repository it was fetched from, or None.
     """
@@ -60,6 +76,7 @@ class Vocabulary:
     merges: npt.NDArray[np.uint32] | None = field(default=None, repr=False)
     whole_pretokens: bool = True
     byte_tokens: npt.NDArray[np.int64] | None = field(default=None, repr=False)
+    unreachable: tuple[int, ...] = ()
     normalizer: tuple[Step, ...] = ()
     pre_tokenizer: PreTokenizer = field(default_factory=PreTokenizer)
     revision: str | None = None

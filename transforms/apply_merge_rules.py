@@ -1,25 +1,35 @@
 """`ApplyMergeRules`: documents in, token arrays out, for pipelines of your own.
 
-    PCollection[str] or PCollection[Document]
+    PCollection[str], [Document] or [pyarrow.Array]
        │ ApplyMergeRules("cl100k_base")
-       ├─► .tokens   uint32[n] for a str, TokenizedDocument for a Document
+       ├─► .tokens   uint32[n] for a str, TokenizedDocument for a Document,
+       │             LargeListArray of uint32 for an array of strings
        └─► .rejects  RejectedDocument: what could not be encoded, and why
 
 It shares the kernel with `TokenizeShards`, which `tokenmill build` runs: the same tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, List, NamedTuple, Union  # noqa: UP035 (Beam's batch hints want List)
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow, GlobalWindows
+from apache_beam.utils import windowed_value
 
 from tokenizer import Tokenizer
+from transforms import token_coders
 from transforms.documents import Reason
 from transforms.framing import begin_of_text_id, end_of_text_id
+
+# A call of the kernel costs as much as a hundred short documents. What is collected is bounded in
+# characters, and in documents for those that are empty.
+_MAX_CHARACTERS = 1 << 20
+_MAX_DOCUMENTS = 1 << 14
 
 
 class Document(NamedTuple):
@@ -43,11 +53,18 @@ class RejectedDocument(NamedTuple):
     reason: str
 
 
-_Element = Union[str, Document]  # noqa: UP007 (a run-time value for Beam's hints)
+token_coders.register(TokenizedDocument)
+_Element = Union[str, Document, pa.Array]  # noqa: UP007 (a run-time value for Beam's hints)
+_Outcome = Union[npt.NDArray[np.uint32], TokenizedDocument, RejectedDocument]  # noqa: UP007
 
 
 class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
-    """Encodes a document, or a batch of them, with the one tokenizer of its process."""
+    """Encodes documents with the one tokenizer of its process, many in a call of the kernel.
+
+    Elements are collected within a bundle, each with its timestamp, window and pane, and go out
+    with them when enough are there, or when the bundle ends. A bundle that is tried again begins
+    with nothing collected.
+    """
 
     def __init__(
         self, load: Mapping[str, Any], begin_of_text: int | None, end_of_text: int | None
@@ -58,76 +75,171 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         self._tokenizer: Tokenizer | None = None
         self._documents = Metrics.counter("tokenmill", "documents")
         self._tokens = Metrics.counter("tokenmill", "tokens")
+        self._batch_documents = Metrics.distribution("tokenmill", "batch_documents")
+        self._batch_tokens = Metrics.distribution("tokenmill", "batch_tokens")
 
     def setup(self) -> None:
         self._tokenizer = Tokenizer.load(**self._load)
 
-    def process(self, element: _Element) -> Iterator[Any]:
-        yield from self._encode([element])
+    def start_bundle(self) -> None:
+        self._elements: list[Any] = []
+        # Of each: timestamp in microseconds, windows, pane.
+        self._places: list[tuple[int, tuple[Any, ...], Any]] = []
+        self._characters = 0
+
+    def process(
+        self,
+        element: Any,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        pane: Any = beam.DoFn.PaneInfoParam,
+    ) -> Iterable[Any]:
+        return self._collect(element, (timestamp.micros, (window,), pane))
+
+    def finish_bundle(self) -> Iterable[Any]:
+        return self._flush()
+
+    def _collect(self, element: Any, place: tuple[int, tuple[Any, ...], Any]) -> Iterable[Any]:
+        text = element
+        if type(element) is not str:
+            if isinstance(element, pa.Array | pa.ChunkedArray):
+                return self._encode_array(element)
+            text = element.text if isinstance(element, Document) else element
+        if isinstance(text, str):
+            self._characters += len(text)
+        self._elements.append(element)
+        self._places.append(place)
+        if self._characters < _MAX_CHARACTERS and len(self._elements) < _MAX_DOCUMENTS:
+            return ()
+        return self._flush()
 
     @beam.DoFn.yields_elements  # type: ignore[untyped-decorator]
-    def process_batch(self, batch: Sequence[_Element]) -> Iterator[Any]:
-        yield from self._encode(batch)
+    def process_batch(self, batch: Sequence[Any]) -> Iterable[Any]:
+        for outcome in self._encode(batch):
+            is_reject = isinstance(outcome, RejectedDocument)
+            yield TaggedOutput(ApplyMergeRules.REJECTS, outcome) if is_reject else outcome
 
     def get_input_batch_type(self, input_element_type: Any) -> Any:
         """A list of whatever the elements are: Beam wants the two types to match."""
         return List[input_element_type]  # noqa: UP006
 
-    def _encode(self, elements: Sequence[_Element]) -> Iterator[Any]:
-        assert self._tokenizer is not None  # setup() ran
-        texts: list[bytes] = []
-        kept: list[_Element] = []
-        for element in elements:
-            text = element.text if isinstance(element, Document) else element
-            if (reason := _fault(text)) is not None:
-                yield self._reject(element, reason)
-                continue
-            try:
-                texts.append(text.encode())
-            except UnicodeEncodeError:  # a lone surrogate
-                yield self._reject(element, Reason.INVALID_UTF8)
-                continue
-            kept.append(element)
-        encoded = self._tokenizer.encode_documents(
-            pa.array(texts, pa.large_binary()).view(pa.large_string()),
-            begin_of_text=self._begin_of_text,
-            end_of_text=self._end_of_text,
-        )
-        self._documents.inc(int(np.count_nonzero(np.diff(encoded.offsets))))
-        self._tokens.inc(len(encoded.tokens))
-        for i, element in enumerate(kept):
+    def _flush(self) -> Iterator[Any]:
+        elements, places = self._elements, self._places
+        self.start_bundle()
+        if not elements:
+            return
+        for outcome, (micros, windows, pane) in zip(self._encode(elements), places, strict=True):
+            value = windowed_value.create(outcome, micros, windows, pane)
+            is_reject = isinstance(outcome, RejectedDocument)
+            yield TaggedOutput(ApplyMergeRules.REJECTS, value) if is_reject else value
+
+    def _encode(self, elements: Sequence[Any]) -> Iterator[_Outcome]:
+        """What becomes of each element, in their order."""
+        texts = [one.text if isinstance(one, Document) else one for one in elements]
+        faults: dict[int, Reason] = {}
+        try:
+            array = pa.array(texts, pa.large_string())
+            # Arrow takes bytes for text; None and what only looks like text are looked at singly.
+            is_plain = not array.null_count and all(type(text) is str for text in texts)
+        except (TypeError, UnicodeEncodeError, pa.ArrowException):
+            is_plain = False
+        if not is_plain:
+            array, faults = _texts_and_faults(texts)
+        tokens, bounds = self._encode_texts(array)
+        for number, element in enumerate(elements):
             # A copy of its own: a view would keep the whole batch alive.
-            tokens = encoded.tokens[encoded.offsets[i] : encoded.offsets[i + 1]].copy()
-            if not len(tokens):  # the text is "", or the tokenizer removes all of it
-                yield self._reject(element, Reason.EMPTY_DOCUMENT)
-                continue
-            yield (
-                TokenizedDocument(element.id, tokens) if isinstance(element, Document) else tokens
-            )
+            ids = tokens[bounds[number] : bounds[number + 1]].copy()
+            if not ids.size:  # at fault; or the text is "", or the tokenizer removes all of it
+                yield self._reject(element, faults.get(number, Reason.EMPTY_DOCUMENT))
+            elif isinstance(element, Document):
+                yield TokenizedDocument(element.id, ids)
+            else:
+                yield ids
 
-    def _reject(self, element: _Element, reason: Reason) -> TaggedOutput:
+    def _encode_array(self, texts: Any) -> Iterator[Any]:
+        """A list of ids for each text of an Arrow array; null where the text is a reject."""
+        values = texts.to_pylist() if texts.null_count or not _is_text(texts) else None
+        faults: dict[int, Reason] = {}
+        if values is not None:
+            array, faults = _texts_and_faults(values)
+        else:
+            combined = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+            array = combined.cast(pa.large_string())
+        tokens, bounds = self._encode_texts(array)
+        offsets = np.array(bounds, np.int64)
+        is_rejected = np.diff(offsets) == 0
+        for number in np.flatnonzero(is_rejected).tolist():
+            reason = faults.get(number, Reason.EMPTY_DOCUMENT)
+            reject = self._reject(texts[number].as_py(), reason)
+            yield TaggedOutput(ApplyMergeRules.REJECTS, reject)
+        yield pa.LargeListArray.from_arrays(offsets, tokens, mask=pa.array(is_rejected))
+
+    def _encode_texts(self, texts: pa.Array) -> tuple[npt.NDArray[np.uint32], list[int]]:
+        assert self._tokenizer is not None  # setup() ran
+        encoded = self._tokenizer.encode_documents(
+            texts, begin_of_text=self._begin_of_text, end_of_text=self._end_of_text
+        )
+        documents = int(np.count_nonzero(np.diff(encoded.offsets)))
+        self._documents.inc(documents)
+        self._tokens.inc(len(encoded.tokens))
+        self._batch_documents.update(documents)
+        self._batch_tokens.update(len(encoded.tokens))
+        return encoded.tokens, encoded.offsets.tolist()
+
+    def _reject(self, document: Any, reason: Reason) -> RejectedDocument:
         Metrics.counter("tokenmill", f"rejects.{reason.value}").inc()
-        return TaggedOutput(ApplyMergeRules.REJECTS, RejectedDocument(element, reason.value))
+        return RejectedDocument(document, reason.value)
 
 
-def _fault(text: Any) -> Reason | None:
-    if text is None:
-        return Reason.NULL_TEXT
-    if not isinstance(text, str):
-        return Reason.TEXT_NOT_A_STRING
-    return None
+class _ApplyMergeRulesGlobally(_ApplyMergeRules):
+    """The same where there is one window: asking Beam for window and pane takes 2 us an element."""
+
+    _WINDOWS = (GlobalWindow(),)
+
+    def process(  # type: ignore[override]
+        self, element: Any, timestamp: Any = beam.DoFn.TimestampParam
+    ) -> Iterable[Any]:
+        place = (timestamp.micros, self._WINDOWS, windowed_value.PANE_INFO_UNKNOWN)
+        return self._collect(element, place)
+
+
+def _is_text(array: Any) -> bool:
+    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
+
+
+def _texts_and_faults(values: Sequence[Any]) -> tuple[pa.Array, dict[int, Reason]]:
+    """The texts, empty where one is at fault, and why by its number."""
+    texts: list[bytes] = []
+    faults: dict[int, Reason] = {}
+    for number, value in enumerate(values):
+        text = b""
+        if value is None:
+            faults[number] = Reason.NULL_TEXT
+        elif not isinstance(value, str):
+            faults[number] = Reason.TEXT_NOT_A_STRING
+        else:
+            try:
+                text = value.encode()
+            except UnicodeEncodeError:  # a lone surrogate
+                faults[number] = Reason.INVALID_UTF8
+        texts.append(text)
+    return pa.array(texts, pa.large_binary()).view(pa.large_string()), faults
 
 
 class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
-    """Applies a vocabulary's merge rules to each document: `str` or `Document`.
+    """Applies a vocabulary's merge rules to each document: `str`, `Document` or an Arrow array.
 
-    tokenizer, split_pattern, special_tokens: as in Tokenizer.load; a path must be readable on
-      the workers. begin_of_text, end_of_text: what goes around each document, as in framing.py:
-      "auto", an id, the text of a special token, or None for nothing.
+        encoded = pipeline | beam.Create(["hello world"]) | ApplyMergeRules("cl100k_base")
+        encoded.tokens     uint32[n] for a str, TokenizedDocument for a Document, and for an array
+                           of strings a LargeListArray of uint32 with null where a text is a reject
+        encoded.rejects    RejectedDocument: null, no str, lone surrogates, nothing to encode
 
-    Gives `.tokens` and `.rejects`; see the module. Special-token text is plain text. Counts
-    documents, tokens and rejects by reason as Beam metrics of the namespace `tokenmill`.
-    Raises ConfigurationError when the pipeline is built, not when it runs.
+    Works on bounded and unbounded input: every output has the window and the timestamp of its
+    element, and its pane where windows are not global. Documents are encoded many at a time within
+    a bundle, by itself; nothing is kept from one bundle to the next, so a bundle that is tried
+    again gives the same. Ids travel in a coder of their own (token_coders.py). Special-token text
+    is plain text. Metrics of the namespace `tokenmill`: documents, tokens, rejects by reason, and
+    the distributions batch_documents and batch_tokens.
     """
 
     TOKENS, REJECTS = "tokens", "rejects"
@@ -142,6 +254,20 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         begin_of_text: str | int | None = None,
         end_of_text: str | int | None = None,
     ) -> None:
+        """Makes the transform, when the pipeline is built.
+
+        Args:
+            tokenizer: as in `Tokenizer.load`; a path must be readable on the workers.
+            split_pattern: as in `Tokenizer.load`.
+            special_tokens: as in `Tokenizer.load`.
+            revision: as in `Tokenizer.load`.
+            begin_of_text: before each document: "auto", an id, the text of a special token, or
+                None for nothing, as in framing.py.
+            end_of_text: after it: the same.
+
+        Raises:
+            ConfigurationError: impossible arguments.
+        """
         super().__init__()
         self._load: dict[str, Any] = {
             "source": tokenizer,
@@ -154,7 +280,26 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         self._end_of_text = end_of_text_id(loaded, end_of_text)
 
     def expand(self, documents: Any) -> Any:
-        do_fn = _ApplyMergeRules(self._load, self._begin_of_text, self._end_of_text)
-        return documents | "ApplyMergeRules" >> beam.ParDo(do_fn).with_input_types(
-            _Element
-        ).with_outputs(self.REJECTS, main=self.TOKENS)
+        is_global = isinstance(documents.windowing.windowfn, GlobalWindows)
+        kind = _ApplyMergeRulesGlobally if is_global else _ApplyMergeRules
+        do_fn = kind(self._load, self._begin_of_text, self._end_of_text)
+        encoded = documents | "Encode" >> beam.ParDo(do_fn).with_input_types(_Element).with_outputs(
+            self.REJECTS, main=self.TOKENS
+        )
+        encoded[self.TOKENS].element_type = _output_type(documents.element_type)
+        encoded[self.REJECTS].element_type = RejectedDocument
+        return encoded
+
+    def display_data(self) -> dict[str, Any]:
+        return {
+            "tokenizer": str(self._load["source"]),
+            "revision": self._load["revision"] or "(none)",
+            "begin_of_text": "none" if self._begin_of_text is None else self._begin_of_text,
+            "end_of_text": "none" if self._end_of_text is None else self._end_of_text,
+        }
+
+
+def _output_type(element_type: Any) -> Any:
+    """What comes out of elements of a type, where it is known: it chooses the coder."""
+    known = {str: np.ndarray, Document: TokenizedDocument}
+    return known.get(element_type, beam.typehints.Any)

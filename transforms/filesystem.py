@@ -13,6 +13,7 @@ there is no such file.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby
 from typing import BinaryIO
@@ -31,6 +32,7 @@ __all__ = [
     "is_local",
     "list_files",
     "look_up",
+    "naming_place",
     "open_raw",
     "pin_pattern",
     "put_file",
@@ -156,6 +158,25 @@ def delete_files(paths: Iterable[str]) -> None:
 def replace_file(source: str, target: str) -> None:
     """Renames a file on its store; a file of the new name goes."""
     _store_of(target).rename(source, target)
+
+
+@contextmanager
+def naming_place(path: str) -> Iterator[None]:
+    """Has an OSError of its block name that path, where it names none: as a full disk's does not.
+
+    >>> with naming_place("/data/out"):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: '/data/out'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            # An error that was made of one text, as Arrow's are, has no strerror to show.
+            error.strerror = error.strerror or str(error)
+            error.filename = path
+        raise
 
 
 def _scheme_of(path: str) -> str:

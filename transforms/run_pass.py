@@ -62,9 +62,10 @@ class RunPass(beam.PTransform):  # type: ignore[misc]
         self._build = build
 
     def expand(self, units: Any) -> Any:
-        return units | "RunUnit" >> beam.ParDo(_RunUnit(self._work, self._build)).with_input_types(
-            WorkUnit
-        ).with_outputs(self.FAILURES, main=self.RECEIPTS)
+        run_unit_fn = beam.ParDo(_RunUnit(self._work, self._build)).with_input_types(WorkUnit)
+        done = units | "RunUnit" >> run_unit_fn.with_outputs(self.FAILURES, main=self.RECEIPTS)
+        done[self.FAILURES].element_type = str
+        return done
 
     def display_data(self) -> dict[str, Any]:
         return {"output": self._build.root, "pass": type(self._work).__name__}

@@ -8,7 +8,6 @@ import apache_beam as beam
 from apache_beam.io.filesystem import FileMetadata
 
 from transforms.errors import UnitFailedError
-from transforms.filesystem import is_local
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.run_pass import RunPass
@@ -46,7 +45,7 @@ class _NameUnit(beam.DoFn):  # type: ignore[misc]
             if not path.startswith(prefix):
                 raise UnitFailedError(f"{path} does not lie in the input_root {self._input_root}")
             return path.removeprefix(prefix)
-        return (path if is_local(path) else path.partition("://")[2]).lstrip("/")
+        return path.replace("://", "/").lstrip("/")  # with its scheme: two stores are two inputs
 
 
 def _raise_failure(message: str) -> None:
@@ -59,6 +58,10 @@ class TokenizeShards(beam.PTransform):  # type: ignore[misc]
     Takes what `beam.io.fileio.MatchFiles` gives, or `WorkUnit`s. The bytes written depend on inputs
     and settings alone. A unit that can not be read fails the pipeline, once its runner has tried
     it as often as it does. No manifest is written: that is for whoever knows that all is there.
+
+    Each input comes once. One that is replaced by another of the same size is not noticed here; the
+    command notes versions. A pipeline that dies leaves `runs/pipeline-*` below `output`, which may
+    be removed when none works there.
 
         with beam.Pipeline() as pipeline:
             receipts = (

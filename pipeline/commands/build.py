@@ -4,6 +4,7 @@ inputs listed ─ folder settled (ours, or refused) ─ lease taken ─ plan
    ─ pending units run ─ receipts collected ─ books within the limits? ─ manifest
 """
 
+import argparse
 import datetime
 import json
 import os
@@ -16,73 +17,97 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline import books, exit_codes
-from pipeline.config import BuildConfig, available_cores
+from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
+from pipeline.config import BuildConfig
+from pipeline.export_options import export_of_build
 from pipeline.failures import raise_unit_failures
 from pipeline.inputs import common_root, list_units
 from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
+from pipeline.preview import check_fields, preview
 from pipeline.progress import PassProgress
-from pipeline.runners import run_pass
+from pipeline.report import BuildResult, as_json, explain_incomplete, report_of
+from pipeline.runners import Running, run_pass
+from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import is_local, pin_pattern
+from transforms.filesystem import is_local, naming_place, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.input_versions import note_versions
+from transforms.shards.input_versions import fold_versions, note_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
+    VOCABULARY_SUFFIXES,
     receipt_path,
     run_record_path,
     unit_of_receipt,
+    vocabulary_path,
 )
-from transforms.shards.manifest import Totals
 from transforms.shards.mark import Mark, check_free, explain_difference, read_mark, settle
 from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import remove_units
 from transforms.shards.vocabulary_copy import keep_vocabulary
 
+if TYPE_CHECKING:
+    from pipeline.export_config import ExportConfig
+
+__all__ = ["EXAMPLES", "HELP", "TAKES_BEAM_FLAGS", "BuildResult", "add_arguments", "build", "run"]
+
 _STANDARD_INPUT = "stdin"
 
 
-@dataclass(frozen=True)
-class BuildResult:
-    """How a build ended.
+TAKES_BEAM_FLAGS = True
 
-    Attributes:
-        exit_code: COMPLETE, or TOO_MANY_REJECTS: all was read, and no manifest written.
-        totals: what the receipts add up to.
-        manifest: its path; None where it was withheld. why_incomplete: then the reasons.
-        seconds: the command took. units_done: in this run; units_kept: found done.
-    """
 
-    exit_code: int
-    totals: Totals
-    manifest: str | None
-    why_incomplete: tuple[str, ...]
-    seconds: float
-    units_done: int
-    units_kept: int
+def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    config = config_of(options, beam_flags)
+    exported = export_of_build(options, config, beam_flags)
+    if options.dry_run:
+        found = preview(config)
+        show(as_json(found.to_json()) if options.json else found.table())
+        return exit_codes.COMPLETE
+    result = build(config)
+    if exported is None or not result.is_complete:
+        show(as_json(result.to_json()) if options.json else result.text())
+        return result.exit_code
+    return _export(exported, result, json=options.json)
+
+
+def _export(config: "ExportConfig", built: BuildResult, *, json: bool) -> int:
+    """Exports what was built, and shows the results of both."""
+    from pipeline.commands.export import export
+
+    if not json:
+        show(built.text())
+    result = export(config)
+    if json:
+        show(as_json({**built.to_json(), "export": result.to_json()}))
+    else:
+        show(result.text())
+    return result.exit_code
 
 
 def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     """Runs a build to its end.
 
-    Prints the books to `report`, by default standard output.
+    Args:
+        config: what is asked for.
+        report: where to print the books when all is done; None: nowhere, they are in the result.
 
     Raises:
-        ConfigurationError: before anything is started or touched, also when the output belongs to
-            another build.
+        ConfigurationError: before anything is started or touched: the output belongs to another
+            build, a field is nowhere to be found, an option does not fit.
         BuildInUseError: somebody else is working on it.
         TokenmillError, OSError: the job failed; running it again resumes.
     """
     started = time.time()
-    report = report or sys.stdout
     # What moves while the job runs stands still in it: a revision of the Hub is a commit from here.
     inputs = tuple(map(pin_pattern, config.inputs))
     root_given = config.input_root and pin_pattern(config.input_root)
@@ -96,9 +121,10 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         _check_pipe(config)
     else:
         units = list_units(config.inputs, root, config.output, config.settings.read)
+        check_fields(units, config.settings.read)
     work = TokenizePass(config.settings)
     mark = Mark(work.fingerprint, work.described())
-    target = Build.at(_absolute(config.output), new_run_name())
+    target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
     _check_output(config, target, mark)
     with Lease(target) as lease:
         if config.overwrite:
@@ -109,13 +135,15 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if from_pipe:
             units = (_spool(target),)
             config = replace(config, check_inputs=True)
-        plan = make_plan(config, target, units)
+        plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
         receipts = _run(job)
-        print(books.table(receipts), file=report)
         _write_run(job, receipts)
         lease.check()
-        return _conclude(job, receipts, report)
+        result = _conclude(job, receipts)
+    if report is not None:
+        print(result.text(), file=report)
+    return result
 
 
 @dataclass(frozen=True)
@@ -130,25 +158,28 @@ class _Job:
     input_root: str
     started: float
 
+    @property
+    def running(self) -> Running:
+        """How the pending units are done."""
+        return self.config.running(sum(unit.size_bytes for unit in self.plan.pending))
+
 
 def _run(job: _Job) -> list[Receipt]:
     """Does what is pending and returns the receipts of all units."""
     target, plan = job.target, job.plan
     _clear(target, plan)
     if plan.done:
-        print(f"resuming: {len(plan.done)} of {len(plan.units)} units are done", file=sys.stderr)
+        say(f"resuming: {len(plan.done)} of {len(plan.units)} units are done")
     if plan.pending:
         note_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
-            pending_bytes = sum(unit.size_bytes for unit in plan.pending)
-            running = job.config.running(pending_bytes)
-            run_pass(job.work, plan.pending, target, running, progress.update)
-        raise_unit_failures(target, len(plan.pending))
+            run_pass(job.work, plan.pending, target, job.running, progress.update)
+        raise_unit_failures(target, [unit.name for unit in plan.pending])
     return _collect(target, job.work, plan)
 
 
 def new_run_name() -> str:
-    """A name for a run: later runs sort behind earlier ones, and no two are equal."""
+    """A name for a run: later runs sort after earlier ones, and no two are equal."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now.strftime('%Y%m%dT%H%M%S.%fZ')}-{uuid.uuid4().hex[:8]}"
 
@@ -168,7 +199,7 @@ def _spool(target: Build) -> WorkUnit:
     """Standard input as a file: a unit may have to be read twice."""
     path = Path(target.staging, _STANDARD_INPUT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
+    with naming_place(str(path)), path.open("wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
     return WorkUnit(_STANDARD_INPUT, str(path), path.stat().st_size)
 
@@ -185,19 +216,15 @@ def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
 
 def _start_over(target: Build, mark: Mark) -> None:
     """Removes what the records of the build name; then the folder is of the new settings."""
-    target.delete([MANIFEST])
-    for path in target.files():
-        unit = unit_of_receipt(path)
-        if unit is None:
-            continue
-        try:
-            remove_units(target, {unit: target.receipt(unit)})
-        except MismatchError as error:
-            print(f"left alone: {error}", file=sys.stderr)
+    units = [unit for path in target.files() if (unit := unit_of_receipt(path)) is not None]
+    receipts = target.receipts(units)  # before anything goes: one that is broken is refused by name
+    target.withdraw(MANIFEST)
+    remove_units(target, receipts)
+    target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
-        print(
-            f"left alone: {len(left)} files that no record of the build names, such as {left[0]}",
-            file=sys.stderr,
+        say(
+            f"left alone: {len(left)} files that no record of the build names, such as "
+            f"{escaped(left[0])}"
         )
     target.write(MARK, mark.to_json())
 
@@ -205,7 +232,7 @@ def _start_over(target: Build, mark: Mark) -> None:
 def _clear(target: Build, plan: Plan) -> None:
     """Removes what this run makes untrue, before it starts: the manifest first, then units."""
     if plan.pending:
-        target.delete([MANIFEST])
+        target.withdraw(MANIFEST)
     remove_units(target, plan.stale)
 
 
@@ -218,7 +245,13 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
             f"the run ended without all of its units ({error}): run the same command again"
         ) from error
     receipts = {**plan.done, **written}
+    files = target.files()
     for unit, receipt in receipts.items():
+        if not receipt.sizes().items() <= files.items():
+            raise MismatchError(
+                f"{receipt_path(unit)}: files that it names are missing, or of another size: "
+                "something else writes to this folder. Run the same command again"
+            )
         if receipt.fingerprint != work.fingerprint:
             raise MismatchError(
                 f"{receipt_path(unit)}: written with other settings while this run was working: "
@@ -227,7 +260,8 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
     return [receipts[unit.name] for unit in plan.units]
 
 
-def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildResult:
+def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
+    """Writes the manifest, or says why not."""
     config, target, work = job.config, job.target, job.work
     totals = books.total(receipts)
     why = list(
@@ -236,40 +270,22 @@ def _conclude(job: _Job, receipts: Sequence[Receipt], report: TextIO) -> BuildRe
     if not totals.tokens and not config.allow_empty:
         why.append("there is not a single token: is the text field the right one?")
     if why:
-        target.delete([MANIFEST])
-        _explain_incomplete(config, target, why)
+        target.withdraw(MANIFEST)
+        say(explain_incomplete(why, config.max_rejects, target.root))
         manifest_path = None
     else:
         entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
+        fold_versions(target, job.plan.units)
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
-        print(f"complete: {manifest_path}", file=report)
+    new_units = [unit.name for unit in job.plan.pending]
     return BuildResult(
-        exit_code=exit_codes.TOO_MANY_REJECTS if why else exit_codes.COMPLETE,
-        totals=totals,
+        report=report_of(target, receipts, new_units, time.time() - job.started),
         manifest=manifest_path,
         why_incomplete=tuple(why),
-        seconds=time.time() - job.started,
         units_done=len(job.plan.pending),
         units_kept=len(job.plan.done),
-    )
-
-
-_SHOWN = 10
-
-
-def _explain_incomplete(config: BuildConfig, target: Build, why: Sequence[str]) -> None:
-    print("no manifest:", file=sys.stderr)
-    for line in why[:_SHOWN]:
-        print(f"  {line}", file=sys.stderr)
-    if len(why) > _SHOWN:
-        print(f"  ... and {len(why) - _SHOWN} more", file=sys.stderr)
-    print(
-        f"--max-rejects {config.max_rejects:g} allows less. What is wrong with each record is in "
-        f"{target.root}/rejects. To accept it, run again with a larger --max-rejects, "
-        "--allow-truncated or --allow-empty: nothing is read twice",
-        file=sys.stderr,
     )
 
 
@@ -284,8 +300,8 @@ def _write_run(job: _Job, receipts: Sequence[Receipt]) -> None:
         "units_done": len(plan.pending),
         "units_kept": len(plan.done),
         "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
-        "input_root": os.path.abspath(root) if is_local(root) else root,
-        "workers": None if config.beam_flags else config.workers or available_cores(),
+        "input_root": None if not root else os.path.abspath(root) if is_local(root) else root,
+        "workers": None if config.beam_flags else job.running.workers,
         "beam_flags": list(config.beam_flags),
         "host": platform.node(),
         "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",

@@ -4,30 +4,35 @@ build's manifest ─ settings checked ─ folder settled (ours, or refused) ─ 
    ─ (documents scattered, to be shuffled) ─ pending shards written ─ files beside them ─ manifest
 """
 
+import argparse
 import datetime
 import hashlib
 import json
 import os
 import platform
-import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib import metadata
-from typing import Any, TextIO
+from typing import Any
 
-from pipeline import exit_codes
 from pipeline.commands.build import new_run_name
 from pipeline.config import available_cores
+from pipeline.export_config import ExportConfig
+from pipeline.export_options import add_export_options, export_config
+from pipeline.export_report import ExportResult
 from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
+from pipeline.options import add_common
 from pipeline.progress import PassProgress
+from pipeline.report import as_json
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
+from pipeline.terminal import say, show
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.formats import export_format
-from transforms.exports.mixtures import SourceTotals, mixture_of, table_of
+from transforms.exports.mixtures import SourceTotals, mixture_of
 from transforms.exports.plan import ExportPlan, ExportUnit, PlanSettings, plan_export
 from transforms.exports.records import (
     ExportManifest,
@@ -36,7 +41,7 @@ from transforms.exports.records import (
     folder_contents,
     make_export_manifest,
 )
-from transforms.exports.settings import ExportSettings, splitter_of
+from transforms.exports.settings import splitter_of
 from transforms.exports.shuffle import BLOCK_TOKENS
 from transforms.filesystem import is_local
 from transforms.passes.export import ExportPass
@@ -47,56 +52,53 @@ from transforms.shards.layout import MANIFEST, receipt_path, run_record_path, un
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark, settle
 
+__all__ = [
+    "EXAMPLES",
+    "HELP",
+    "TAKES_BEAM_FLAGS",
+    "ExportConfig",
+    "ExportResult",
+    "add_arguments",
+    "export",
+    "run",
+]
+
 # Below, starting workers takes longer than the work.
 _SMALL_BYTES = 64 << 20
 
+HELP = "Write a build in the files that a trainer reads."
+EXAMPLES = """\
+  tokenmill export shards --output train --format megatron
+  tokenmill export shards --output train --format mds --split validation=0.5% --shuffle 1
+  tokenmill export shards --output train --format npy --sequence-length 4096 --packing best-fit
+  tokenmill export shards --output train --format olmo --shuffle 1 \\
+      --source 'code=code/*' --weight code=2
+  tokenmill export gs://shards --output gs://train --format bin --runner=FlinkRunner \\
+      --flink_master=host:8081
 
-@dataclass(frozen=True, kw_only=True)
-class ExportConfig:
-    """What one `tokenmill export` is asked to do.
-
-    Attributes:
-        directory: the build. output: the export's folder. settings: what decides its bytes.
-        workers: local worker processes; None: one a core. Only without beam_flags.
-        beam_flags: for another Beam runner; empty: run here.
-        block_tokens: how many ids are shuffled at a time: memory, and no byte, depends on it.
-    """
-
-    directory: str
-    output: str
-    settings: ExportSettings
-    block_tokens: int = BLOCK_TOKENS
-    workers: int | None = None
-    beam_flags: tuple[str, ...] = ()
-    verbose: bool = False
-
-    def __post_init__(self) -> None:
-        if self.block_tokens < 1:
-            raise ConfigurationError("must be at least 1", setting="shuffle_tokens")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
-        if self.workers is not None and self.beam_flags:
-            raise ConfigurationError(
-                "is for local runs; with a runner, say how many in Beam's own flags",
-                setting="workers",
-            )
+The same command again resumes: what is committed is kept."""
+TAKES_BEAM_FLAGS = True
 
 
-@dataclass(frozen=True)
-class ExportResult:
-    """How an export ended. shards_done: in this run; shards_kept: found done."""
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds every option of the command."""
+    add = command.add_argument
+    add("directory", metavar="DIR", help="a complete build")
+    add("--output", required=True, metavar="DIR", help="a folder: new, empty, or to complete")
+    add_export_options(command)
+    add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
+    add_common(command)
 
-    exit_code: int
-    manifest: ExportManifest
-    seconds: float
-    shards_done: int
-    shards_kept: int
+
+def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    result = export(export_config(options, options.directory, options.output, beam_flags))
+    show(as_json(result.to_json()) if options.json else result.text())
+    return result.exit_code
 
 
-def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResult:
+def export(config: ExportConfig) -> ExportResult:
     """Runs an export to its end.
-
-    Prints what each split holds to `report`, by default standard output.
 
     Raises:
         ConfigurationError: before anything is written: the format can not hold the ids, or the
@@ -110,7 +112,7 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
     source = Build.at(_absolute(config.directory))
     manifest, digest = read_source(source)
     described = config.settings.described(manifest, digest)
-    target = Build.at(_absolute(config.output), new_run_name())
+    target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
     if target.root == source.root:
         raise ConfigurationError("is the build itself: name another folder", setting="output")
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
@@ -122,15 +124,15 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
         done = _done(target, work, plan)
         pending = [unit for unit in plan.units if unit.name not in done]
         if done:
-            print(f"resuming: {len(done)} of {len(plan.units)} shards are done", file=sys.stderr)
+            say(f"resuming: {len(done)} of {len(plan.units)} shards are done")
         if pending:
-            target.delete([MANIFEST])
+            target.withdraw(MANIFEST)
             running = _running(config, pending)
             if plan.grid is not None:
                 work = replace(work, blocks=scatter(work, plan, place, running))
             with PassProgress("export", target, pending) as progress:
                 run_pass(work, pending, target, running, progress.update)
-            raise_unit_failures(target, len(pending))
+            raise_unit_failures(target, [unit.name for unit in pending])
         shards = [_shard(target, work, unit) for unit in plan.units]
         if read_source(source)[1] != digest:
             raise MismatchError(f"{source.root} was built anew meanwhile: export it again")
@@ -139,14 +141,11 @@ def export(config: ExportConfig, *, report: TextIO | None = None) -> ExportResul
         lease.check()
         target.write(MANIFEST, made.to_json())
         remove_blocks(place)
-    if made.sources:
-        print(table_of(made.sources), file=report or sys.stdout)
-    print(table(made), file=report or sys.stdout)
-    for split in made.splits:
-        if not split.documents:
-            print(f"the split {split.name} has no documents, and so no files", file=sys.stderr)
-    print(f"complete: {config.output.rstrip('/')}/{MANIFEST}", file=report or sys.stdout)
-    return ExportResult(exit_codes.COMPLETE, made, time.time() - started, len(pending), len(done))
+    path = f"{config.output.rstrip('/')}/{MANIFEST}"
+    result = ExportResult(made, path, time.time() - started, len(pending), len(done))
+    for name in result.empty_splits():
+        say(f"the split {name} has no documents, and so no files")
+    return result
 
 
 def read_source(source: Build) -> tuple[Manifest, str]:
@@ -187,28 +186,6 @@ def plan_of(
 def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:
     """The pass that writes the shards of a plan."""
     return ExportPass(Build.at(source.root), described, plan.splitter)
-
-
-def table(manifest: ExportManifest) -> str:
-    """What each split holds, as text."""
-    rows = [["split", "shards", "documents", "tokens"]]
-    rows += [
-        [split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}"]
-        for split in manifest.splits
-    ]
-    if any(split.sequences for split in manifest.splits):
-        rows[0] += ["sequences", "padding", "dropped", "cut documents"]
-    for row, split in zip(rows[1:], manifest.splits, strict=True):
-        if (books := split.sequences) is not None:
-            padding = books.padding / split.tokens if split.tokens else 0.0
-            counts = (books.dropped, books.cut_documents)
-            row += [f"{books.sequences:,}", f"{padding:.3%}", *(f"{count:,}" for count in counts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        f"{row[0]:<{widths[0]}}  "
-        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
 
 
 def _absolute(path: str) -> str:

@@ -4,7 +4,7 @@
 --id, --url                ─► every index       ─► shards and positions
 """
 
-import json
+import argparse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,8 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import exit_codes
-from pipeline.commands.verify_export import export_manifest_of
-from pipeline.terminal import escaped
+from pipeline.options import add_common
+from pipeline.report import as_json
+from pipeline.terminal import escaped, say, show
+from pipeline.verify_export import export_manifest_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.index import EXPORT_SCHEMA
@@ -24,6 +26,38 @@ from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.json_records import is_export
 from transforms.shards.layout import TOKENS
 from transforms.shards.mark import read_mark
+
+HELP = "Find where a token came from, or where a document is."
+EXAMPLES = """\
+  tokenmill find shards --id en-0010996
+  tokenmill find train --at train/000003.bin:4711
+  tokenmill find train --url https://example.org/ --json"""
+TAKES_BEAM_FLAGS = False
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds every option of the command."""
+    command.add_argument("directory", metavar="DIR", help="a complete build or export")
+    add = command.add_argument_group("what to find, one of them").add_argument
+    add(
+        "--at",
+        metavar="SHARD:POSITION",
+        help="the document at a position of a shard, in ids, from 0 (default: go by --id or --url)",
+    )
+    add("--id", metavar="ID", help="all documents of that id (default: go by --at or --url)")
+    add("--url", metavar="URL", help="all documents of that URL (default: go by --at or --id)")
+    add_common(command)
+
+
+def run(options: argparse.Namespace, _: object) -> int:
+    """The command; returns its exit code."""
+    return find(
+        options.directory,
+        at=options.at,
+        document=options.id,
+        url=options.url,
+        json=options.json,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +101,21 @@ def find(
     at: str | None = None,
     document: str | None = None,
     url: str | None = None,
-    as_json: bool = False,
+    json: bool = False,
 ) -> int:
     """Prints the places that are asked for; returns 0, or 1 when there is none.
 
     Args:
         directory: a complete build or export.
         at: a shard and a position in it, `SHARD:POSITION`. document: an id. url: a URL.
-        as_json: a line of JSON a place.
+        json: print one JSON object, whose `places` are all of them.
 
     Raises:
         ConfigurationError: not one of the three is asked for.
         MismatchError: there is no such shard or position.
     """
     if sum(one is not None for one in (at, document, url)) != 1:
-        raise ConfigurationError("find: say one of at, id and url")
+        raise ConfigurationError("name one: a place, an id, or a URL", setting="at")
     build = Build.at(directory)
     if at is not None:
         places: Iterator[Place] = iter([place_of_token(build, at)])
@@ -90,11 +124,17 @@ def find(
     else:
         places = places_of(build, "url", str(url))
     count = 0
-    for place in places:
-        count += 1
-        print(json.dumps(asdict(place)) if as_json else _text(place), flush=True)
+    if json:
+        every = [asdict(place) for place in places]
+        show(as_json({"places": every}))
+        count = len(every)
+    else:
+        for place in places:
+            count += 1
+            show(_text(place))
     if not count:
-        print(f"{directory}: no document has that {'id' if document is not None else 'url'}")
+        what = "id" if document is not None else "URL"
+        say(f"tokenmill: {escaped(directory)}: no document has that {what}")
         return exit_codes.FAILED
     return exit_codes.COMPLETE
 
@@ -202,7 +242,7 @@ def _place(
 
 def _text(place: Place) -> str:
     lines = [
-        f"shard     {place.shard}",
+        f"shard     {escaped(place.shard)}",
         f"document  {place.index:,}, tokens {place.start:,} to {place.start + place.length - 1:,}",
         f"id        {'none' if place.id is None else escaped(place.id)}",
         f"url       {'none' if place.url is None else escaped(place.url)}",

@@ -1,211 +1,282 @@
 """`tokenmill inspect`: tokens for people to look at."""
 
+import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
+from pipeline import exit_codes
+from pipeline.document_search import find_by_id, find_by_place, find_first
+from pipeline.options import (
+    add_common,
+    add_tokenizer,
+    check_tokenizer_name,
+    given_tokenizer,
+)
+from pipeline.quantities import count
+from pipeline.report import as_json
+from pipeline.terminal import escaped, show
+from pipeline.token_text import token_texts
+from pipeline.token_view import (
+    TokenizedText,
+    print_pretokens,
+    print_side_by_side,
+    print_tokens,
+    tokenized,
+)
 from pipeline.tokenizers import tokenizer_of
 from tokenizer import ConfigurationError, Tokenizer
-from transforms.errors import MismatchError
 from transforms.shards.build import Build
-from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
-from transforms.shards.layout import documents_path
-from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt
 
+HELP = "Look at the tokens of a document or a text."
+EXAMPLES = """\
+  tokenmill inspect shards
+  tokenmill inspect shards --document en-0010996
+  tokenmill inspect --text 'Hello world' --tokenizer cl100k_base --compare gpt2
+  echo 'Hello world' | tokenmill inspect --text -"""
+TAKES_BEAM_FLAGS = False
 DEFAULT_LIMIT = 200
+_DEFAULT_TOKENIZER = "cl100k_base"
 
-_BACKGROUNDS = ("on grey23", "on blue")
-_SEPARATOR = "│"
-_INDENT = "  "
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds every option of the command."""
+    command.add_argument(
+        "directory", metavar="DIR", nargs="?", help="a build; without --document: its first one"
+    )
+    add = command.add_argument_group("what to look at").add_argument
+    add("--document", metavar="ID", help="a document by its id (default: the first document)")
+    add(
+        "--shard",
+        metavar="S",
+        help="a shard by its path in the manifest (default: go by --document)",
+    )
+    add(
+        "--index",
+        type=int,
+        default=0,
+        metavar="K",
+        help="which document of --shard, from 0 (default: 0)",
+    )
+    add(
+        "--text",
+        metavar="TEXT",
+        help="a text to tokenize here and now; - is standard input (default: look into DIR)",
+    )
+    add(
+        "--limit",
+        type=count,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help=f"show so many tokens of a document (default: {DEFAULT_LIMIT})",
+    )
+    add(
+        "--compare",
+        metavar="NAME",
+        help="another tokenizer, to show its tokens beside the first one's (default: none)",
+    )
+    add_tokenizer(command, default=f"the build's own; for --text {_DEFAULT_TOKENIZER}")
+    add_common(command)
+
+
+def run(options: argparse.Namespace, _: object) -> int:
+    """The command; returns its exit code."""
+    check_tokenizer_name(options.compare)
+    compared = None if options.compare is None else Tokenizer.load(options.compare)
+    if options.text is not None:
+        if options.directory is not None:
+            raise ConfigurationError("give either a build or a text", setting="text")
+        text = _standard_input() if options.text == "-" else options.text
+        return inspect_text(text, given_tokenizer(options), compared, json=options.json)
+    if options.directory is None:
+        raise ConfigurationError("name a build, or give a --text", setting="document")
+    if options.document is not None and options.shard is not None:
+        raise ConfigurationError("give either --document or --shard", setting="document")
+    return inspect_document(
+        options.directory,
+        options.document,
+        options.shard,
+        options.index,
+        limit=options.limit,
+        tokenizer=given_tokenizer(options),
+        compared=compared,
+        json=options.json,
+    )
 
 
 def inspect_document(
     directory: str,
-    document_id: str | None,
-    shard: str | None,
-    index: int,
+    document_id: str | None = None,
+    shard: str | None = None,
+    index: int = 0,
     *,
     limit: int = DEFAULT_LIMIT,
     tokenizer: Tokenizer | None = None,
+    compared: Tokenizer | None = None,
+    json: bool = False,
 ) -> int:
-    """Shows a document of a build: where it comes from, its first `limit` tokens and their ids.
+    """Shows a document of a build: where it comes from, its first tokens and their ids.
 
-    The document with that id (the first of them), or number `index` of a shard, a path in the
-    manifest. tokenizer: needed when the vocabulary came from a file. Returns 0; raises
-    MismatchError when there is no such document, ConfigurationError for impossible arguments.
+    Args:
+        directory: the build.
+        document_id: the first document of that id; None, and no shard: the first of all.
+        shard: a path in the manifest; with `index`, which document of it.
+        index: from 0.
+        limit: how many tokens to show.
+        tokenizer: None: the build's own.
+        compared: another one, to show its tokens of the same text.
+        json: print one JSON object.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigurationError: impossible arguments.
+        MismatchError: there is no such document.
     """
-    if limit < 1 or index < 0:
-        raise ConfigurationError("inspect: --limit must be at least 1, --index at least 0")
+    if limit < 1:
+        raise ConfigurationError("must be at least 1", setting="limit")
+    if index < 0:
+        raise ConfigurationError("must be at least 0", setting="index")
     source = Build.at(directory)
     manifest = source.manifest()
     used = tokenizer_of(source, manifest, tokenizer)
+    alike = 1
     if document_id is not None:
-        unit, row, alike = _find_by_id(source, manifest, document_id)
+        unit, row, alike = find_by_id(source, manifest, document_id)
+    elif shard is not None:
+        unit, row = find_by_place(source, manifest, shard, index)
     else:
-        unit, row = _find_by_place(source, manifest, str(shard), index)
-        alike = 1
+        unit, row = find_first(source, manifest)
     receipt = source.receipt(unit)
     entry = receipt.shards[row["shard"]]
     shown = min(limit, row["length"])
     with source.open_shard(entry) as opened:
         ids = opened.read(row["start"], row["start"] + shown).tolist()
+    facts = _facts(receipt, entry.path, row)
+    texts = token_texts(used, ids)
+    if json:
+        show(as_json({**facts, "documents_with_this_id": alike, "ids": ids, "tokens": texts}))
+        return exit_codes.COMPLETE
     console = _console()
     if alike > 1:
         console.print(f"{alike} documents have this id; the first of them:")
-    _print_provenance(console, receipt, entry.path, row)
+    _print_facts(console, facts)
     console.print()
-    _print_tokens(console, [_token_text(used, token) for token in ids], ids)
+    if compared is None:
+        print_tokens(console, texts, ids)
+    else:
+        text = used.decode(_without_frame(ids, used))
+        print_side_by_side(console, tokenized(used, text), tokenized(compared, text))
     if shown < row["length"]:
         more = row["length"] - shown
         console.print(f"... and {more:,} more tokens: see them with --limit {row['length']}")
-    return 0
+    return exit_codes.COMPLETE
 
 
-def inspect_text(text: str, tokenizer: Tokenizer | None = None) -> int:
-    """Shows how a text is cut into pretokens, and the tokens and ids of each; returns 0."""
-    used = tokenizer or Tokenizer.load("cl100k_base")
+def inspect_text(
+    text: str,
+    tokenizer: Tokenizer | None = None,
+    compared: Tokenizer | None = None,
+    *,
+    json: bool = False,
+) -> int:
+    """Shows what becomes of a text: its pretokens, and the tokens and ids of each.
+
+    Args:
+        text: any.
+        tokenizer: None: cl100k_base.
+        compared: another one, to show its tokens beside.
+        json: print one JSON object.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        ConfigurationError: the text is not valid Unicode.
+    """
+    used = [tokenizer or Tokenizer.load(_DEFAULT_TOKENIZER)]
+    used += [] if compared is None else [compared]
     try:
-        pretokens = used.pretokens(text)
+        views = [tokenized(one, text) for one in used]
     except UnicodeEncodeError as error:
-        raise ConfigurationError(f"--text is not valid Unicode: {error.reason}") from error
+        raise ConfigurationError(f"not valid Unicode: {error.reason}", setting="text") from error
+    if json:
+        values = [_plain(view) for view in views]
+        show(as_json(values[0] if compared is None else values))
+        return exit_codes.COMPLETE
     console = _console()
-    every = [token for _, ids in pretokens for token in ids]
-    console.print(
-        f"{used.vocabulary.name}: {len(text.encode()):,} bytes, {len(pretokens):,} pretokens, "
-        f"{len(every):,} tokens\n"
-    )
-    _print_tokens(console, [_token_text(used, token) for token in every], every)
+    for view in views:
+        console.print(view.title)
     console.print()
-    for piece, ids in pretokens:
-        line = Text(f"{_visible(piece)!s:<20}  ")
-        line.append_text(_joined(console, [_token_text(used, token) for token in ids]))
-        line.append(f"  {' '.join(map(str, ids))}")
-        console.print(line, soft_wrap=True)
-    return 0
+    if compared is not None:
+        print_side_by_side(console, *views)
+        return exit_codes.COMPLETE
+    print_tokens(console, views[0].tokens, views[0].ids)
+    console.print()
+    print_pretokens(console, views[0])
+    return exit_codes.COMPLETE
 
 
-def _find_by_id(
-    source: Build, manifest: Manifest, document_id: str
-) -> tuple[str, dict[str, Any], int]:
-    """Unit and index row of the first document of that id, and how many there are."""
-    first: tuple[str, int] | None = None
-    count = 0
-    for unit in manifest.units:
-        row = 0
-        for batch in _index_rows(source, unit, ["id"]):
-            same = pc.equal(batch.column("id"), document_id)
-            if first is None and (at := pc.index(same, True).as_py()) >= 0:
-                first = unit, row + at
-            count += pc.sum(same).as_py() or 0
-            row += len(batch)
-    if first is None:
-        raise MismatchError(
-            f"{source.root}: no document has the id {document_id!r}: look one up in documents/, "
-            "or name it by --shard and --index"
-        )
-    return first[0], _row(source, *first), count
+def _standard_input() -> str:
+    try:
+        return sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(
+            f"standard input is not UTF-8: {error.reason} at byte {error.start}", setting="text"
+        ) from error
 
 
-def _find_by_place(
-    source: Build, manifest: Manifest, shard: str, index: int
-) -> tuple[str, dict[str, Any]]:
-    """Unit and index row of document number `index` of a shard."""
-    if not any(entry.path == shard for entry in manifest.shards):
-        example = manifest.shards[0].path if manifest.shards else "none at all"
-        raise MismatchError(f"{source.root}: no shard {shard!r}: there is for example {example}")
-    for unit in manifest.units:
-        earlier = 0
-        for part in source.receipt(unit).shards:
-            if part.path == shard:
-                if index >= part.documents:
-                    raise MismatchError(
-                        f"{shard}: no document {index}: it holds {part.documents}, counted from 0"
-                    )
-                return unit, _row(source, unit, earlier + index)
-            earlier += part.documents
-    raise MismatchError(f"{shard}: no receipt names it")
+def _without_frame(ids: list[int], tokenizer: Tokenizer) -> list[int]:
+    """The ids less those of special tokens, which are no text."""
+    special = set(tokenizer.vocabulary.special_tokens.values())
+    return [token for token in ids if token not in special]
 
 
-def _index_rows(
-    source: Build, unit: str, columns: Sequence[str] = DOCUMENTS_SCHEMA.names
-) -> Iterator[pa.RecordBatch]:
-    path = documents_path(unit)
-    with source.local_copy(path) as local_path:
-        yield from read_rows(local_path, path, DOCUMENTS_SCHEMA, columns)
+def _plain(view: TokenizedText) -> dict[str, Any]:
+    return {
+        "tokenizer": view.tokenizer,
+        "bytes": len(view.text),
+        "ids": view.ids,
+        "tokens": view.tokens,
+        "pretokens": [
+            {"text": escaped(pretoken.text.decode(errors="backslashreplace")), "ids": pretoken.ids}
+            for pretoken in view.pretokens
+        ],
+    }
 
 
-def _row(source: Build, unit: str, number: int) -> dict[str, Any]:
-    for batch in _index_rows(source, unit):
-        if number < len(batch):
-            row: dict[str, Any] = batch.slice(number, 1).to_pylist()[0]
-            return row
-        number -= len(batch)
-    raise MismatchError(f"{documents_path(unit)}: {number + 1} rows less than expected")
-
-
-def _print_provenance(
-    console: Console, receipt: Receipt, shard: str, row: Mapping[str, Any]
-) -> None:
+def _facts(receipt: Receipt, shard: str, row: Mapping[str, Any]) -> dict[str, Any]:
     source = receipt.input
-    facts = (
-        ("document", row["id"]),
-        ("url", row["url"]),
-        ("input", f"{source.path} ({source.bytes:,} bytes)"),
-        ("sha256", source.sha256),
-        ("record", row["record"]),
-        ("shard", shard),
-        ("start", row["start"]),
-        ("length", f"{row['length']} tokens, {row['text_bytes']} bytes of text"),
-        ("text_xxh3", f"{row['text_xxh3']:016x}"),
-    )
-    for name, value in facts:
-        shown = "(none)" if value is None else _visible(str(value).encode())
-        console.print(Text(f"{name:<10} {shown}"), soft_wrap=True)
+    return {
+        "document": row["id"],
+        "url": row["url"],
+        "input": source.path,
+        "input_bytes": source.bytes,
+        "sha256": source.sha256,
+        "record": row["record"],
+        "shard": shard,
+        "start": row["start"],
+        "length": row["length"],
+        "text_bytes": row["text_bytes"],
+        "text_xxh3": f"{row['text_xxh3']:016x}",
+    }
 
 
-def _print_tokens(console: Console, texts: Sequence[str], ids: Sequence[int]) -> None:
-    console.print(_joined(console, texts), soft_wrap=True)
-    console.print()
-    console.print(Text(" ".join(map(str, ids))), soft_wrap=not console.is_terminal)
-
-
-def _joined(console: Console, texts: Sequence[str]) -> Text:
-    """Tokens side by side: alternating backgrounds in a terminal, separators elsewhere.
-
-    A token with a line break ends its line, so that the text keeps its shape.
-    """
-    joined = Text()
-    for number, text in enumerate(texts):
-        if console.is_terminal:
-            joined.append(text, _BACKGROUNDS[number % 2])
-        else:
-            joined.append(text if number == 0 else _SEPARATOR + text)
-        if text.endswith("\\n") and number < len(texts) - 1:
-            joined.append("\n")
-    return joined
-
-
-def _token_text(tokenizer: Tokenizer, token: int) -> str:
-    return _visible(tokenizer.decode_bytes(np.array([token], np.uint32)))
-
-
-def _visible(text: bytes) -> str:
-    r"""Text with every byte that is no whole character, and every control character, escaped.
-
-    >>> _visible("naïve\n".encode()), _visible(b"\xe2\x82"), _visible(b"\x1b[2J")
-    ('naïve\\n', '\\xe2\\x82', '\\x1b[2J')
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text.decode("utf-8", "backslashreplace")
-    )
+def _print_facts(console: Console, facts: Mapping[str, Any]) -> None:
+    lines = {
+        **facts,
+        "input": f"{facts['input']} ({facts['input_bytes']:,} bytes)",
+        "length": f"{facts['length']} tokens, {facts['text_bytes']} bytes of text",
+    }
+    for name, value in lines.items():
+        if name not in ("input_bytes", "text_bytes"):
+            shown = "(none)" if value is None else escaped(str(value))
+            console.print(Text(f"{name:<10} {shown}"), soft_wrap=True)
 
 
 def _console() -> Console:

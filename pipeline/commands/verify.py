@@ -1,5 +1,7 @@
 """`tokenmill verify`: is a build what its manifest says, down to each token?
 
+An export is checked by pipeline/verify_export.py.
+
 manifest ── settings, fingerprint, tokenizer
    │ must be, byte for byte, what the receipts add up to
 receipts ── every file there, none besides
@@ -7,22 +9,27 @@ receipts ── every file there, none besides
 passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs again (retokenize)
 """
 
+import argparse
 import json
 import os
-import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from pipeline import books
+from pipeline import books, exit_codes
 from pipeline.commands.build import new_run_name
-from pipeline.commands.verify_export import find_differences, summary
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
+from pipeline.options import add_common, add_tokenizer, given_tokenizer
 from pipeline.progress import PassProgress
+from pipeline.quantities import share
+from pipeline.report import as_json
 from pipeline.runners import Running, run_pass
+from pipeline.terminal import say, show
 from pipeline.tokenizers import tokenizer_of
+from pipeline.verify_export import check_export
+from pipeline.verify_result import VerifyExportResult, VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
 from transforms.filesystem import list_files
@@ -39,9 +46,56 @@ from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import clear_run
 from transforms.shards.unit_names import relative_path, unit_name
 
-_SHOWN = 50
 # Of shards: below, starting workers takes longer than the work.
 _SMALL_BYTES = 8 << 20
+
+
+HELP = "Check a build or an export, down to each token."
+EXAMPLES = """\
+  tokenmill verify shards
+  tokenmill verify shards --retokenize 1%
+  tokenmill verify shards --retokenize 1 --input-root /mnt/elsewhere
+  tokenmill verify train --source shards
+  tokenmill verify gs://tokens --runner=FlinkRunner --flink_master=host:8081"""
+TAKES_BEAM_FLAGS = True
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Adds every option of the command."""
+    command.add_argument("directory", metavar="DIR", help="the build or the export")
+    command.add_argument(
+        "--retokenize",
+        type=share,
+        default=0.0,
+        metavar="SHARE",
+        help="do this share of the units again from their inputs, such as 1%%, at least one, and "
+        "compare every token (default: 0)",
+    )
+    command.add_argument(
+        "--input-root",
+        metavar="DIR",
+        help="where the inputs are now (default: where the last run read them)",
+    )
+    command.add_argument(
+        "--source",
+        metavar="DIR",
+        help="of an export: the build that it was made of (default: where the last run read it)",
+    )
+    add_tokenizer(command, default="the build's own")
+    add_common(command)
+
+
+def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
+    """The command; returns its exit code."""
+    return verify(
+        options.directory,
+        retokenize=options.retokenize,
+        input_root=options.input_root,
+        tokenizer=given_tokenizer(options),
+        beam_flags=beam_flags,
+        source=options.source,
+        json=options.json,
+    )
 
 
 def verify(
@@ -52,11 +106,53 @@ def verify(
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
     source: str | None = None,
+    json: bool = False,
 ) -> int:
-    """Checks a whole build or export; returns 0 when all is as it should be, 1 at any difference.
+    """Checks a build or an export; prints what was checked, or to stderr each difference.
 
-    Prints what was checked, or to stderr each difference with its place. Memory: a few chunks a
-    core, however large the build.
+    Args:
+        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
+        source: as in `check_export`.
+        json: print the result as one JSON object instead.
+
+    Returns:
+        The exit code: COMPLETE, or FAILED at any difference.
+
+    Raises:
+        ConfigurationError, MismatchError: as `check_build` and `check_export`.
+    """
+    result: VerifyResult | VerifyExportResult
+    if _is_export(directory):
+        _refuse_of_export(retokenize, input_root, tokenizer, beam_flags)
+        result = check_export(directory, source)
+    elif source is not None:
+        raise ConfigurationError("is for exports: this is a build", setting="source")
+    else:
+        result = check_build(
+            directory,
+            retokenize=retokenize,
+            input_root=input_root,
+            tokenizer=tokenizer,
+            beam_flags=beam_flags,
+        )
+    if json:
+        show(as_json(result.to_json()))
+    elif result.is_sound:
+        show(result.text())
+    else:
+        say(result.text())
+    return exit_codes.COMPLETE if result.is_sound else exit_codes.FAILED
+
+
+def check_build(
+    directory: str,
+    *,
+    retokenize: float = 0.0,
+    input_root: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    beam_flags: Sequence[str] = (),
+) -> VerifyResult:
+    """Checks a whole build. Memory: a few chunks a core, however large the build.
 
     Args:
         directory: the build.
@@ -65,7 +161,6 @@ def verify(
         input_root: where the inputs are; None: where the newest run read them.
         tokenizer: needed when the vocabulary came from a file.
         beam_flags: for a Beam runner; empty: worker processes here.
-        source: of an export: the build that it was made of; None: where the newest run read it.
 
     Raises:
         ConfigurationError: impossible arguments.
@@ -75,32 +170,7 @@ def verify(
         raise ConfigurationError(
             f"expected a share from 0 to 1, found {retokenize}", setting="retokenize"
         )
-    mark = read_mark(Build.at(directory))
-    if mark is not None and is_export(mark.settings):
-        if retokenize:
-            raise ConfigurationError(
-                f"{directory} is an export: verify the build that it was made of so",
-                setting="retokenize",
-            )
-        return _verify_export(directory, source)
-    return _verify_build(Build.at(directory), retokenize, input_root, tokenizer, beam_flags)
-
-
-def _verify_export(directory: str, source: str | None) -> int:
-    messages, manifest = find_differences(directory, source)
-    if messages:
-        return _report(Findings(messages), repairable=False)
-    print(summary(directory, manifest))
-    return 0
-
-
-def _verify_build(
-    source: Build,
-    retokenize: float,
-    input_root: str | None,
-    tokenizer: Tokenizer | None,
-    beam_flags: Sequence[str],
-) -> int:
+    source = Build.at(directory)
     manifest = source.manifest()
     used = tokenizer_of(source, manifest, tokenizer)
     root = (input_root or _last_input_root(source)) if retokenize else None
@@ -114,14 +184,43 @@ def _verify_build(
     found = _run(source, manifest, receipts, used, root, retokenize, beam_flags)
     for unit in found:
         findings.messages += [m for m in unit.differences if m not in findings.messages]
-    if findings.messages:
-        return _report(findings, any(unit.files_differ for unit in found))
-    _summarize(source, manifest, receipts)
-    if root is not None:
-        compared = sum(unit.compared for unit in found)
-        documents = manifest.totals.documents
-        print(f"made again from {root}: {compared:,} of {documents:,} documents, token by token")
-    return 0
+    return VerifyResult(
+        root=os.path.relpath(source.root) if source.is_local else source.root,
+        differences=tuple(findings.messages),
+        is_repairable=any(unit.files_differ for unit in found),
+        totals=manifest.totals,
+        vocabulary_size=manifest.tokenizer.vocabulary_size,
+        tokenizer_name=used.name,
+        is_lossless=used.is_lossless,
+        files=sum(len(receipt.sizes()) + 1 for receipt in receipts),
+        input_root=root,
+        compared=sum(unit.compared for unit in found),
+    )
+
+
+def _is_export(directory: str) -> bool:
+    mark = read_mark(Build.at(directory))
+    return mark is not None and is_export(mark.settings)
+
+
+def _refuse_of_export(
+    retokenize: float,
+    input_root: str | None,
+    tokenizer: Tokenizer | None,
+    beam_flags: Sequence[str],
+) -> None:
+    """What is asked of builds alone. Raises ConfigurationError where it is asked of an export."""
+    given = {
+        "retokenize": bool(retokenize),
+        "input_root": input_root is not None,
+        "tokenizer": tokenizer is not None,
+        "runner": bool(beam_flags),
+    }
+    for setting, is_given in given.items():
+        if is_given:
+            raise ConfigurationError(
+                "is for builds: verify the build that the export was made of so", setting=setting
+            )
 
 
 def _last_input_root(source: Build) -> str:
@@ -221,7 +320,7 @@ def _run(
             workers = 0 if is_small else available_cores()
             running = Running(workers=workers, beam_flags=tuple(beam_flags))
             run_pass(work, units, place, running, progress.update)
-        raise_unit_failures(place, len(units))
+        raise_unit_failures(place, [unit.name for unit in units])
         return [work.read_receipt(place.read(receipt_path(unit.name)), unit.name) for unit in units]
 
 
@@ -251,36 +350,3 @@ def _place(source: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
     finally:
         clear_run(place, run)
         place.delete(place.files())
-
-
-def _report(findings: Findings, repairable: bool) -> int:
-    for message in findings.messages[:_SHOWN]:
-        print(f"difference: {message}", file=sys.stderr)
-    count = len(findings.messages)
-    if count > _SHOWN:
-        print(f"... and {count - _SHOWN} more", file=sys.stderr)
-    print(f"tokenmill: not what the manifest says: {count} differences", file=sys.stderr)
-    if repairable:
-        print(
-            "tokenmill: `tokenmill build --repair`, with the command that made the build, does the "
-            "units again whose files are not what their receipts say",
-            file=sys.stderr,
-        )
-    return 1
-
-
-def _summarize(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
-    totals: Mapping[str, Any] = {"rejects": sum(manifest.totals.rejects.values())}
-    files = sum(len(receipt.sizes()) + 1 for receipt in receipts)
-    where = os.path.relpath(source.root) if source.is_local else source.root
-    print(f"verified: {where}")
-    print(
-        f"  {manifest.totals.inputs:,} inputs, {files:,} files: sizes, SHA-256, sums; "
-        "the manifest is what the receipts add up to"
-    )
-    print(
-        f"  {manifest.totals.documents:,} documents, {manifest.totals.tokens:,} tokens: ids below "
-        f"{manifest.tokenizer.vocabulary_size}, begin and end of text in place; each "
-        "document decodes to its text, and the text encodes to the same tokens"
-    )
-    print(f"  {totals['rejects']:,} records rejected: as many for each reason as in the books")

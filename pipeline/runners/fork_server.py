@@ -5,6 +5,12 @@ Light to import, so that a command can start it first and import Beam itself mea
 
 import multiprocessing
 import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 _PRELOAD = ["pipeline.runners.preload"]
@@ -28,11 +34,36 @@ def worker_context() -> Any:
 
 def warm_up() -> None:
     """Starts the fork server, which starts its imports, without waiting. Harmless to call twice."""
-    for name, value in WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     context = worker_context()
     if context.get_start_method() == "forkserver":
         from multiprocessing import forkserver
 
         context.set_forkserver_preload(_PRELOAD)
-        forkserver.ensure_running()
+        with for_workers():
+            forkserver.ensure_running()
+
+
+@contextmanager
+def for_workers() -> Iterator[None]:
+    """Processes that are started in the block inherit what workers need; the caller keeps its own.
+
+    - WORKER_ENVIRONMENT, where the caller's environment says nothing else.
+    - Interrupts are ignored: they go to the whole process group, and the parent alone answers them.
+      A fork server that is still importing would print a traceback.
+    - `__main__` is nobody's script. A child would import it again, and a script without a main
+      guard would begin from the start in each worker.
+    """
+    missing = {name for name in WORKER_ENVIRONMENT if name not in os.environ}
+    os.environ.update({name: WORKER_ENVIRONMENT[name] for name in missing})
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+        if handler is not None:
+            signal.signal(signal.SIGINT, handler)
+        for name in missing:
+            os.environ.pop(name, None)

@@ -12,6 +12,7 @@ Why not one FnApiRunner with many workers: its threads share one GIL, which WARC
 and its worker processes hang the job for ever when one is killed (docs/decisions.md).
 """
 
+import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import WorkerDiedError
 from pipeline.failures import known_error, summary
 from pipeline.runners import Running, Tick
-from pipeline.runners.fork_server import warm_up, worker_context
+from pipeline.runners.fork_server import for_workers, warm_up, worker_context
 from transforms.passes.work_pass import Pass, WorkUnit, progress_to
 from transforms.shards.build import Build
 
@@ -35,6 +36,11 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 _POLL_SECONDS = 0.25
+_NOT_KNOWN = 255  # what multiprocessing says of a child whose fork server is gone
+_SERVER_KILLED = (
+    "the process that starts workers was killed; often the system is out of memory: try fewer "
+    "--workers"
+)
 _END_SECONDS = 5.0
 _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait to be heard
 
@@ -94,6 +100,8 @@ def run_on_workers(
     context = worker_context()
     alive: dict[int, tuple[BaseProcess, Connection]] = {}
     count = min(running.workers, len(units))
+    started: list[BaseProcess] = []
+    pids: list[int] = []
     try:
         claims = UnitClaims(units, context)
         for index in range(count):
@@ -104,8 +112,10 @@ def run_on_workers(
                 name=f"tokenmill-worker-{index}",
                 daemon=True,
             )
-            process.start()
+            _start(process)
             sender.close()
+            started.append(process)
+            pids.append(process.pid or 0)
             alive[process.sentinel] = (process, receiver)
         while alive:
             ended = multiprocessing.connection.wait(list(alive), _POLL_SECONDS)
@@ -113,11 +123,25 @@ def run_on_workers(
                 _conclude(*alive.pop(sentinel))
             on_tick(claims.read_bytes)
     finally:
-        _end([process for process, _ in alive.values()])
+        _end(started, pids)
 
 
-def _end(processes: Sequence["BaseProcess"]) -> None:
-    """Ends workers: politely, then for good. None of them may keep the command from ending."""
+def _start(process: "BaseProcess") -> None:
+    try:
+        with for_workers():
+            process.start()
+    except (EOFError, ConnectionError) as error:
+        raise WorkerDiedError(
+            f"{process.name} did not start: {_SERVER_KILLED}. What is committed is kept; run the "
+            "same command again to do the rest"
+        ) from error
+
+
+def _end(processes: Sequence["BaseProcess"], pids: Sequence[int]) -> None:
+    """Ends workers: politely, then for good. None of them may keep the command from ending.
+
+    Where the fork server is dead, nobody knows of a worker whether it lives: its number does.
+    """
     for process in processes:
         process.terminate()
     for process in processes:
@@ -125,6 +149,10 @@ def _end(processes: Sequence["BaseProcess"]) -> None:
         if process.is_alive():
             process.kill()
             process.join()
+    if any(process.exitcode == _NOT_KNOWN for process in processes):
+        for pid in filter(None, pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _conclude(process: "BaseProcess", receiver: "Connection") -> None:
@@ -156,6 +184,8 @@ def _cause(exitcode: int | None) -> str:
         name = signal.Signals(-exitcode).name
         hint = ", often the system out of memory: try fewer --workers" if name == "SIGKILL" else ""
         return f"killed by {name}{hint}"
+    if exitcode == _NOT_KNOWN and worker_context().get_start_method() == "forkserver":
+        return _SERVER_KILLED
     return f"exit code {exitcode}"
 
 

@@ -48,10 +48,10 @@ def run_on_beam(
     except RuntimeError as error:
         if (known := known_error(str(error))) is not None:
             raise known from None
-        raise_unit_failures(build, len(units))
+        raise_unit_failures(build, [unit.name for unit in units])
         raise _readable(str(error)) from None
     if ended != "DONE":
-        raise_unit_failures(build, len(units))
+        raise_unit_failures(build, [unit.name for unit in units])
         raise RunFailedError(f"the Beam job ended as {ended}: see the runner's log. {_RESUME}")
 
 

@@ -1,36 +1,27 @@
-// Ids as callers of Python hand them in: lists and tuples of whole numbers, arrays of any integers.
+// Ids as callers of Python hand them in: lists and tuples of integers, arrays of any integers.
 #pragma once
 
 #include <pybind11/numpy.h>
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace tokenmill {
 
 namespace py = pybind11;
 
-// The item of a list or tuple as a number; whether it is a token is asked later.
-inline int64_t to_id(PyObject* item, size_t index) {
-  const auto refuse = [&](const std::string& found) {
-    return "id " + found + " at index " + std::to_string(index) + " is no ";
-  };
-  if (PyLong_CheckExact(item)) {
+// The items of a list or tuple, written to `out`; false when one is no int, or a very large one. No
+// code of theirs is run, so the list stays as it is meanwhile.
+inline bool copy_ids(PyObject* list, size_t count, int64_t* out) {
+  for (size_t i = 0; i < count; ++i) {
+    PyObject* const item = PySequence_Fast_GET_ITEM(list, Py_ssize_t(i));
     int overflow = 0;
-    const int64_t id = PyLong_AsLongLongAndOverflow(item, &overflow);
-    if (!overflow) return id;
+    if (PyLong_CheckExact(item)) out[i] = PyLong_AsLongLongAndOverflow(item, &overflow);
+    if (!PyLong_CheckExact(item) || overflow) return false;
   }
-  py::object number = py::reinterpret_borrow<py::object>(item);
-  if (!PyLong_Check(item)) {  // NumPy's numbers are none
-    if (!PyIndex_Check(item)) throw py::type_error(refuse(py::repr(item)) + "whole number");
-    number = py::reinterpret_steal<py::object>(PyNumber_Index(item));
-    if (!number) throw py::error_already_set();
-  }
-  int overflow = 0;
-  const int64_t id = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
-  if (overflow) throw py::value_error(refuse(py::str(number)) + "token");
-  return id;
+  return true;
 }
 
 template <class Id, class Use>
@@ -40,20 +31,18 @@ auto use_array(const py::array& array, Use use) {
   return use(ids.data(), size_t(ids.size()));
 }
 
-// What `use(ids, count)` returns, called with a pointer to integers of some type.
+// What `use(ids, count)` returns, called with a pointer to integers of some type. Throws ValueError or
+// TypeError for what are no ids; whether one is a token is not asked.
 template <class Use>
 auto with_ids(py::handle ids, Use use) {
   if (PyList_Check(ids.ptr()) || PyTuple_Check(ids.ptr())) {
-    const Py_ssize_t size = PySequence_Fast_GET_SIZE(ids.ptr());
+    const auto count = size_t(PySequence_Fast_GET_SIZE(ids.ptr()));
     int64_t few[64];
     std::unique_ptr<int64_t[]> many;
-    if (size_t(size) > std::size(few)) many.reset(new int64_t[size_t(size)]);
+    if (count > std::size(few)) many.reset(new int64_t[count]);
     int64_t* const numbers = many ? many.get() : few;
-    size_t count = 0;
-    // The size is asked again each time: an item may have code of its own, which may change the list.
-    for (Py_ssize_t i = 0; i < std::min(size, PySequence_Fast_GET_SIZE(ids.ptr())); ++i)
-      numbers[count++] = to_id(PySequence_Fast_GET_ITEM(ids.ptr(), i), size_t(i));
-    return use(const_cast<const int64_t*>(numbers), count);
+    if (copy_ids(ids.ptr(), count, numbers))
+      return use(const_cast<const int64_t*>(numbers), count);
   }
   if (py::isinstance<py::array_t<uint32_t>>(ids)) {  // what encode gives: ask it nothing more
     const auto* const array = py::detail::array_proxy(ids.ptr());
@@ -61,14 +50,15 @@ auto with_ids(py::handle ids, Use use) {
       return use(reinterpret_cast<const uint32_t*>(array->data), size_t(array->dimensions[0]));
   }
   const py::array array = py::array::ensure(ids);
-  if (!array) throw py::error_already_set();
+  if (!array) throw py::type_error("ids must be integers");
   if (array.ndim() != 1)
-    throw py::value_error("expected ids in one dimension, found " + std::to_string(array.ndim()));
+    throw py::value_error("expected a list of ids, found an array of shape " +
+                          std::string(py::str(array.attr("shape"))));
   if (array.size() == 0) return use(static_cast<const int64_t*>(nullptr), size_t{0});
   const char kind = array.dtype().kind();
   if (kind != 'i' && kind != 'u')
-    throw py::type_error("expected ids as whole numbers, found " +
-                         std::string(py::str(array.dtype())));
+    throw py::type_error("ids must be integers, found " + std::string(py::str(array.dtype())) +
+                         ": " + std::string(py::repr(array.attr("item")(0))) + ", ...");
   if (kind == 'u' && array.itemsize() == 2) return use_array<uint16_t>(array, use);
   if (kind == 'u' && array.itemsize() == 4) return use_array<uint32_t>(array, use);
   if (kind == 'u' && array.itemsize() == 8) return use_array<uint64_t>(array, use);

@@ -5,16 +5,16 @@ would know it, and merging it costs time and memory by its length. But a merge o
 token that holds the characters on both sides of it next to each other. Where no token does, no
 merge ever crosses, and what is on one side merges as if the other were not there.
 
-    ▁the▁▁quick      no token has ▁ behind another character:     ▁the | ▁▁quick
+    ▁the▁▁quick      no token has ▁ after another character:     ▁the | ▁▁quick
     <b>▁</b>▁x       but for one (Gemma 3 has `>▁</`):            <b>▁</b>▁x
     day\\n\\nThe       no token has \\n beside another character:    day | \\n\\n | The
 """
 
 import re
 
+from tokenizer.text.normalizers import MARK
 from tokenizer.vocabulary import Vocabulary
 
-MARK = "\u2581"
 _BETWEEN = "\udcff"
 _MOST_BEFORE = 32
 
@@ -25,7 +25,7 @@ def implied_split(vocabulary: Vocabulary) -> str:
         return r"[\s\S]+"
     tokens = _mergeable(vocabulary)
     lines = "" if re.search(f"[^\n{_BETWEEN}]\n|\n[^\n{_BETWEEN}]", tokens) else "\n"
-    # Behind these characters no ▁ is cut off, nor is a run of it.
+    # After these characters no ▁ is cut off, nor is a run of it.
     before = sorted(set(re.findall(f"([^{MARK}{_BETWEEN}]){MARK}", tokens)))
     if "\n" in before or len(before) > _MOST_BEFORE:
         return rf"{lines}+|[^{lines}]+" if lines else r"[\s\S]+"

@@ -43,11 +43,11 @@ class Character:
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class LookAhead:
     """Consumes nothing; holds when the next character is in `members`, or at the end if `at_end`.
 
-    All look-arounds of the language come down to this: `(?!\\S)` is Ahead(\\s, True), `$` is
-    Ahead(nothing, True).
+    All look-arounds of the language come down to this: `(?!\\S)` is LookAhead(\\s, True), `$` is
+    LookAhead(nothing, True).
     """
 
     members: CodePointSet
@@ -82,13 +82,13 @@ class Repeat:
     position: int
 
 
-Node: TypeAlias = Character | Ahead | Sequence | Choice | Repeat
+Node: TypeAlias = Character | LookAhead | Sequence | Choice | Repeat
 
-END = Ahead(NOTHING, True)
-LINE_END = Ahead(CodePointSet.of_code_points([10]), True)
+END = LookAhead(NOTHING, True)
+LINE_END = LookAhead(CodePointSet.of_code_points([10]), True)
 
 _CONTROL = {"r": 13, "n": 10, "t": 9, "f": 12, "v": 11}
-# Without < and >: behind a backslash these are word boundaries in some engines.
+# Without < and >: after a backslash these are word boundaries in some engines.
 _PUNCTUATION = frozenset(" !\"#$%&'()*+,-./:;=?@[\\]^_`{|}~")
 _HEX = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|[xu]\{([0-9A-Fa-f]{1,8})\}")
 _PROPERTY = re.compile(r"[pP](?:\{(\^?)([^{}^]*)\}|([A-Za-z]))")
@@ -165,7 +165,7 @@ class _Parser:
         bounds = self.quantifier()
         if bounds is None:
             return item
-        if isinstance(item, Ahead):
+        if isinstance(item, LookAhead):
             raise self.refuse("a repeated look-ahead or end", start)
         if self.oniguruma and self.pattern[self.position - 1] == "}" and self.take("+"):
             item, bounds = Repeat(item, *bounds, False, start), (1, None)
@@ -251,7 +251,7 @@ class _Parser:
             raise self.refuse("a look-ahead at anything but one character", start)
         if found["ahead"] == "=":
             return seen
-        return Ahead(~seen.members, not seen.at_end)
+        return LookAhead(~seen.members, not seen.at_end)
 
     def escape(self, ignore_case: bool, in_class: bool) -> int | CodePointSet:
         """An escape that stands for one character, inside or outside of a class."""
@@ -317,7 +317,7 @@ class _Parser:
         ranges: list[tuple[int, int]] = []
         sets: list[CodePointSet] = []
         while first or (self.peek() != "]" and not self.pattern.startswith("&&", self.position)):
-            first = False  # a ] right behind the opening bracket is a member
+            first = False  # a ] right after the opening bracket is a member
             if not self.peek():
                 raise self.refuse("a class without its ]", start)
             if self.pattern.startswith(("--", "~~", "[:", "&&"), self.position):
@@ -353,15 +353,15 @@ class _Parser:
         return ord(self.pattern[self.position - 1])
 
 
-def _next_character(node: Node) -> Ahead | None:
+def _next_character(node: Node) -> LookAhead | None:
     """What a look-ahead's body says of the next character; None where it says more than that."""
     if isinstance(node, Character):
-        return Ahead(node.members, False)
+        return LookAhead(node.members, False)
     if isinstance(node, Choice):
         options = [_next_character(option) for option in node.options]
         known = [option for option in options if option]
         if len(known) < len(options):
             return None
         members = CodePointSet.union(option.members for option in known)
-        return Ahead(members, any(option.at_end for option in known))
+        return LookAhead(members, any(option.at_end for option in known))
     return node if node in (END, LINE_END) else None

@@ -7,7 +7,7 @@ pieces, and plain ones are then composed, the last two first:
 *   A stage that matches the characters of a set, one by one or in runs, is rewritten as the pattern
     its behavior amounts to: Digits, Punctuation, Split by a string of one character.
 *   A table that covers all text has no gaps, so most behaviors come to the same for it.
-*   Others are made to match their gaps as well, where that needs no memory of what was ahead.
+*   Others are made to match their gaps as well, where that needs no memory of what came before.
 *   Composing is in `tokenizer.split.fast.composition`.
 """
 
@@ -18,14 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tokenizer.errors import ConfigurationError
+from tokenizer.split.dialect import Dialect
 from tokenizer.split.fast.composition import compose
 from tokenizer.split.fast.windows import Windows, windows_of
+from tokenizer.split.implied import implied_split
 from tokenizer.split.pattern import Character, Choice, Node, Repeat, parse_split_pattern
 from tokenizer.split.pattern import Sequence as Items
-from tokenizer.split.stages import Behavior, SplitStage
-from tokenizer.split.table import SplitTable, compile_split_tree
+from tokenizer.split.stages import Behavior, SplitStage, literal
+from tokenizer.split.table import SplitTable, compile_split_pattern, compile_split_tree
 from tokenizer.split.unicode_properties import EVERYTHING
 from tokenizer.text.byte_alphabet import BYTE_ALPHABET
+from tokenizer.text.normalizers import TO_MARKS
+from tokenizer.vocabulary import Vocabulary
 
 _BEHAVIORS = list(Behavior)
 
@@ -89,6 +94,25 @@ def windows_of_plan(plan: Sequence[CompiledStage]) -> Windows | None:
     return windows_of(first.table) if is_one_table else None
 
 
+def plan_of(vocabulary: Vocabulary) -> Sequence[CompiledStage]:
+    """The stages of a vocabulary. Raises ConfigurationError where they would lose text."""
+    if vocabulary.split_pattern is not None:
+        table = compile_split_pattern(vocabulary.split_pattern)
+        if not table.covers_all_text:
+            raise ConfigurationError(
+                f"{vocabulary.name}: the split pattern leaves some text unmatched: "
+                f"{vocabulary.split_pattern}"
+            )
+        return [CompiledStage(table)]
+    stages = vocabulary.pre_tokenizer.stages
+    if vocabulary.byte_tokens is None:
+        return plan_split(stages)
+    # Where the normalizer has replaced all blanks there are none to cut at (Gemma).
+    if vocabulary.normalizer[-1:] == (TO_MARKS,):
+        stages = tuple(stage for stage in stages if stage.pattern != literal(" "))
+    return plan_split((*stages, SplitStage(implied_split(vocabulary), dialect=Dialect.FANCY)))
+
+
 def plan_split(stages: Sequence[SplitStage]) -> tuple[CompiledStage, ...]:
     """The fewest compiled stages that cut any text as `stages` do; at least one.
 
@@ -102,12 +126,12 @@ def plan_split(stages: Sequence[SplitStage]) -> tuple[CompiledStage, ...]:
     return tuple(plan) or (CompiledStage(compile_split_tree(r"(?:.|\n)+", everything)),)
 
 
-def _joined(ahead: CompiledStage, behind: CompiledStage) -> CompiledStage | None:
-    plain = ahead.behavior is behind.behavior is Behavior.ISOLATED
-    if not plain or ahead.on_bytes != behind.on_bytes:
+def _joined(first: CompiledStage, second: CompiledStage) -> CompiledStage | None:
+    plain = first.behavior is second.behavior is Behavior.ISOLATED
+    if not plain or first.on_bytes != second.on_bytes:
         return None
-    table = compose(ahead.table, behind.table)
-    return CompiledStage(table, on_bytes=ahead.on_bytes) if table else None
+    table = compose(first.table, second.table)
+    return CompiledStage(table, on_bytes=first.on_bytes) if table else None
 
 
 def _compile(stage: SplitStage) -> CompiledStage:
@@ -128,7 +152,7 @@ def _compile(stage: SplitStage) -> CompiledStage:
 def _rewritten(tree: Node, behavior: Behavior, invert: bool) -> Node | None:
     """What isolates the same pieces, for a set of characters or runs of it; else None.
 
-    A piece of MergedWithPrevious is a gap and the match behind it, or a match by itself, since
+    A piece of MergedWithPrevious is a gap and the match after it, or a match by itself, since
     before a second match stands a match; MergedWithNext is its mirror.
     """
     item = tree.item if isinstance(tree, Repeat) and (tree.low, tree.high) == (1, None) else tree

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenizer.errors import PatternError
-from tokenizer.split.pattern import Ahead, Character, Choice, Node, Repeat, Sequence
+from tokenizer.split.pattern import Character, Choice, LookAhead, Node, Repeat, Sequence
 from tokenizer.split.unicode_properties import CodePointSet
 
 MAX_PROGRAM = 5000
@@ -11,7 +11,7 @@ MAX_PROGRAM = 5000
 
 @dataclass(frozen=True, slots=True)
 class Consume:
-    """Goes on to `then` behind a character of set number `members`."""
+    """Goes on to `then` after a character of set number `members`."""
 
     members: int
     then: int
@@ -61,7 +61,7 @@ class Program:
         """Adds `node`, going on to `then`; its first instruction."""
         if isinstance(node, Character):
             return self.add(Consume(self.number(node.members), then))
-        if isinstance(node, Ahead):
+        if isinstance(node, LookAhead):
             return self.add(Look(self.number(node.members), node.at_end, then))
         if isinstance(node, Sequence):
             for item in reversed(node.items):
@@ -72,16 +72,16 @@ class Program:
         return self.place_repeat(node, then)
 
     def place_repeat(self, node: Repeat, then: int) -> int:
-        behind = then
+        after = then
         if node.high is None:
             fork = Fork([])
-            behind = self.add(fork)
-            body = self.place(node.item, behind)
+            after = self.add(fork)
+            body = self.place(node.item, after)
             fork.targets = [body, then]
             if node.low:
-                behind = body
+                after = body
         for _ in range(node.low, node.high or 0):
-            behind = self.add(Fork([self.place(node.item, behind), then]))
+            after = self.add(Fork([self.place(node.item, after), then]))
         for _ in range(node.low - (node.high is None)):
-            behind = self.place(node.item, behind)
-        return behind
+            after = self.place(node.item, after)
+        return after

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenizer.errors import PatternError
-from tokenizer.split.pattern import Ahead, Character, Choice, Node, Repeat, Sequence
+from tokenizer.split.pattern import Character, Choice, LookAhead, Node, Repeat, Sequence
 from tokenizer.split.unicode_properties import EVERYTHING, NOTHING, CodePointSet
 
 
@@ -33,20 +33,20 @@ def prove_repeats(pattern: str, tree: Node) -> None:
 
 
 def _prove(pattern: str, node: Node, rest: _Next) -> _Next:
-    """What is known before `node`, when `rest` is known behind it.
+    """What is known before `node`, when `rest` is known after it.
 
     Raises `PatternError` if a possessive repeat in it may match what a greedy one does not, or if
     an unlimited repeat has a body that can be empty. Greedy and possessive differ only where the
-    rest fails behind the longest repeat and succeeds behind a shorter one. Two proofs that there
+    rest fails after the longest repeat and succeeds after a shorter one. Two proofs that there
     is no such place:
 
     1.  the rest always matches, so that nothing is ever given back;
     2.  the repeat is of single characters out of a set, and the rest can not begin with one of
-        that set: behind any shorter repeat such a character comes next, and the rest fails.
+        that set: after any shorter repeat such a character comes next, and the rest fails.
     """
     if isinstance(node, Character):
         return _Next(node.members, False, False)
-    if isinstance(node, Ahead):
+    if isinstance(node, LookAhead):
         return _Next(rest.may & node.members, rest.at_end and node.at_end, False)
     if isinstance(node, Sequence):
         for item in reversed(node.items):
@@ -72,12 +72,12 @@ def _prove_repeat(pattern: str, node: Repeat, rest: _Next) -> _Next:
             raise PatternError(
                 "a possessive repeat that a greedy one can not replace", node.position, pattern
             )
-    behind = rest
+    after = rest
     if looped:
-        # Behind the body may come the body again, and below the lowest count it has to.
+        # After the body may come the body again, and below the lowest count it has to.
         may = rest.may | _first(node.item)
-        behind = _Next(may, rest.at_end, rest.always and node.low <= 1)
-    before = _prove(pattern, node.item, behind)
+        after = _Next(may, rest.at_end, rest.always and node.low <= 1)
+    before = _prove(pattern, node.item, after)
     return before.either(rest) if node.low == 0 else before
 
 
@@ -105,4 +105,4 @@ def _can_be_empty(node: Node) -> bool:
         return any(map(_can_be_empty, node.options))
     if isinstance(node, Repeat):
         return node.low == 0 or _can_be_empty(node.item)
-    return isinstance(node, Ahead)
+    return isinstance(node, LookAhead)

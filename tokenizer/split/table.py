@@ -9,20 +9,20 @@
                                                               1 start  5    0    2    7    0
                                                               2       5|A   .    .    .   A|0
 
-A walk begins in state 1 at the beginning of a piece. It looks up one character after the other,
+A scan begins in state 1 at the beginning of a piece. It looks up one character after the other,
 and after the last one the column of the end. The low 15 bits of an entry are the next state. Bit 15
 (`ACCEPT_BEFORE`, A) says that a match ends *before* the character just looked up: its position is
-recorded, and replaces an earlier record. When the next state is 0 the walk is over; the end column
-always leads to 0. The piece is then what lies before the recorded position, and the next walk
+recorded, and replaces an earlier record. When the next state is 0 the scan is over; the end column
+always leads to 0. The piece is then what lies before the recorded position, and the next scan
 begins there, which can be more than one character back. If nothing was recorded nothing matches
-here: the first character is left out (a gap), and the next walk begins behind it.
+here: the first character is left out (a gap), and the next scan begins after it.
 
-The match is decided one character late since the patterns look one character ahead: `(?!\\S)`, `$`.
+The match is decided one character late: look-aheads see one character more, `(?!\\S)`, `$`.
 
 How it is made: the tree becomes a program of ordered alternatives (Thompson 1968, with priorities
 as in Pike's machine). A state of the table is an ordered list of places in that program. Given the
 next character, the list is followed to the places that can consume it; look-aheads are resolved on
-the way, as the character they ask for is known. What stands behind a match in that order has lower
+the way, as the character they ask for is known. What stands after a match in that order has lower
 priority than the match and is cut off: alternation takes the first alternative that matches, as
 backtracking engines do. Code points with the same membership in all sets of the pattern share a
 class. Possessive repeats are proved equal to greedy ones, or refused.
@@ -51,9 +51,9 @@ MAX_CLASSES = 255
 
 @dataclass(frozen=True, eq=False)
 class SplitTable:
-    """A compiled split pattern; the module docstring says how to walk it.
+    """A compiled split pattern; the module docstring says how to scan it.
 
-    covers_all_text: proved that in any text a walk from anywhere records a match of at least one
+    covers_all_text: proved that in any text a scan from anywhere records a match of at least one
     character, so that there are no gaps and no piece is empty. `split` is the slow specification.
     """
 
@@ -210,10 +210,10 @@ def _determinize(pattern: str, program: Program, partition: _Partition) -> NDArr
 def _follow(
     program: Program, partition: _Partition, places: tuple[int, ...], end: int
 ) -> tuple[int, list[tuple[int, int]]]:
-    """Where a match ends, and (mask, place behind) of each step, by priority.
+    """Where a match ends, and (mask, place after) of each step, by priority.
 
     All classes are followed at once: a mask has a bit for each class that may come next, and
-    `end` for the end of the text. Behind a match the classes it holds for are dropped.
+    `end` for the end of the text. After a match the classes it holds for are dropped.
     """
     accepts = 0
     moves: list[tuple[int, int]] = []
@@ -275,16 +275,16 @@ def _numbered(rows: NDArray[Any]) -> tuple[NDArray[np.uint16], list[int]]:
 
 
 def _covers_all_text(transitions: NDArray[np.uint16]) -> bool:
-    """Whether every walk records a match."""
+    """Whether every scan records a match."""
     first = transitions[START, :-1] & ~np.uint16(ACCEPT_BEFORE)
     return bool(sure_states(transitions)[first].all())
 
 
 def sure_states(transitions: NDArray[np.uint16]) -> NDArray[np.bool_]:
-    """bool[states]: those from which every walk records a match, whatever comes.
+    """bool[states]: those from which every scan records a match, whatever comes.
 
     It is the largest set of states that, whatever comes next, record a match or go on to a state
-    of the set. Text is finite and the end goes on to state 0, so a walk in it has to record.
+    of the set. Text is finite and the end goes on to state 0, so a scan in it has to record.
     """
     accept = (transitions & ACCEPT_BEFORE) != 0
     following = transitions & ~np.uint16(ACCEPT_BEFORE)

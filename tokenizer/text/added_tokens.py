@@ -20,43 +20,14 @@ import numpy.typing as npt
 from tokenizer import _native
 from tokenizer.split.unicode_properties import white_space, word
 from tokenizer.text.normalizers import Step, normalize_one
+from tokenizer.text.segments import TEXT, Segments
 from tokenizer.vocabulary import AddedToken
-
-TEXT, NOTHING = -1, -2  # kinds of segments; an id is an added token. As in native/added_tokens.h
-
-
-@dataclasses.dataclass(frozen=True)
-class Segments:
-    """d documents as s segments, one after the other.
-
-    offsets: int64[s + 1] into `data`. kinds: int32[s]: TEXT, NOTHING or an id. first: int64[d + 1],
-    where the segments of each document begin.
-    """
-
-    data: Any
-    offsets: npt.NDArray[np.int64]
-    kinds: npt.NDArray[np.int32]
-    first: npt.NDArray[np.int64]
-
-    def with_texts(self, offsets: npt.NDArray[np.int64], data: Any) -> "Segments":
-        """The same with other texts in the segments of kind TEXT, and none in the others."""
-        sizes = np.zeros(self.kinds.size, np.int64)
-        sizes[self.kinds == TEXT] = np.diff(offsets)
-        return dataclasses.replace(
-            self, data=data, offsets=offsets[0] + np.concatenate(([0], np.cumsum(sizes)))
-        )
-
-    def starts_document(self) -> npt.NDArray[np.bool_]:
-        """bool[s]: whether a segment is the first of its document."""
-        starts = np.zeros(self.kinds.size + 1, np.bool_)
-        starts[self.first[:-1]] = True
-        return starts[:-1]
 
 
 class AddedTokens:
     """A set of added tokens that is looked for in one go.
 
-    `levels` of the engine: what the first leaves over, the second looks at.
+    levels: what the first leaves over, the second looks at, and so on.
     """
 
     def __init__(self, *levels: Collection[AddedToken]) -> None:
@@ -68,6 +39,7 @@ class AddedTokens:
                 if level
             ]
         )
+        #: Whether a match may take white space with it, or depends on its neighbours.
         self.needs_care = any(
             (token.single_word or token.lstrip or token.rstrip) and not token.special
             for level in self._levels

@@ -6,7 +6,7 @@ Steps run without the GIL wherever Arrow or the engine does the work. Of a text 
 that may not be in a Unicode form yet are given to Python; tables find them (`_native.QuickCheck`).
 
 Forms are those of Unicode 9.0, the version of Hugging Face tokenizers. Code points that are not
-assigned in it are left alone: by the tables text is cut before and behind them. What lies between
+assigned in it are left alone: by the tables text is cut before and after them. What lies between
 is the same in any newer version, by Unicode's stability policy, so Python's does.
 `bundled/normalization-9.0.0.json` (tools/make_normalization_data.py), for each form:
 
@@ -16,11 +16,11 @@ is the same in any newer version, by Unicode's stability policy, so Python's doe
 """
 
 import functools
+import itertools
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -29,15 +29,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
-from tokenizer.errors import ConfigurationError
-from tokenizer.split.stages import PreTokenizer
+from tokenizer.text.alignment import AlignedText
 from tokenizer.text.arrow_text import offsets_and_data, texts_of
 
 NORMALIZATION_VERSION = "9.0.0"
 _DATA = Path(__file__).parents[1] / "bundled" / f"normalization-{NORMALIZATION_VERSION}.json"
-_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+FORMS: tuple[Form, ...] = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,10 @@ class Replace:
     def apply(self, texts: pa.Array, is_first: npt.NDArray[np.bool_]) -> pa.Array:
         """`texts` afterwards; is_first[i]: text i stands at the beginning of its document."""
         return pc.replace_substring(texts, self.pattern, self.content)
+
+    def align(self, text: AlignedText, is_first: bool) -> AlignedText:
+        """The same for one text that knows what it stands for."""
+        return text.replaced(self.pattern, self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,13 @@ class Prepend:
             wanted, pa.scalar(self.prefix, pa.large_string()), pa.scalar("", pa.large_string())
         )
         return pc.binary_join_element_wise(prefixes, texts, pa.scalar("", pa.large_string()))
+
+    def align(self, text: AlignedText, is_first: bool) -> AlignedText:
+        """As in `Replace`."""
+        is_there = self.unless_there and text.text.startswith(self.prefix)
+        if not text.text or is_there or (self.first_only and not is_first):
+            return text
+        return text.prepended(self.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,14 @@ class UnicodeForm:
         at = np.searchsorted(edges, offsets, side="right") - 1
         return texts_of(moved[at] + offsets - edges[at], data)
 
+    def align(self, text: AlignedText, is_first: bool) -> AlignedText:
+        """As in `Replace`."""
+        data = text.text.encode()
+        offsets = np.array([0, len(data)], np.int64)
+        bounds = _quick_check(self.form).spans(data, offsets).tolist()
+        parts = [data[a:b].decode() for a, b in itertools.pairwise([0, *bounds])]
+        return text.changed(itertools.accumulate(map(len, parts)), self.form)
+
 
 Step = Replace | Prepend | UnicodeForm
 
@@ -124,51 +142,8 @@ def normalize_one(steps: tuple[Step, ...], text: str) -> str:
     return normalized
 
 
-def parse_normalizer(section: Mapping[str, Any] | None) -> tuple[Step, ...]:
-    """The steps of a tokenizer.json's `normalizer` section; none for null.
-
-    Raises ConfigurationError that names what is not supported.
-    """
-    if section is None:
-        return ()
-    kind = section.get("type")
-    if kind == "Sequence":
-        return tuple(step for one in section["normalizers"] for step in parse_normalizer(one))
-    if kind in _FORMS:
-        return (UnicodeForm(kind),)
-    if kind == "Prepend":
-        return (Prepend(section["prepend"]),)
-    if kind == "Replace":
-        pattern = section["pattern"]
-        if "String" not in pattern or not pattern["String"]:
-            raise ConfigurationError(
-                f"normalizer Replace: pattern {pattern} is not supported: expected a String"
-            )
-        return (Replace(pattern["String"], section["content"]),)
-    raise ConfigurationError(
-        f"normalizer {kind} is not supported: expected null, Sequence, Replace, Prepend, or one of "
-        f"{', '.join(_FORMS)}"
-    )
-
-
-def prefix_steps(pre_tokenizer: PreTokenizer) -> tuple[Step, ...]:
-    """What the pre-tokenizer does to a text before it cuts it."""
-    if pre_tokenizer.add_prefix_space:
-        return (Prepend(" ", unless_there=True),)
-    if pre_tokenizer.metaspace is None:
-        return ()
-    section = pre_tokenizer.metaspace
-    mark = section.get("replacement", "▁")
-    scheme = section.get("prepend_scheme") or (
-        "always" if section.get("add_prefix_space", True) else "never"
-    )
-    replace = Replace(" ", mark)
-    if scheme == "never":
-        return (replace,)
-    if scheme not in ("always", "first"):
-        raise ConfigurationError(f"pre_tokenizer Metaspace: prepend_scheme {scheme!r} is unknown")
-    return (replace, Prepend(mark, unless_there=True, first_only=scheme == "first"))
-
+MARK = "\u2581"  # what SentencePiece has in the place of a blank
+TO_MARKS = Replace(" ", MARK)
 
 # -- Unicode forms
 

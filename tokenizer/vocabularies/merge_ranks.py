@@ -19,8 +19,8 @@ With byte fallback merges are of characters. A character that is a token is made
 
     E2 96 81 (▁)      256: E2 96     257: E2 96 81      before all listed merges
 
-Those artificial merges put a continuation byte behind what begins with a leading byte, so they
-never cross a character. Half a character that stays alone is published as the ids of its bytes.
+Those artificial merges put a continuation byte after what begins with a leading byte, so they
+never cross a character. Half a character that stays alone becomes the ids of its bytes.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +32,7 @@ from tokenizer import _native
 from tokenizer.errors import VocabularyError
 from tokenizer.vocabulary import Vocabulary
 
+MAX_TOKEN_BYTES = 1 << 16  # published ones have 1,024 at most; tables cost 100 bytes a byte
 _MAX_BUILDS = 64
 _NO_TOKEN = (1 << 21) - 1
 # UTF-8 has no such bytes, so a vocabulary does not need tokens for them.
@@ -42,6 +43,12 @@ _Ids = npt.NDArray[np.int64]
 
 def native_vocabulary(vocabulary: Vocabulary) -> _native.Vocabulary:
     """The engine's tables. Raises VocabularyError where the vocabulary contradicts itself."""
+    lengths = vocabulary.lengths()
+    if (longest := int(lengths.max(initial=0))) > MAX_TOKEN_BYTES:
+        raise VocabularyError(
+            f"{vocabulary.name}: token {int(lengths.argmax())} has {longest:,} bytes: expected at "
+            f"most {MAX_TOKEN_BYTES:,}"
+        )
     try:
         if vocabulary.merges is None:
             return _native.Vocabulary(vocabulary.token_bytes, vocabulary.token_offsets)
@@ -50,28 +57,48 @@ def native_vocabulary(vocabulary: Vocabulary) -> _native.Vocabulary:
         raise VocabularyError(f"{vocabulary.name}: {error}") from error
 
 
+def made_by_merges(vocabulary: Vocabulary) -> npt.NDArray[np.int64]:
+    """The ids that text can become in the model; some of them more than once."""
+    whole = np.flatnonzero(vocabulary.lengths())
+    if vocabulary.merges is None:
+        return whole
+    symbols = [one for ids in _symbols(vocabulary).external_ids for one in ids]
+    made = [np.array(symbols, np.int64), vocabulary.merges[:, 2].astype(np.int64)]
+    if vocabulary.whole_pretokens:
+        never = [*vocabulary.special_tokens.values(), *vocabulary.unreachable]
+        made.append(np.setdiff1d(whole, never))
+    return np.concatenate(made)
+
+
 @dataclass(slots=True)
 class _Symbols:
     """What there is before the first merge: the 256 bytes, then characters and beginnings of some.
 
-    tokens: the bytes of each. published: the ids of each outside. id: that id where there is one
-    that merges can name, else -1.
+    tokens: the bytes of each. external_ids: those the vocabulary has for it. ids: its id where
+    there is one that merges can name, else -1.
     """
 
     tokens: list[bytes] = field(default_factory=list)
-    published: list[list[int]] = field(default_factory=list)
+    external_ids: list[list[int]] = field(default_factory=list)
     ids: list[int] = field(default_factory=list)
 
-    def add(self, token: bytes, published: list[int]) -> None:
+    def add(self, token: bytes, external_ids: list[int]) -> None:
         self.tokens.append(token)
-        self.published.append(published)
-        self.ids.append(published[0] if len(published) == 1 else -1)
+        self.external_ids.append(external_ids)
+        self.ids.append(external_ids[0] if len(external_ids) == 1 else -1)
 
 
 def _with_merges(vocabulary: Vocabulary, merges: npt.NDArray[np.uint32]) -> _native.Vocabulary:
     lengths = vocabulary.lengths()
     symbols = _symbols(vocabulary)
     rows = merges.astype(np.int64)
+    forged = {one for ids in symbols.external_ids for one in ids} | set(rows[:, 2].tolist())
+    for text, one in vocabulary.special_tokens.items():
+        if one in forged:
+            raise VocabularyError(
+                f"special token {text!r} is also what merges make of text, which any document may "
+                "hold"
+            )
     keys = rows[:, 0] << 21 | rows[:, 1]
     # Of a merge that is listed twice the last counts, as in tokenizers.
     sorted_keys, last = np.unique(keys[::-1], return_index=True)
@@ -102,26 +129,29 @@ def _with_merges(vocabulary: Vocabulary, merges: npt.NDArray[np.uint32]) -> _nat
 def _symbols(vocabulary: Vocabulary) -> _Symbols:
     lengths, offsets = vocabulary.lengths(), vocabulary.token_offsets.astype(np.int64)
     symbols = _Symbols()
+    no_single = set(vocabulary.unreachable)
+    if vocabulary.byte_tokens is not None:
+        no_single |= set(vocabulary.byte_tokens.tolist())
     single = {
         vocabulary.token_bytes[offsets[one]]: one
         for one in np.flatnonzero(lengths == 1).tolist()
-        if vocabulary.byte_tokens is None or one not in set(vocabulary.byte_tokens.tolist())
+        if one not in no_single
     }
     fallback = vocabulary.byte_tokens
     found: list[tuple[list[int], int]] = []
     for byte in range(256):
         if byte in single and (fallback is None or byte < 0x80):
-            published = [single[byte]]
+            external = [single[byte]]
         elif fallback is not None and fallback[byte] >= 0:
-            published = [int(fallback[byte])]
+            external = [int(fallback[byte])]
         elif byte in _NEVER_IN_TEXT:
-            published = []
+            external = []
         else:
             raise VocabularyError(f"no token stands for the single byte {byte}")
-        found.append((published, byte))
-    # In the order of their ids: then most vocabularies are numbered as they are published.
-    for published, byte in sorted(found):
-        symbols.add(bytes([byte]), published)
+        found.append((external, byte))
+    # In the order of their ids: then most vocabularies are numbered as their files number them.
+    for external, byte in sorted(found):
+        symbols.add(bytes([byte]), external)
     if fallback is None:
         return symbols
     characters: dict[bytes, list[int]] = {}
@@ -151,20 +181,22 @@ def _build(
         left_over[order] = False
         # Text must not become a special token, whatever it spells.
         left_over[[one for one in vocabulary.special_tokens.values() if one < lengths.size]] = False
+        left_over[list(vocabulary.unreachable)] = False
         whole = np.flatnonzero(left_over)
     ids = np.concatenate((order, whole))
     starts = vocabulary.token_offsets.astype(np.int64)[ids]
     data = _gather(np.frombuffer(vocabulary.token_bytes, np.uint8), starts, lengths[ids])
     sizes = np.concatenate((np.array([len(one) for one in symbols.tokens]), lengths[ids]))
-    counts = np.concatenate(([len(one) for one in symbols.published], np.ones(ids.size, np.int64)))
-    published = np.concatenate(([one for ids in symbols.published for one in ids], ids))
+    of_symbols = symbols.external_ids
+    counts = np.concatenate(([len(one) for one in of_symbols], np.ones(ids.size, np.int64)))
+    external = np.concatenate(([one for some in of_symbols for one in some], ids))
     is_one_each = (counts == 1).all()
-    is_same = is_one_each and np.array_equal(published, np.arange(published.size))
+    is_same = is_one_each and np.array_equal(external, np.arange(external.size))
     return _native.Vocabulary(
         b"".join(symbols.tokens) + data.tobytes(),
         np.concatenate(([0], np.cumsum(sizes))).astype(np.uint64),
         len(symbols.tokens) + order.size,
-        (published[:0] if is_same else published).astype(np.uint32),
+        (external[:0] if is_same else external).astype(np.uint32),
         (counts[:0] if is_one_each else np.concatenate(([0], np.cumsum(counts)))).astype(np.uint32),
     )
 

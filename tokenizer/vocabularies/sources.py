@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import zstandard
 
 from tokenizer.errors import ConfigurationError, VocabularyError
@@ -109,7 +107,7 @@ def load_vocabulary(
         if split_pattern is None or special_tokens is None:
             raise ConfigurationError(
                 f"{source}: a .tiktoken file holds neither split pattern nor special tokens: "
-                "give both (--split-pattern and --special-tokens)"
+                "give both split_pattern and special_tokens"
             )
         return _load_tiktoken(path, split_pattern, special_tokens)
     if path.is_dir():
@@ -158,11 +156,15 @@ def _load_bundled(name: str) -> Vocabulary:
 
 def _load_tiktoken(path: Path, split_pattern: str, special_tokens: Mapping[str, int]) -> Vocabulary:
     content = _read(path)
+    _check_special_tokens(special_tokens)
     try:
         vocabulary = _of_tiktoken(path.stem, content, split_pattern, special_tokens)
     except VocabularyError as error:
         raise VocabularyError(f"{path}: {error}") from error
-    _check_special_tokens(special_tokens, vocabulary.lengths())
+    lengths = vocabulary.lengths()
+    for text, token in special_tokens.items():
+        if token < len(lengths) and lengths[token]:
+            raise ConfigurationError(f"special token {text!r}: id {token} is an ordinary token's")
     return vocabulary
 
 
@@ -203,19 +205,20 @@ def _is_usual(path: Path) -> bool:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise ConfigurationError(f"tokenizer {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigurationError(f"tokenizer {path}: {reason}") from error
 
 
-def _check_special_tokens(
-    special_tokens: Mapping[str, int], lengths: npt.NDArray[np.int64]
-) -> None:
+def _check_special_tokens(special_tokens: Mapping[str, int]) -> None:
     for text, token in special_tokens.items():
+        if not isinstance(text, str) or isinstance(token, bool) or not isinstance(token, int):
+            raise ConfigurationError(
+                f"special tokens: expected texts and their ids, found {text!r}: {token!r}"
+            )
         if not text or token < 0 or token >= 1 << 21:
             raise ConfigurationError(
                 f"special token {text!r}: id {token} is not from 0 to 2^21 - 1"
             )
-        if token < len(lengths) and lengths[token]:
-            raise ConfigurationError(f"special token {text!r}: id {token} is an ordinary token's")
     if len(set(special_tokens.values())) != len(special_tokens):
         raise ConfigurationError("special tokens: two of them have the same id")

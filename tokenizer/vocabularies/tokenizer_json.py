@@ -1,5 +1,7 @@
 """Hugging Face's tokenizer.json: byte-pair encoding of bytes, or of characters with byte fallback.
 
+`pre_tokenizer_json.py` and `normalizer_json.py` read the sections of those names.
+
 The reader is strict. What it does not know, and what would change ids in a way we do not follow, is
 refused by name; nothing is skipped because it is probably harmless.
 
@@ -8,17 +10,17 @@ alphabet, one printable character a byte (openai/gpt-2, src/encoder.py).
 """
 
 import hashlib
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tokenizer.errors import VocabularyError
-from tokenizer.split.stages import parse_pre_tokenizer
 from tokenizer.text.byte_alphabet import BYTE_ALPHABET
-from tokenizer.text.normalizers import parse_normalizer
+from tokenizer.vocabularies.json_section import Section
+from tokenizer.vocabularies.normalizer_json import parse_normalizer
+from tokenizer.vocabularies.pre_tokenizer_json import parse_pre_tokenizer
 from tokenizer.vocabulary import AddedToken, Vocabulary, offsets_of
 
 # What published vocabularies call the token that ends a document.
@@ -40,72 +42,67 @@ _MODEL = {
     "byte_fallback", "ignore_merges", "vocab", "merges",
 }  # fmt: skip
 _MAX_ID = (1 << 21) - 2
+_MAX_DEPTH = 16
 
 
 def read_tokenizer_json(content: bytes, name: str) -> Vocabulary:
     """The vocabulary in the content of a tokenizer.json.
 
-    Raises VocabularyError where it is malformed, ConfigurationError where it is not supported; the
-    message names the field.
+    Raises:
+        VocabularyError: It is malformed, or asks for what is not supported; the message names the
+            field.
     """
-    try:
-        root = json.loads(content)
-    except ValueError as error:
-        raise VocabularyError(f"{name}: not JSON: {error}") from error
-    try:
-        return _read(root, name, hashlib.sha256(content).hexdigest())
-    except (KeyError, TypeError, AttributeError) as error:
-        raise VocabularyError(f"{name}: not a tokenizer.json: {error!r}") from error
-
-
-def _read(root: Mapping[str, Any], name: str, sha256: str) -> Vocabulary:
-    _known(name, "", root, _TOP)
-    if root.get("version") != "1.0":
-        raise VocabularyError(f"{name}: version {root.get('version')!r}: expected '1.0'")
-    for section in ("truncation", "padding"):
-        if root.get(section) is not None:
-            raise VocabularyError(
-                f"{name}: {section} is not supported: documents keep their length; set it to null"
+    root = Section.parse(content, name)
+    root.expect_only(_TOP)
+    if root.fields.get("version") != "1.0":
+        raise root.error(f"version {root.fields.get('version')!r}: expected '1.0'")
+    for field in ("truncation", "padding"):
+        if root.fields.get(field) is not None:
+            raise root.error(
+                f"{field} is not supported: documents keep their length; set it to null"
             )
-    model = root["model"]
-    _check_model(name, model)
-    pre_tokenizer = parse_pre_tokenizer(root.get("pre_tokenizer"))
-    byte_fallback = bool(model.get("byte_fallback"))
+    if "model" not in root.fields:
+        raise root.error("not a tokenizer.json: it has no model")
+    model = root.section("model")
+    _check_model(model)
+    pre_tokenizer = parse_pre_tokenizer(root.fields.get("pre_tokenizer"))
+    byte_fallback = model.get("byte_fallback", bool, False)
     if not pre_tokenizer.byte_level and not byte_fallback:
-        raise VocabularyError(
-            f"{name}: neither a ByteLevel pre-tokenizer nor byte_fallback: some text has no tokens"
+        raise root.error(
+            "neither a ByteLevel pre-tokenizer nor byte_fallback: some text has no tokens"
         )
-    vocab: dict[str, int] = model["vocab"]
-    if any(type(one) is not int or not 0 <= one <= _MAX_ID for one in vocab.values()):
-        raise VocabularyError(f"{name}: model.vocab: expected ids from 0 to {_MAX_ID}")
-    if len(set(vocab.values())) != len(vocab):
-        raise VocabularyError(f"{name}: model.vocab: an id occurs twice")
+    vocab = _vocab(model)
     tokens = _by_id(vocab)
-    byte_tokens = None
+    byte_tokens, unreachable = None, set[int]()
     if pre_tokenizer.byte_level:
-        token_bytes = _from_byte_alphabet(tokens)
+        token_bytes, unreachable = _from_byte_alphabet(tokens)
     else:
-        token_bytes = [token.encode("utf-8", "surrogatepass") for token in tokens]
+        token_bytes = [token.encode() for token in tokens]
         byte_tokens = np.array([vocab.get(f"<0x{byte:02X}>", -1) for byte in range(256)])
         for byte, one in enumerate(byte_tokens.tolist()):
             if one >= 0:
                 token_bytes[one] = bytes([byte])
-    added = _added_tokens(name, root.get("added_tokens") or [], vocab)
-    begin, end = _post_processor(name, root.get("post_processor"))
+    added = _added_tokens(root, vocab)
+    begin, end = _post_processor(root)
+    known = {*vocab.values(), *(token.id for token in added)}
+    for one in (begin, end):
+        if one is not None and one not in known:
+            raise root.error(f"post_processor: id {one} is no token of this vocabulary")
     special = {token.text: token.id for token in added if token.special}
     return Vocabulary(
         name=name,
         token_bytes=b"".join(token_bytes),
         token_offsets=offsets_of(token_bytes),
-        sha256=sha256,
+        sha256=hashlib.sha256(content).hexdigest(),
         split_pattern=None,
         added_tokens=added,
         end_of_text=end if end is not None else end_of_text_of(special),
         begin_of_text=begin,
-        merges=_merges(name, model["merges"], vocab),
-        whole_pretokens=bool(model.get("ignore_merges")),
+        merges=_merges(model, vocab, unreachable),
+        whole_pretokens=model.get("ignore_merges", bool, False),
         byte_tokens=byte_tokens,
-        normalizer=parse_normalizer(root.get("normalizer")),
+        unreachable=tuple(sorted(unreachable)),
+        normalizer=parse_normalizer(root.fields.get("normalizer")),
         pre_tokenizer=pre_tokenizer,
     )
 
@@ -116,21 +113,23 @@ def end_of_text_of(special_tokens: Mapping[str, int]) -> int | None:
     return found[0] if found else None
 
 
-def _known(name: str, place: str, section: Mapping[str, Any], fields: Iterable[str]) -> None:
-    if unknown := sorted(set(section) - set(fields)):
-        raise VocabularyError(f"{name}: {place}{unknown[0]}: an unknown field")
-
-
-def _check_model(name: str, model: Mapping[str, Any]) -> None:
-    kind = model.get("type", "BPE" if "merges" in model else None)
+def _check_model(model: Section) -> None:
+    kind = model.fields.get("type", "BPE" if "merges" in model.fields else None)
     if kind != "BPE":
-        raise VocabularyError(f"{name}: model {kind} is not supported: expected BPE")
-    _known(name, "model.", model, _MODEL)
+        raise model.error(f"model {kind} is not supported: expected BPE")
+    model.expect_only(_MODEL)
     for field in ("dropout", "continuing_subword_prefix", "end_of_word_suffix"):
-        if model.get(field):
-            raise VocabularyError(
-                f"{name}: model.{field} {model[field]!r} is not supported: expected none"
-            )
+        if value := model.fields.get(field):
+            raise model.error(f"model.{field} {value!r} is not supported: expected none")
+
+
+def _vocab(model: Section) -> dict[str, int]:
+    vocab = model.get("vocab", dict)
+    if any(type(one) is not int or not 0 <= one <= _MAX_ID for one in vocab.values()):
+        raise model.error(f"vocab: expected ids from 0 to {_MAX_ID}")
+    if len(set(vocab.values())) != len(vocab):
+        raise model.error("vocab: an id occurs twice")
+    return vocab
 
 
 def _by_id(vocab: Mapping[str, int]) -> list[str]:
@@ -150,85 +149,134 @@ class _ByteAlphabet(dict[int, int]):
         return 0xFFFF
 
 
-def _from_byte_alphabet(tokens: list[str]) -> list[bytes]:
-    """The bytes of each token; those not in the alphabet, special ones, as they are written."""
+def _from_byte_alphabet(tokens: list[str]) -> tuple[list[bytes], set[int]]:
+    """The bytes of each token, and the ids of those that are not written in the alphabet.
+
+    Those, special tokens mostly, have the bytes of what is written.
+    """
     joined = "".join(tokens).translate(_ByteAlphabet())
     whole = joined.encode("latin-1", "replace")
-    found, start = [], 0
-    for token in tokens:
+    found, others, start = [], set(), 0
+    for number, token in enumerate(tokens):
         stop = start + len(token)
-        odd = "\uffff" in joined[start:stop]
-        found.append(token.encode() if odd else whole[start:stop])
+        if "\uffff" in joined[start:stop]:
+            found.append(token.encode())
+            others.add(number)
+        else:
+            found.append(whole[start:stop])
         start = stop
-    return found
+    return found, others
 
 
-def _merges(name: str, listed: list[Any], vocab: Mapping[str, int]) -> npt.NDArray[np.uint32]:
-    """Ids of left, right and result; a merge is a pair, or a string with one space."""
+def _merges(
+    model: Section, vocab: Mapping[str, int], unreachable: set[int]
+) -> npt.NDArray[np.uint32]:
+    """Ids of left, right and result; a merge is a pair, or a string with one space.
+
+    Those of unreachable tokens are left out: they never happen.
+    """
     rows = []
-    for number, merge in enumerate(listed):
+    for number, merge in enumerate(model.get("merges", list)):
         pair = merge.split(" ") if isinstance(merge, str) else merge
-        if len(pair) != 2:
-            raise VocabularyError(f"{name}: merge {number}: expected two tokens, found {merge!r}")
+        if (
+            not isinstance(pair, list)
+            or len(pair) != 2
+            or not all(isinstance(one, str) for one in pair)
+        ):
+            raise model.error(f"merge {number}: expected two tokens, found {merge!r:.100}")
         left, right = pair
         row = (vocab.get(left), vocab.get(right), vocab.get(left + right))
         if None in row:
-            raise VocabularyError(
-                f"{name}: merge {number}: one of {left!r}, {right!r}, {left + right!r} is no token"
+            raise model.error(
+                f"merge {number}: one of {left!r}, {right!r}, {left + right!r} is no token"
             )
-        rows.append(row)
+        if unreachable.isdisjoint(row):
+            rows.append(row)
     return np.array(rows, np.uint32).reshape(-1, 3)
 
 
-def _added_tokens(
-    name: str, listed: list[Mapping[str, Any]], vocab: Mapping[str, int]
-) -> tuple[AddedToken, ...]:
+def _added_tokens(root: Section, vocab: Mapping[str, int]) -> tuple[AddedToken, ...]:
     taken = {one: token for token, one in vocab.items()}
     tokens: dict[str, AddedToken] = {}
-    for one in listed:
-        _known(name, "added_tokens: ", one, _ADDED)
-        text, number = one["content"], one["id"]
-        if not text or type(number) is not int or not 0 <= number <= _MAX_ID:
-            raise VocabularyError(f"{name}: added token {text!r}: id {number!r}")
-        if taken.setdefault(number, text) != text or vocab.get(text, number) != number:
-            raise VocabularyError(f"{name}: added token {text!r}: id {number} is another token's")
-        tokens[text] = AddedToken(
-            text=text,
-            id=number,
-            special=one["special"],
-            single_word=one["single_word"],
-            lstrip=one["lstrip"],
-            rstrip=one["rstrip"],
-            normalized=one["normalized"],
+    next_id = len(vocab)  # that tokenizers gives, whatever the file says
+    for section in root.sections("added_tokens", None):
+        section.expect_only(_ADDED)
+        token = AddedToken(
+            text=section.get("content", str),
+            id=section.get("id", int),
+            special=section.get("special", bool),
+            single_word=section.get("single_word", bool),
+            lstrip=section.get("lstrip", bool),
+            rstrip=section.get("rstrip", bool),
+            normalized=section.get("normalized", bool),
         )
+        if not token.text or not 0 <= token.id <= _MAX_ID:
+            raise section.error(
+                f"added token {token.text!r}: expected a text, and an id from 0 to {_MAX_ID}, "
+                f"found {token.id}"
+            )
+        is_taken = taken.setdefault(token.id, token.text) != token.text
+        if is_taken or vocab.get(token.text, token.id) != token.id:
+            raise section.error(f"added token {token.text!r}: id {token.id} is another token's")
+        if (given := vocab.get(token.text, next_id)) != token.id and token.text not in tokens:
+            raise section.error(
+                f"added token {token.text!r}: id {token.id}: tokenizers numbers added tokens in "
+                f"their order, from the size of the vocabulary on, and gives it {given}"
+            )
+        next_id = max(next_id, token.id + 1)
+        tokens[token.text] = token
     return tuple(tokens.values())
 
 
-def _post_processor(name: str, section: Mapping[str, Any] | None) -> tuple[int | None, int | None]:
-    """The ids that it puts in front of a text and behind it."""
-    if section is None:
-        return None, None
-    kind = section.get("type")
-    if kind == "ByteLevel":  # changes offsets, no ids
-        return None, None
+def _post_processor(root: Section) -> tuple[int | None, int | None]:
+    """The ids that it puts before a text and after it."""
+    section = root.optional("post_processor")
+    found = [] if section is None else list(_framing(section))
+    begins = [begin for begin, _ in found if begin is not None]
+    ends = [end for _, end in found if end is not None]
+    if section is not None and (len(begins) > 1 or len(ends) > 1):
+        raise _refusal(section, section.get("type", str))
+    return (begins[0] if begins else None), (ends[0] if ends else None)
+
+
+def _framing(section: Section, depth: int = 0) -> Iterator[tuple[int | None, int | None]]:
+    kind = section.get("type", str)
     if kind == "Sequence":
-        found = [_post_processor(name, one) for one in section["processors"]]
-        begins = [begin for begin, _ in found if begin is not None]
-        ends = [end for _, end in found if end is not None]
-        if len(begins) < 2 and len(ends) < 2:
-            return (begins[0] if begins else None), (ends[0] if ends else None)
+        if depth == _MAX_DEPTH:
+            raise section.error(f"Sequences in each other, more than {_MAX_DEPTH} deep")
+        for one in section.sections("processors"):
+            yield from _framing(one, depth + 1)
     elif kind == "TemplateProcessing":
-        ids = {text: one["ids"] for text, one in section["special_tokens"].items()}
-        pieces = [next(iter(one.items())) for one in section["single"]]
-        kinds = [piece for piece, _ in pieces]
-        at = kinds.index("Sequence") if kinds.count("Sequence") == 1 else -1
-        before = [i for _, one in pieces[:at] for i in ids[one["id"]]]
-        behind = [i for _, one in pieces[at + 1 :] for i in ids[one["id"]]]
-        if at >= 0 and len(before) < 2 and len(behind) < 2:
-            return (before[0] if before else None), (behind[0] if behind else None)
+        yield _template(section)
     elif kind in ("BertProcessing", "RobertaProcessing"):
-        return section["cls"][1], section["sep"][1]
-    raise VocabularyError(
-        f"{name}: post_processor {kind} is not supported: expected at most one token before a text "
-        "and one behind it"
+        pairs = section.get("cls", list), section.get("sep", list)
+        if any(len(pair) != 2 or type(pair[1]) is not int for pair in pairs):
+            raise section.error(f"expected cls and sep to be pairs of text and id, found {pairs}")
+        yield pairs[0][1], pairs[1][1]
+    elif kind != "ByteLevel":  # that changes offsets, no ids
+        raise _refusal(section, kind)
+
+
+def _template(section: Section) -> tuple[int | None, int | None]:
+    specials = section.section("special_tokens")
+    before: list[Any] = []
+    after: list[Any] = []
+    texts = 0
+    for piece in section.sections("single"):
+        if "Sequence" in piece.fields:
+            texts += 1
+        else:
+            text = piece.section("SpecialToken").get("id", str)
+            (after if texts else before).extend(specials.section(text).get("ids", list))
+    if any(type(one) is not int for one in before + after):
+        raise section.error(f"expected special_tokens to have ids, found {before + after}")
+    if texts != 1 or len(before) > 1 or len(after) > 1:
+        raise _refusal(section, "TemplateProcessing")
+    return (before[0] if before else None), (after[0] if after else None)
+
+
+def _refusal(section: Section, kind: str) -> VocabularyError:
+    return section.error(
+        f"post_processor {kind} is not supported: expected at most one token before a text and one "
+        "after it"
     )

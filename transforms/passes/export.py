@@ -199,6 +199,7 @@ class ExportPass:
                 digest = file.finish()
                 files.append(FileEntry(path, digest.bytes, digest.sha256))
             every = [*staged, log.staged]
+            build.check_owned()
             build.note_intent(unit.name, [file.final_path for file in every])
             for file in every:
                 file.publish()

@@ -18,11 +18,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer import ConfigurationError, Tokenizer
-from transforms.errors import MismatchError
+from transforms.errors import BooksError, MismatchError, UnitFailedError
 from transforms.filesystem import look_up
 from transforms.passes.findings import expect
 from transforms.passes.tokenize import tokenize_unit
-from transforms.passes.work_pass import WorkUnit
+from transforms.passes.work_pass import WorkUnit, is_fatal
 from transforms.settings import read_settings_of, shard_settings_of
 from transforms.shards.build import Build
 from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, read_rows
@@ -45,7 +45,9 @@ def chosen_units(fingerprint: str, units: Sequence[str], fraction: float) -> set
 
 
 def retokenize_unit(source: Build, receipt: Receipt, path: str, tokenizer: Tokenizer) -> None:
-    """Does the unit again from its input and compares all of it. Memory: a few batches.
+    """Does the unit again from its input and compares all of it.
+
+    Memory: a few batches; room among the temporary files: what the unit's own files take.
 
     Raises:
         MismatchError: the first difference; the input can not be read, or is another.
@@ -66,13 +68,21 @@ def retokenize_unit(source: Build, receipt: Receipt, path: str, tokenizer: Token
                 read_settings_of(receipt.settings),
                 shard_settings_of(receipt.settings),
             )
+        except (UnitFailedError, BooksError) as error:
+            raise MismatchError(f"{path}: {error}") from error
         except (OSError, ConfigurationError) as error:
+            if is_fatal(error):  # the scratch folder is full: that says nothing of the build
+                raise
             raise MismatchError(
                 f"{path}: can not read the input again: {error}. "
                 "Say where the inputs are now as input_root"
             ) from error
         # A difference in a document means little where another file lies in the input's place.
         expect(place, "SHA-256", again.input.sha256, receipt.input.sha256)
+        made_with = f"{path}: made by another version, so that its text may differ"
+        expect(
+            made_with, "html_extractor", receipt.input.html_extractor, again.input.html_extractor
+        )
         _compare_indexes(source, receipt, scratch, again)
         _compare_shards(source, receipt, scratch, again)
         expect(f"books of {receipt.unit}", "input", again.input, receipt.input)

@@ -12,7 +12,8 @@ from tokenizer import Tokenizer
 from transforms.errors import MismatchError, UnitFailedError
 from transforms.filesystem import look_up
 from transforms.passes.work_pass import WorkUnit, report_progress
-from transforms.reading import Reader, ReadSettings, open_reader
+from transforms.reading import InputFormat, Reader, ReadSettings, open_reader
+from transforms.reading.html_extractor import html_extractor
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
 from transforms.shards.json_records import fingerprint_of
@@ -175,4 +176,5 @@ def facts_of(reader: Reader) -> InputFacts:
         lost_bytes=reader.lost_bytes,
         undecoded_bytes=reader.undecoded_bytes,
         is_truncated=reader.is_truncated,
+        html_extractor=html_extractor() if reader.input_format is InputFormat.WARC else None,
     )

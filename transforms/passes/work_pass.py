@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
-from transforms.errors import MismatchError, UnitFailedError
+from transforms.errors import BuildLostError, MismatchError, StorageError, UnitFailedError
+from transforms.filesystem import naming_place
 from transforms.shards.build import Build
-from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.layout import failure_path, receipt_path
+from transforms.shards.unit_records import UnitFailure
 
 # What is wrong with the machine and not with a unit: no other unit would fare better.
 _FULL_OR_GONE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE})
@@ -56,6 +57,9 @@ class PassReceipt(Protocol):
     def unit(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
+    def is_of(self, size_bytes: int) -> bool:
+        """Whether it can be of an input of that size."""
+
     def sizes(self) -> Mapping[str, int]:
         """Path and bytes of every file that it stands for."""
 
@@ -95,15 +99,20 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     Raises:
         UnitFailedError: this unit could not be done, and why is written below the run's folder;
             the others can be done.
-        OSError: the disk is full or gone: no unit can be done.
+        StorageError: the disk is full or gone: no unit can be done.
     """
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
     try:
-        receipt = work.run(unit, build)
-        build.write(receipt_path(unit.name), receipt.to_json())
+        with naming_place(build.root):
+            receipt = work.run(unit, build)
+            build.check_owned()
+            build.write(receipt_path(unit.name), receipt.to_json())
+            build.drop_intent(unit.name)
     except Exception as error:
         if is_fatal(error):
+            if isinstance(error, OSError):
+                raise StorageError(_where_it_is_full(unit, build, error)) from error
             raise
         message = explain(unit, error)
         _write_failure(unit.name, build, message, error)
@@ -122,13 +131,15 @@ def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt |
         return None  # it is written anew
     if receipt.unit != unit.name or receipt.fingerprint != work.fingerprint:
         return None
+    if not receipt.is_of(unit.size_bytes):
+        return None
     found = {entry: build.size(entry) for entry in receipt.sizes()}
     return receipt if found == receipt.sizes() else None
 
 
 def is_fatal(error: BaseException) -> bool:
     """Whether no other unit would fare better."""
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, BuildLostError):
         return True
     return isinstance(error, OSError) and error.errno in _FULL_OR_GONE
 
@@ -136,7 +147,7 @@ def is_fatal(error: BaseException) -> bool:
 def explain(unit: WorkUnit, error: BaseException) -> str:
     """One line: the input, where in it if that is known, and the cause."""
     where = "".join(f" {note}" for note in getattr(error, "__notes__", []))
-    return f"{unit.name}:{where} {_text_of(error)}"
+    return _as_unicode(f"{unit.name}:{where} {_text_of(error)}")
 
 
 def prepare_worker(work: Pass, build: Build) -> None:
@@ -148,8 +159,16 @@ def prepare_worker(work: Pass, build: Build) -> None:
         work.prepare()
     except Exception as error:
         message = f"a worker on {platform.node()} could not begin: {_text_of(error)}"
-        _write_failure(f"worker-{platform.node()}", build, message, error)
+        _write_failure(None, build, message, error)
         raise
+
+
+def _where_it_is_full(unit: WorkUnit, build: Build, error: OSError) -> str:
+    place = error.filename or build.root
+    return (
+        f"{place}: {error.strerror}, while {unit.name} was written. What is committed is kept: "
+        "when there is room, run the same command again"
+    )
 
 
 def _text_of(error: BaseException) -> str:
@@ -158,10 +177,18 @@ def _text_of(error: BaseException) -> str:
     return text if isinstance(error, TokenmillError | OSError) else f"{kind}: {text}"
 
 
-def _write_failure(name: str, build: Build, message: str, error: Exception) -> None:
+def _as_unicode(text: str) -> str:
+    """A path may hold bytes that are not UTF-8; JSON and Beam's coders can not."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _write_failure(unit: str | None, build: Build, message: str, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))[-_TRACE_CHARACTERS:]
-    content = {"format": FORMAT, "unit": name, "message": message, "trace": trace}
-    build.write(failure_path(build.run, name), canonical_json(content))
+    failure = UnitFailure(
+        unit, _as_unicode(message), _as_unicode(trace), isinstance(error, ConfigurationError)
+    )
+    name = f"worker-{platform.node()}" if unit is None else unit
+    build.write(failure_path(build.run, name), failure.to_json())
 
 
 # -- progress inside a unit ------------------------------------------------------------------------

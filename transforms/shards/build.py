@@ -13,14 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from transforms import filesystem
-from transforms.errors import MismatchError
-from transforms.filesystem import exists, is_local, list_files, look_up, open_raw, read_whole
+from transforms.errors import BuildLostError, MismatchError
+from transforms.filesystem import (
+    exists,
+    is_local,
+    list_files,
+    look_up,
+    naming_place,
+    open_raw,
+    read_whole,
+)
 from transforms.shards import layout
 from transforms.shards.formats import ShardReader, shard_format
-from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
-from transforms.shards.staged_file import StagedFile, write_whole
+from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
+from transforms.shards.unit_records import Intent
 
 _READERS = 16  # of small files at a time, where each is a request to a store
 
@@ -32,15 +40,17 @@ class Build:
     root: the folder, without a slash at its end, on any filesystem.
     run: the name of the folder below `runs/` where this run keeps what is under way; "" for those
       who only read.
+    is_leased: this run has taken the build for itself (pipeline/lease.py), and may lose it.
     """
 
     root: str
     run: str = ""
+    is_leased: bool = False
 
     @classmethod
-    def at(cls, directory: str, run: str = "") -> "Build":
+    def at(cls, directory: str, run: str = "", *, is_leased: bool = False) -> "Build":
         """The build in that folder, which need not be there yet."""
-        return cls(directory.rstrip("/") or "/", run)
+        return cls(directory.rstrip("/") or "/", run, is_leased)
 
     def path(self, relative: str) -> str:
         """The full path of a file, from one of layout.py."""
@@ -65,8 +75,9 @@ class Build:
             raise MismatchError(f"{relative}: the file is missing") from error
 
     def write(self, relative: str, content: bytes) -> None:
-        """Writes a small file, whole or not at all. Raises OSError."""
-        write_whole(self.path(relative), content, self.staging)
+        """Writes a small file, whole or not at all. Raises OSError, naming the file."""
+        with naming_place(self.path(relative)):
+            write_whole(self.path(relative), content, self.staging)
 
     def size(self, relative: str) -> int | None:
         """Bytes of a file; None when there is none."""
@@ -77,12 +88,36 @@ class Build:
         """Deletes files; those that are gone already are none of our business."""
         filesystem.delete_files(self.path(relative) for relative in relatives)
 
+    def withdraw(self, relative: str) -> None:
+        """Deletes a file so that not even a power cut brings it back."""
+        if self.exists(relative):
+            self.delete([relative])
+            sync_folders([self.path(relative)])
+
+    def check_owned(self) -> None:
+        """Makes sure that this run may still write: to be called before anything appears.
+
+        Raises:
+            BuildLostError: it had taken the build, and somebody has taken it over.
+        """
+        if self.is_leased and not self.exists(layout.owner_path(self.run)):
+            raise BuildLostError(
+                f"{self.root} was taken over by another run while this one did not answer: "
+                "it is left alone. Run the same command again when that other run has ended"
+            )
+
     # -- files of units ------------------------------------------------------------------------
 
     @property
     def staging(self) -> str:
-        """Where this run writes files before they appear under their final names."""
-        return self.path(layout.staging_folder(self.run))
+        """The local folder where this run writes files before they appear.
+
+        On the build's own disk, or, where that is an object store, among the temporary files of
+        this machine, in a folder of the run's name.
+        """
+        if self.is_local:
+            return self.path(layout.staging_folder(self.run))
+        return os.path.join(tempfile.gettempdir(), f"tokenmill-{self.run}")
 
     def stage(self, relative: str) -> StagedFile:
         """A new file of the build, to be filled and published."""
@@ -92,13 +127,22 @@ class Build:
         """Notes what a unit is about to publish, for the case that this run dies in between.
 
         Files without a receipt are of no build. Whoever takes over may remove them because this
-        record names them, and for no other reason.
+        record names them, and for no other reason. On an object store it is not noted: it would be
+        two requests more for each unit, and a unit that is done again puts its files there anew.
         """
         if self.is_local:
-            name = hashlib.sha256(unit.encode()).hexdigest()[:32]
-            paths = [path.removeprefix(f"{self.root}/") for path in final_paths]
-            content = canonical_json({"format": FORMAT, "unit": unit, "paths": paths})
-            Path(self.staging, f"{name}.intent").write_bytes(content)
+            paths = tuple(path.removeprefix(f"{self.root}/") for path in final_paths)
+            path = self.path(self._intent(unit))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            Path(path).write_bytes(Intent(unit, paths).to_json())
+
+    def drop_intent(self, unit: str) -> None:
+        """Removes what `note_intent` noted: the unit's receipt is there, or its files are gone."""
+        if self.is_local:
+            Path(self.path(self._intent(unit))).unlink(missing_ok=True)
+
+    def _intent(self, unit: str) -> str:
+        return layout.intent_path(self.run, hashlib.sha256(unit.encode()).hexdigest()[:32])
 
     def files(self) -> dict[str, int]:
         """Every file below the folders of units: path relative to the build, and bytes."""

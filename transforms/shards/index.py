@@ -97,7 +97,7 @@ class ParquetLog:
         self._writer.close()
 
     def _write_groups(self, *, is_last: bool) -> None:
-        if not self._pending:
+        if not self._pending_rows:
             return
         table = pa.concat_tables(self._pending)
         sizes = np.concatenate(self._sizes)

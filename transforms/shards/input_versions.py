@@ -4,6 +4,7 @@ A receipt can not hold it: modification times and ETags are not reproducible. So
 in its own folder, and the last run that was to read an input tells what its unit was made of.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,14 +27,32 @@ def note_versions(build: Build, units: Sequence[WorkUnit]) -> None:
     build.write(input_versions_path(build.run), content)
 
 
+def fold_versions(build: Build, units: Sequence[WorkUnit]) -> None:
+    """Puts what all runs noted of these units into one file, of this run; the others go.
+
+    To be called when the build is complete, so that `runs/` does not grow with every run.
+    """
+    known = known_versions(build)
+    content = {
+        "format": FORMAT,
+        "versions": {u.name: known[u.name] for u in units if u.name in known},
+    }
+    own = input_versions_path(build.run)
+    build.write(own, canonical_json(content))
+    earlier = [path for path in _noted(build) if path != own]
+    build.delete(earlier)
+
+
 def known_versions(build: Build) -> dict[str, str]:
     """The version of each input that a run noted, by unit; of several runs, the latest's."""
     known: dict[str, str] = {}
-    for path in sorted(build.files_below(RUNS)):
-        parts = path.split("/")
-        if len(parts) == 3 and path == input_versions_path(parts[1]):
-            try:
-                known.update(parse_record(build.read(path), _Versions, path, "").versions)
-            except MismatchError:
-                continue  # it died while it wrote this: then it has read nothing
+    for path in _noted(build):
+        with contextlib.suppress(MismatchError):  # it died while it wrote this: it has read nothing
+            known.update(parse_record(build.read(path), _Versions, path, "").versions)
     return known
+
+
+def _noted(build: Build) -> list[str]:
+    """What the runs noted, the earliest first."""
+    found = (path for path in build.files_below(RUNS) if path.count("/") == 2)
+    return sorted(path for path in found if path == input_versions_path(path.split("/")[1]))

@@ -129,9 +129,27 @@ def check_settings(settings: Mapping[str, Any], place: str, remedy: str) -> None
     """Raises MismatchError, naming `place`, where settings are not of one of the shapes above."""
     shape = ExportShape if is_export(settings) else BuildSettings
     try:
+        if _depth(settings) > _MAX_SETTINGS_DEPTH:
+            raise ValueError(f"settings more than {_MAX_SETTINGS_DEPTH} deep")
         msgspec.convert(dict(settings), shape, strict=True)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, ValueError) as error:
         raise MismatchError(f"{place}: not a record of {FORMAT} ({error}): {remedy}") from error
+
+
+_MAX_SETTINGS_DEPTH = 8
+
+
+def _depth(value: Any) -> int:
+    """How deeply containers stand in each other; without recursion, for hostile records."""
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, Mapping | list)]:
+        depth += 1
+        if depth > _MAX_SETTINGS_DEPTH:
+            break
+        level = [
+            inner for one in level for inner in (one.values() if isinstance(one, Mapping) else one)
+        ]
+    return depth
 
 
 def parse_record(content: bytes, kind: type[_T], place: str, remedy: str) -> _T:

@@ -11,6 +11,7 @@
       runs/<run>/               what is not reproducible, a folder for each run of a command
         run.json                clock, host, versions, speed
         owner.json              who works on the build; there only while it does
+        beat.json               a number that the owner raises while it does
         inputs.json             the version of each input that this run was to read
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
@@ -21,11 +22,13 @@ are its shards, and what lies below tokens/ is for its format to name.
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
+VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
 TOKENS = "tokens"
 UNIT_FOLDERS = (RECEIPTS, TOKENS, "documents", "rejects")
@@ -85,6 +88,33 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
     return f"tokens/{unit}{part}{suffix}"
 
 
+def is_file_of(unit: str, path: str) -> bool:
+    """Whether a file is one of those that a unit may have beside its receipt.
+
+    >>> is_file_of("a.jsonl", "tokens/a.jsonl-00000.npy"), is_file_of("a.jsonl", "tokens/b.npy")
+    (True, False)
+    """
+    if path in (documents_path(unit), rejects_path(unit)):
+        return True
+    return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
+
+
+def is_file_of_export(unit: str, path: str) -> bool:
+    """Whether a file may be one of a shard of an export: below tokens/, of its split and number.
+
+    >>> is_file_of_export("train/000003", "tokens/train/part-0-00003.npy")
+    True
+    >>> is_file_of_export("train/000003", "tokens/train/000004.bin")
+    False
+    """
+    split, slash, digits = unit.rpartition("/")
+    if not slash or "/" in split or not (digits.isascii() and digits.isdigit()):
+        return False
+    numbered = rf"[/_](?:[a-z]+[-.])?(?:0-)?0*{int(digits)}"
+    pattern = rf"tokens/(?:tokens_)?{re.escape(split)}(?:{numbered})?(?:\.[a-z_]+)+"
+    return path == documents_path(unit) or re.fullmatch(pattern, path) is not None
+
+
 def vocabulary_path(suffix: str) -> str:
     """The copy of the vocabulary's file: `.json` or `.tiktoken`."""
     return f"vocabulary/tokenizer{suffix}"
@@ -103,6 +133,11 @@ def run_record_path(run: str) -> str:
 def owner_path(run: str) -> str:
     """Who works on the build, while it does."""
     return f"{RUNS}/{run}/owner.json"
+
+
+def beat_path(run: str) -> str:
+    """The sign of life of whoever works on the build."""
+    return f"{RUNS}/{run}/beat.json"
 
 
 def run_of_owner(path: str) -> str | None:
@@ -126,6 +161,11 @@ def failures_folder(run: str) -> str:
 def failure_path(run: str, unit: str) -> str:
     """Why one unit of a run could not be done."""
     return f"{RUNS}/{run}/failures/{unit}.json"
+
+
+def intent_path(run: str, name: str) -> str:
+    """What a run is about to publish of one unit, or to remove; name: made of the unit's."""
+    return f"{RUNS}/{run}/staging/{name}.intent"
 
 
 def staging_folder(run: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenizer.errors import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import create_exclusive, list_files
+from transforms.filesystem import create_exclusive, list_files, naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import (
     FORMAT,
@@ -67,7 +67,7 @@ def check_free(build: Build) -> None:
             raise ConfigurationError(f"{build.root} is a file: name a folder", setting="output")
         names = os.listdir(build.root) if os.path.isdir(build.root) else []
         # What a run that died while it wrote the mark has left.
-        found = sorted(name for name in names if not name.startswith(f"{MARK}."))
+        found = sorted(name for name in names if not name.startswith((f"{MARK}.", f".{MARK}.")))
     else:
         found = [file.path for file in islice(list_files(build.root), 1)]
     if found:
@@ -85,8 +85,14 @@ def settle(build: Build, mark: Mark) -> None:
     """
     found = read_mark(build)
     if found is None:
-        check_free(build)
-        if not create_exclusive(build.path(MARK), mark.to_json()):
+        try:
+            check_free(build)
+        except ConfigurationError:
+            if read_mark(build) is None:  # else somebody has marked it in this moment
+                raise
+        with naming_place(build.path(MARK)):
+            is_new = create_exclusive(build.path(MARK), mark.to_json())
+        if not is_new:
             found = read_mark(build)
     if found is not None and found.fingerprint != mark.fingerprint:
         raise ConfigurationError(explain_difference(build, found.settings, mark.settings))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.documents import Reason
 from transforms.errors import BooksError, MismatchError
 from transforms.shards.formats import suffix_of
 from transforms.shards.json_records import (
@@ -17,7 +18,7 @@ from transforms.shards.json_records import (
 )
 from transforms.shards.layout import documents_path, rejects_path, shard_path
 
-_REMEDY = "remove the file to redo its unit, or start over with overwrite"
+_REMEDY = "remove the file, and its unit is done again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,17 @@ class IndexEntry:
     sha256: Sha256
 
 
+def lost_share(raw: int, undecoded: int, decoded: int, lost: int) -> float:
+    """The share of bytes that were never read as records: of the raw ones, then of the others.
+
+    >>> lost_share(raw=100, undecoded=50, decoded=400, lost=100)
+    0.625
+    """
+    never_decoded = undecoded / raw if raw else 0.0
+    skipped = lost / decoded if decoded else 0.0
+    return min(1.0, never_decoded + (1 - never_decoded) * skipped)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFacts:
     """What a reader found of one input, apart from what became of its records; see InputBooks."""
@@ -59,6 +71,7 @@ class InputFacts:
     lost_bytes: int
     undecoded_bytes: int
     is_truncated: bool
+    html_extractor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +83,8 @@ class InputBooks:
     bytes of the documents written. special_token_texts: occurrences of special-token text in them,
     all encoded as plain text. decoded_bytes: what decompressing gave. lost_bytes: those of them
     that were skipped where the container is broken. undecoded_bytes: raw bytes that could not be
-    decompressed. is_truncated: the file ends too early, nobody knows by how much.
+    decompressed. is_truncated: the file ends too early, nobody knows by how much. html_extractor:
+    what turned pages into text, with its version; None where the input has no pages.
     """
 
     path: str
@@ -87,6 +101,7 @@ class InputBooks:
     lost_bytes: Count
     undecoded_bytes: Count
     is_truncated: bool
+    html_extractor: str | None
 
     def check(self) -> None:
         """Raises BooksError when they do not balance."""
@@ -103,9 +118,7 @@ class InputBooks:
         """The share of the input that was never read as records, 0 to 1; 1 when it is truncated."""
         if self.is_truncated:
             return 1.0
-        undecoded = self.undecoded_bytes / self.bytes if self.bytes else 0.0
-        lost = self.lost_bytes / self.decoded_bytes if self.decoded_bytes else 0.0
-        return min(1.0, undecoded + (1 - undecoded) * lost)
+        return lost_share(self.bytes, self.undecoded_bytes, self.decoded_bytes, self.lost_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +143,10 @@ class Receipt:
         yield self.documents
         if self.rejects is not None:
             yield self.rejects
+
+    def is_of(self, size_bytes: int) -> bool:
+        """Whether it can be of an input of that size."""
+        return self.input.bytes == size_bytes
 
     def sizes(self) -> dict[str, int]:
         """Path and bytes of every file."""
@@ -156,6 +173,11 @@ class Receipt:
         receipt = parse_record(content, cls, place, _REMEDY)
         check_settings(receipt.settings, place, _REMEDY)
         receipt.check_paths(place)
+        if unknown := receipt.input.rejects.keys() - {reason.value for reason in Reason}:
+            raise MismatchError(
+                f"{place}: rejects: expected reasons that are known, found {min(unknown)!r:.40}: "
+                f"{_REMEDY}"
+            )
         return receipt
 
     def check_paths(self, place: str) -> None:

@@ -1,20 +1,25 @@
 """What a run that ended, or died, leaves behind: removed because records of the build name it."""
 
+import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import replace
 
 from transforms.errors import MismatchError
 from transforms.shards.build import Build
-from transforms.shards.json_records import parse_record
-from transforms.shards.layout import UNIT_FOLDERS, owner_path, receipt_path, staging_folder
+from transforms.shards.layout import (
+    beat_path,
+    intent_path,
+    is_file_of,
+    is_file_of_export,
+    owner_path,
+    receipt_path,
+    run_folder,
+)
 from transforms.shards.receipt import Receipt, is_safe
+from transforms.shards.unit_records import Intent
 
-
-@dataclass(frozen=True, slots=True)
-class _Intent:
-    unit: str
-    paths: tuple[str, ...]
+_INTENT = ".intent"
 
 
 def clear_run(build: Build, run: str) -> None:
@@ -23,29 +28,48 @@ def clear_run(build: Build, run: str) -> None:
     The folder is named after the run by the run itself, and files by its intents: nothing that was
     only found there is touched.
     """
-    folder = build.path(staging_folder(run))
-    if build.is_local and os.path.isdir(folder):
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".intent"):
-                _undo(build, f"{staging_folder(run)}/{name}")
-        shutil.rmtree(folder, ignore_errors=True)
-    build.delete([owner_path(run)])
+    staging = replace(build, run=run).staging
+    if os.path.isdir(staging):
+        for name in sorted(os.listdir(staging)):
+            if name.endswith(_INTENT) and build.is_local:
+                _undo(build, intent_path(run, name.removesuffix(_INTENT)))
+        # What can not be removed keeps its owner, so that the next run tries again.
+        shutil.rmtree(staging)
+    build.delete([beat_path(run), owner_path(run)])
+    if build.is_local:
+        _clear_beats(build, run)
+        with contextlib.suppress(OSError):  # it holds what is kept of the run
+            os.rmdir(build.path(run_folder(run)))
+
+
+def _clear_beats(build: Build, run: str) -> None:
+    """Removes what is left of a claim that was being replaced when its run died."""
+    folder, name = os.path.split(build.path(owner_path(run)))
+    for left in os.listdir(folder) if os.path.isdir(folder) else ():
+        if left.startswith(f"{name}."):
+            os.unlink(os.path.join(folder, left))
 
 
 def _undo(build: Build, path: str) -> None:
     """Removes files that were published for a unit which was not committed."""
     try:
-        intent = parse_record(build.read(path), _Intent, path, "remove it")
+        intent = Intent.from_json(build.read(path), path)
     except MismatchError:
         return  # it died while it wrote the intent: then nothing is published
     if is_safe(intent.unit) and not build.exists(receipt_path(intent.unit)):
+        unit = intent.unit
         build.delete(
-            path for path in intent.paths if is_safe(path) and path.split("/")[0] in UNIT_FOLDERS
+            path for path in intent.paths if is_file_of(unit, path) or is_file_of_export(unit, path)
         )
 
 
 def remove_units(build: Build, receipts: dict[str, Receipt]) -> None:
-    """Removes units: the receipt first, so that none ever stands for files that are gone."""
+    """Removes units: the receipt first, so that none ever stands for files that are gone.
+
+    Their files are noted before, so that a crash in between leaves nothing that no record names.
+    """
     for unit, receipt in receipts.items():
+        build.note_intent(unit, [build.path(path) for path in receipt.sizes()])
         build.delete([receipt_path(unit)])
         build.delete(receipt.sizes())
+        build.drop_intent(unit)

@@ -7,10 +7,9 @@ A file is always written on a local disk first, because the header of a token sh
 when its last token is, and object stores can not seek.
 """
 
+import contextlib
 import hashlib
 import os
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +23,16 @@ from transforms.filesystem import is_local, put_file, replace_file
 
 # Threads that wait for disks; they are made when the first is needed.
 _DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
+
+
+def _renew_disks() -> None:
+    """A forked child has the pool, but none of its threads: it would wait for ever."""
+    global _DISKS
+    _DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_disks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +72,18 @@ class StagedFile:
 
         Args:
             final_path: where it appears.
-            staging: a folder of the run, on the same filesystem; made where it is missing.
+            staging: a local folder of the run, on the same disk where the file is local; made
+                where it is missing.
         """
         self.final_path = final_path
-        self._is_published = False
-        self._folder: str | None = None
+        self._is_local = is_local(final_path)
         self._synced: Future[None] | None = None
-        if is_local(final_path):
-            os.makedirs(staging, exist_ok=True)
-            self.local_path = f"{staging}/{uuid.uuid4().hex}"
-        else:
-            self._folder = tempfile.mkdtemp(prefix="tokenmill-")
-            self.local_path = os.path.join(self._folder, "staged")
+        os.makedirs(staging, exist_ok=True)
+        self.local_path = os.path.join(staging, uuid.uuid4().hex)
 
     def finish(self) -> FileDigest:
         """The digest of all that was written, which goes to the disk in the meantime."""
-        if self._folder is None:
+        if self._is_local:
             self._synced = _DISKS.submit(_sync, self.local_path)
         return digest_of(self.local_path)
 
@@ -90,22 +95,19 @@ class StagedFile:
         Raises:
             OSError: it can not be written.
         """
-        if self._folder is None:
-            if self._synced is None:
-                _sync(self.local_path)
-            else:
-                self._synced.result()
-            make_folder(os.path.dirname(self.final_path))
-            replace_file(self.local_path, self.final_path)
-        else:
+        if not self._is_local:
             put_file(self.local_path, self.final_path)
-        self._is_published = True
+            return
+        if self._synced is None:
+            _sync(self.local_path)
+        else:
+            self._synced.result()
+        make_folder(os.path.dirname(self.final_path))
+        replace_file(self.local_path, self.final_path)
 
     def discard(self) -> None:
         """Removes what is staged; harmless after `publish`."""
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        elif not self._is_published and os.path.exists(self.local_path):
+        with contextlib.suppress(FileNotFoundError):
             os.unlink(self.local_path)
 
     def __enter__(self) -> "StagedFile":

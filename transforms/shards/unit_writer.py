@@ -119,10 +119,12 @@ class UnitWriter:
             lost_bytes=source.lost_bytes,
             undecoded_bytes=source.undecoded_bytes,
             is_truncated=source.is_truncated,
+            html_extractor=source.html_extractor,
         )
         self._check(books, shards, rejects)
         staged = [file for file, _ in self._finished]
         staged += [log.staged for log in (self._documents, self._rejects) if log is not None]
+        self._build.check_owned()
         self._build.note_intent(self._unit, [file.final_path for file in staged])
         for file in staged:
             file.publish()
@@ -237,7 +239,8 @@ class UnitWriter:
                 before = int(ends[first - 1]) if first else 0
                 room = before + self._max_shard_tokens - written
                 last = int(np.searchsorted(ends, room, side="right"))
-                if last == first and written:
+                # Less than `first` where the document before is alone larger than a shard.
+                if last <= first and written:
                     self._finish_shard()
                     continue
                 last = max(last, first + 1)  # alone larger than a shard: it gets one of its own

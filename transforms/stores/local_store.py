@@ -32,18 +32,15 @@ class LocalStore:
             found = self.look_up(pattern)
             return [found] if found else []
         folder = literal_folder(pattern)
-        listed = self.list(folder) if crosses_folders(pattern) else _list_one(folder)
         matches = compile_pattern(pattern).fullmatch
-        return [file for file in listed if matches(file.path)]
+        paths = _paths_below(folder) if crosses_folders(pattern) else _paths_in(folder)
+        return [found for path in paths if matches(path) and (found := _stat(path))]
 
     def list(self, folder: str) -> Iterator[FoundFile]:
-        """Links to files are followed, links to folders are not."""
-        for place, _, names in os.walk(folder or os.curdir):
-            prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
-            for name in names:
-                path = (prefix if prefix != "./" else "") + name
-                if found := self.look_up(path):
-                    yield found
+        """Links to files and folders are followed, each folder once."""
+        for path in _paths_below(os.path.join(folder, "") if folder else ""):
+            if found := self.look_up(path):
+                yield found
 
     def exists(self, path: str) -> bool:
         """True also for a folder."""
@@ -91,13 +88,14 @@ class LocalStore:
 
     def write_new(self, path: str, content: bytes) -> bool:
         """By a hard link, which fails where the name is taken."""
-        with _written_beside(path, content) as temporary:
-            try:
-                os.link(temporary, path)
-            except FileExistsError:
-                return False
-            _sync_folder(path)
-            return True
+        try:
+            if not _link_unnamed(path, content):
+                with _written_beside(path, content) as temporary:
+                    os.link(temporary, path)
+        except FileExistsError:
+            return False
+        _sync_folder(path)
+        return True
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
         """Under a lock on the present file, so that one of several writers wins."""
@@ -133,14 +131,57 @@ class LocalStore:
             _remove_if_there(temporary)
 
 
-def _list_one(folder: str) -> Iterator[FoundFile]:
-    if not os.path.isdir(folder or os.curdir):
-        return
-    with os.scandir(folder or os.curdir) as entries:
-        for entry in entries:
-            if entry.is_file():
-                status = entry.stat()
-                yield FoundFile(folder + entry.name, status.st_size, _version_of(status))
+def _paths_in(folder: str) -> Iterator[str]:
+    """What lies in a folder and is none; pipes and devices too: to leave one out would lose it."""
+    try:
+        entries = os.scandir(folder or os.curdir)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # it is not there, or not any more
+    with entries:
+        yield from (folder + entry.name for entry in entries if not entry.is_dir())
+
+
+def _paths_below(folder: str) -> Iterator[str]:
+    """The same at any depth, by way of links as well, but into no folder twice.
+
+    A folder that can not be read is an error, for what it holds would be missing without a word.
+    """
+    seen = {_identity(folder or os.curdir)}
+    for place, folders, _ in os.walk(folder or os.curdir, onerror=_raise, followlinks=True):
+        prefix = os.path.join(place, "") if folder else os.path.normpath(place) + "/"
+        yield from _paths_in("" if prefix == "./" else prefix)
+        # Of a folder and a link to it, the folder itself.
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        for name in list(folders):
+            identity = _identity(os.path.join(place, name))
+            if identity in seen:
+                folders.remove(name)
+            seen.add(identity)
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    """What tells a folder from all others, by whichever link it is reached."""
+    try:
+        status = os.stat(folder)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _raise(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # it has gone meanwhile
+        raise error
+
+
+def _stat(path: str) -> FoundFile | None:
+    """A file that was listed; None when it has gone since. Raises for a link to nowhere."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            raise FileNotFoundError(errno.ENOENT, "a link to nothing", path) from None
+        return None
+    return FoundFile(path, status.st_size, _version_of(status))
 
 
 def _is_still(file: BinaryIO, path: str) -> bool:
@@ -171,6 +212,35 @@ def _written_beside(path: str, content: bytes) -> Iterator[str]:
         yield temporary
     finally:
         _remove_if_there(temporary)
+
+
+def _link_unnamed(path: str, content: bytes) -> bool:
+    """Gives a file without a name its first one; False where the system has no such files.
+
+    Whoever is killed before that leaves nothing: nobody may remove a file of another name later.
+    """
+    folder = os.path.dirname(path) or os.curdir
+    os.makedirs(folder, exist_ok=True)
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
+    except (AttributeError, OSError) as error:
+        if getattr(error, "errno", None) in (None, errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            return False
+        raise
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+        place = os.open(folder, os.O_RDONLY)
+        try:  # with a folder given, Python asks for the link to be followed
+            os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=place, follow_symlinks=True)
+        except FileExistsError:
+            raise
+        except OSError:
+            return False  # without /proc there is no way to say which file
+        finally:
+            os.close(place)
+    return True
 
 
 def _remove_if_there(path: str) -> None:

@@ -1,10 +1,10 @@
 """Two split tables as one: first A cuts the text, then B cuts each of A's pieces.
 
 Both are made to cover all text before, their gaps matches like others (`without_gaps`). The table
-of both has pairs of states, one of A and one of B, that go ahead together:
+of both has pairs of states, one of A and one of B, that advance together:
 
 *   Where A's piece ends, B sees the end of its text, which decides the match.
-*   Where B's match ends inside of A's piece, the next walk begins with A at its start, as if A's
+*   Where B's match ends inside of A's piece, the next scan begins with A at its start, as if A's
     piece began there. That is right only if A would end this piece where it was going to.
 
 What is composed therefore has to meet two conditions, and is left alone where it does not:
@@ -13,10 +13,10 @@ What is composed therefore has to meet two conditions, and is left alone where i
     would have gone on beyond the end.
 2.  Wherever a match of B may end inside of A's piece, A goes on from its start as it does from the
     state it is in: the next character takes it to the same state. A stage of runs, `\\p{Han}+`, is
-    in one state all along. `\\p{N}{1,3}` counts and is not; but nothing that is usually behind it
+    in one state all along. `\\p{N}{1,3}` counts and is not; but nothing that is usual after it
     ends a match inside of three digits.
 
-A match that may end is one that the table records and that no later one of the same walk is bound
+A match that may end is one that the table records and that no later one of the same scan is bound
 to replace (`sure_states`).
 """
 
@@ -37,21 +37,21 @@ from tokenizer.split.table import (
 _STATE = ACCEPT_BEFORE - 1
 
 
-def compose(ahead: SplitTable, behind: SplitTable) -> SplitTable | None:
-    """One table that cuts any text as `behind` does in each piece and gap of `ahead`.
+def compose(first: SplitTable, second: SplitTable) -> SplitTable | None:
+    """One table that cuts any text as `second` does in each piece and gap of `first`.
 
     It covers all text. None where the two do not meet the conditions above.
     """
-    rows_ahead, rows_behind = without_gaps(ahead), without_gaps(behind)
-    if rows_ahead is None or rows_behind is None:
+    rows_first, rows_second = without_gaps(first), without_gaps(second)
+    if rows_first is None or rows_second is None:
         return None
-    page_of, pages, pairs = _common_classes(ahead, behind)
+    page_of, pages, pairs = _common_classes(first, second)
     if len(pairs) > MAX_CLASSES:
         return None
-    transitions = _product(rows_ahead.tolist(), rows_behind.tolist(), pairs)
+    transitions = _product(rows_first.tolist(), rows_second.tolist(), pairs)
     if transitions is None:
         return None
-    pattern = f"{ahead.pattern} then {behind.pattern}"
+    pattern = f"{first.pattern} then {second.pattern}"
     return smallest_table(pattern, page_of, pages, transitions)
 
 
@@ -59,12 +59,12 @@ def without_gaps(table: SplitTable) -> NDArray[np.uint16] | None:
     """Transitions that match the gaps of `table` too; its own where it has none.
 
     A gap ends where a match begins, which can be seen one character later: then the place is on
-    record already, and is replaced if it was none. None for a table with a walk that is in doubt
+    record already, and is replaced if it was none. None for a table with a scan that is in doubt
     for longer, so that two of them would be under way.
 
-    A state is a pair: (_IN_MATCH, s) is a walk in state s that has recorded, or is sure to;
+    A state is a pair: (_IN_MATCH, s) is a scan in state s that has recorded, or is sure to;
     (_IN_DOUBT, s) one that is not, begun with the piece; (_IN_GAP, s) a gap whose last character
-    may begin the match of a walk in state s, or can not (0).
+    may begin the match of a scan in state s, or can not (0).
     """
     if table.covers_all_text:
         return table.transitions
@@ -96,7 +96,7 @@ _OVER = (_IN_MATCH, DEAD)
 def _step(
     rows: list[list[int]], sure: list[bool], kind: int, state: int, column: int, at_end: bool
 ) -> tuple[int, tuple[int, int]] | None:
-    """Accept bit and state of an entry; None where a walk is in doubt for too long."""
+    """Accept bit and state of an entry; None where a scan is in doubt for too long."""
     entry = rows[state][column]
     accept, following = entry & ACCEPT_BEFORE, entry & _STATE
     if kind == _IN_MATCH:
@@ -139,25 +139,25 @@ def _numbered(
 
 
 def _product(
-    ahead: list[list[int]], behind: list[list[int]], classes: list[tuple[int, int]]
+    first: list[list[int]], second: list[list[int]], classes: list[tuple[int, int]]
 ) -> NDArray[np.uint16] | None:
     """The transitions of both; None where a condition of the module docstring does not hold."""
-    columns = [*classes, (len(ahead[0]) - 1, len(behind[0]) - 1)]
+    columns = [*classes, (len(first[0]) - 1, len(second[0]) - 1)]
     numbers = {(START, START): START}
     rows = [[DEAD] * len(columns)]
     doubtful = []  # (state, column) where B's match may end and A would not begin as it goes on
     for a, b in (pending := [(START, START)]):
         row = []
-        for column, (class_ahead, class_behind) in enumerate(columns):
-            entry = ahead[a][class_ahead]
+        for column, (class_first, class_second) in enumerate(columns):
+            entry = first[a][class_first]
             if entry == ACCEPT_BEFORE or (a == START and column == len(classes)):
-                row.append(behind[b][-1])
+                row.append(second[b][-1])
                 continue
-            after = entry & _STATE, behind[b][class_behind] & _STATE
+            after = entry & _STATE, second[b][class_second] & _STATE
             if after[0] in (DEAD, START):
                 return None
-            accept = behind[b][class_behind] & ACCEPT_BEFORE
-            if accept and after[0] != ahead[START][class_ahead] & _STATE:
+            accept = second[b][class_second] & ACCEPT_BEFORE
+            if accept and after[0] != first[START][class_first] & _STATE:
                 doubtful.append((len(rows), column))
             if after[1] == DEAD:
                 row.append(accept)

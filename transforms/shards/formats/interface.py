@@ -40,6 +40,9 @@ class ShardReader(Protocol):
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         """The ids from start to stop, both within the shard."""
 
+    def map(self) -> npt.NDArray[Any]:
+        """All ids, read-only: mapped, not read, where the format allows."""
+
 
 class ShardFormat(Protocol):
     """A way to write ids to one file and to read any range of them back."""

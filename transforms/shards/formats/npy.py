@@ -10,6 +10,7 @@ holder, then with the count.
 
 import io
 import os
+import tokenize
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -18,6 +19,16 @@ import numpy.typing as npt
 
 from transforms.errors import MismatchError
 from transforms.shards.formats.interface import ShardClaim
+
+# What NumPy raises for headers that were not written by it: it reads them as Python source.
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    SyntaxError,
+    RecursionError,
+    MemoryError,
+    tokenize.TokenError,
+)
 
 
 class Npy:
@@ -72,7 +83,7 @@ class NpyWriter:
 class NpyReader:
     """A shard on a local disk, read in pieces, so that memory is what is asked for.
 
-    Plain reads, not a memory map: pages of a map count as memory of the process.
+    `read` reads plainly, not by a memory map: pages of a map count as memory of the process.
     """
 
     local_path: str
@@ -87,7 +98,7 @@ class NpyReader:
                 if np.lib.format.read_magic(file) != (1, 0):
                     raise ValueError("expected version 1.0 of the format")
                 shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-            except ValueError as error:
+            except _UNREADABLE as error:
                 raise MismatchError(f"{claim.path}: no .npy header: {error}") from error
             data_offset = file.tell()
             size = file.seek(0, os.SEEK_END)
@@ -111,3 +122,6 @@ class NpyReader:
             count=stop - start,
             offset=self.data_offset + start * self.dtype.itemsize,
         )
+
+    def map(self) -> npt.NDArray[Any]:
+        return np.asarray(np.load(self.local_path, mmap_mode="r"))

@@ -19,6 +19,7 @@ from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
+from pipeline.verify_result import VerifyExportResult
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.plan import ExportPlan
@@ -51,8 +52,8 @@ def export_manifest_of(export: Build) -> ExportManifest:
     return ExportManifest.from_json(export.read(MANIFEST), export.path(MANIFEST))
 
 
-def find_differences(directory: str, source: str | None = None) -> tuple[list[str], ExportManifest]:
-    """Checks a whole export against its build; a message for each difference.
+def check_export(directory: str, source: str | None = None) -> VerifyExportResult:
+    """Checks a whole export against its build.
 
     Args:
         directory: the export. source: the build; None: where the newest run read it.
@@ -88,21 +89,8 @@ def find_differences(directory: str, source: str | None = None) -> tuple[list[st
         f"{path}: a stray file that is not of the export: remove it, or keep it elsewhere"
         for path in sorted(export.files().keys() - known)
     ]
-    return findings.messages, manifest
-
-
-def summary(directory: str, manifest: ExportManifest) -> str:
-    """What was checked, as text."""
-    export = Build.at(directory)
-    files = sum(len(shard.files) + 2 for shard in manifest.shards) + len(manifest.folder_files)
-    where = os.path.relpath(export.root) if export.is_local else export.root
-    return (
-        f"verified: {where}\n"
-        f"  {len(manifest.shards):,} shards, {files:,} files: sizes, SHA-256, sums; the manifest "
-        "is what the receipts add up to\n"
-        f"  {manifest.documents:,} documents, {manifest.tokens:,} tokens: read back through the "
-        f"reader of {manifest.settings['format']['name']}, equal to the build"
-    )
+    root = os.path.relpath(export.root) if export.is_local else export.root
+    return VerifyExportResult(root, tuple(findings.messages), manifest)
 
 
 def _last_source(export: Build) -> str:
@@ -136,7 +124,7 @@ def _run(check: VerifyExportPass, plan: ExportPlan, running: Running) -> Sequenc
         place = Build.at(folder, new_run_name())
         with PassProgress("verify", place, plan.units) as progress:
             run_pass(check, plan.units, place, running, progress.update)
-        raise_unit_failures(place, len(plan.units))
+        raise_unit_failures(place, [unit.name for unit in plan.units])
         return [
             check.read_receipt(place.read(receipt_path(unit.name)), unit.name)
             for unit in plan.units

@@ -1,0 +1,51 @@
+"""Numbers as people write them on a command line: `100M`, `8Gi`, `1%`."""
+
+import argparse
+import re
+
+_FACTORS = {
+    "": 1,
+    **{letter: int(1000**power) for power, letter in enumerate("KMGT", 1)},
+    **{f"{letter}I": int(1024**power) for power, letter in enumerate("KMGT", 1)},
+}
+_NUMBER = re.compile(r"(\d[\d_]*(?:\.\d+)?)\s*([KMGT]?I?)B?", re.IGNORECASE)
+
+
+def count(text: str) -> int:
+    """A whole number; K, M, G and T are powers of 1000; Ki, Mi, Gi and Ti are powers of 1024.
+
+    >>> count("250"), count("100M"), count("1.5k"), count("64Mi"), count("8GiB")
+    (250, 100000000, 1500, 67108864, 8589934592)
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such number.
+    """
+    match = _NUMBER.fullmatch(text.strip())
+    if match is None or match[2].upper() not in _FACTORS:
+        raise argparse.ArgumentTypeError(f"expected a number such as 250, 100M or 8Gi, not {text}")
+    digits, factor = match[1].replace("_", ""), _FACTORS[match[2].upper()]
+    if "." not in digits:
+        return int(digits) * factor
+    value = float(digits) * factor
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"expected a whole number, not {text}")
+    return int(value)
+
+
+def share(text: str) -> float:
+    """A share of a whole: `1%` or `0.01`.
+
+    >>> share("1%"), share("0.25"), share("100 %")
+    (0.01, 0.25, 1.0)
+
+    Raises:
+        argparse.ArgumentTypeError: it is not from 0 to 1, or from 0% to 100%.
+    """
+    number = text.strip()
+    try:
+        value = float(number[:-1]) / 100 if number.endswith("%") else float(number)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or such as 1%, not {text}")
+    return value

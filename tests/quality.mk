@@ -1,0 +1,16 @@
+# How much the tests notice, and what hostile inputs do. Included by the Makefile; both take long and
+# write their table to docs/reliability.md.
+#
+#   make mutate MUTANTS=150     single changes of the code, each run against the tests that cover it
+#   make torture                inputs that hurt, kills and full disks, with memory and time
+
+MUTANTS ?= 150
+MUTATE_SEED ?= 20261126
+
+.PHONY: mutate torture
+
+mutate: $(VENV)/installed-test
+	$(BIN)/python tools/mutate.py --count $(MUTANTS) --seed $(MUTATE_SEED)
+
+torture: $(VENV)/installed-test
+	PYTHONPATH=.:tests $(BIN)/python tests/torture.py
