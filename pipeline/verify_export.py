@@ -20,7 +20,7 @@ from pipeline.progress import PassProgress
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from pipeline.verify_result import VerifyExportResult
-from tokenizer import ConfigurationError
+from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import MismatchError
 from transforms.exports.plan import ExportPlan
 from transforms.exports.records import (
@@ -35,11 +35,37 @@ from transforms.passes.findings import Findings, expect
 from transforms.passes.verify import VerifyReceipt
 from transforms.passes.verify_export import VerifyExportPass
 from transforms.shards.build import Build
-from transforms.shards.json_records import fingerprint_of
+from transforms.shards.json_records import fingerprint_of, is_export
 from transforms.shards.layout import MANIFEST, MARK, receipt_path, run_folder
 from transforms.shards.mark import Mark, read_mark
 
 _SMALL_BYTES = 8 << 20
+
+
+def holds_export(directory: str) -> bool:
+    """Whether the folder is an export. Raises ConfigurationError for a broken mark."""
+    mark = read_mark(Build.at(directory))
+    return mark is not None and is_export(mark.settings)
+
+
+def refuse_options_of_builds(
+    retokenize: float,
+    input_root: str | None,
+    tokenizer: Tokenizer | None,
+    beam_flags: Sequence[str],
+) -> None:
+    """Refuses options that builds alone can be verified with. Raises ConfigurationError."""
+    given = {
+        "retokenize": bool(retokenize),
+        "input_root": input_root is not None,
+        "tokenizer": tokenizer is not None,
+        "runner": bool(beam_flags),
+    }
+    for setting, is_given in given.items():
+        if is_given:
+            raise ConfigurationError(
+                "is for builds: verify the build that the export was made of so", setting=setting
+            )
 
 
 def export_manifest_of(export: Build) -> ExportManifest:

@@ -34,7 +34,7 @@ def exported(
     build: Path, output: Path, format: str, workers: int | None = None, **settings: Any
 ) -> Path:
     """Exports the build into output, which is returned."""
-    run_export(build, output, format, **settings)
+    run_export(build, output, format, workers, **settings)
     return output
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_inputs import output_bytes, write_inputs
+from sample_inputs import output_bytes
 from small_export import (
     GPT2_END,
     exported,
@@ -20,16 +20,19 @@ from small_export import (
     store_documents,
 )
 
-from pipeline.cli import main
-from pipeline.commands.export import ExportConfig, export
+from pipeline.commands.export import ExportConfig, export, make_pass, plan_of, read_source
 from tokenizer import ConfigurationError
-from transforms.errors import MismatchError
+from transforms.errors import BuildLostError, MismatchError
 from transforms.exports import framing, hashes, packing, settings, shuffle
+from transforms.exports.formats import EXPORT_FORMATS, export_format
 from transforms.exports.framing import Framing, make_framing
-from transforms.exports.plan import ExportUnit, PlanSettings, plan_export
+from transforms.exports.plan import ExportUnit, PlanSettings, plan_export, unit_name_of
+from transforms.exports.records import paths_of
 from transforms.exports.settings import ExportSettings, parse_splits
 from transforms.exports.splits import Splitter
+from transforms.passes.work_pass import run_unit
 from transforms.shards.build import Build
+from transforms.shards.layout import documents_path, is_file_of_export
 from transforms.shards.staged_file import StagedFile
 
 
@@ -152,6 +155,30 @@ def test_a_run_that_is_interrupted_between_two_files_leaves_none_without_a_recei
     assert output_bytes(output) == whole
 
 
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_a_dead_run_may_have_the_files_of_its_own_shard_removed_and_no_others(name: str) -> None:
+    one = export_format(name)
+    for number in (0, 3, 12, 99_999):
+        unit = unit_name_of("train", number)
+        for path in (*paths_of(one, "train", number), documents_path(unit)):
+            assert is_file_of_export(unit, path), path
+        others = {*paths_of(one, "test", number), documents_path(unit_name_of("train", 7))}
+        if not one.is_whole:
+            others |= {*paths_of(one, "train", number + 1), *paths_of(one, "train", 10 + number)}
+        for path in (*others, "manifest.json", "tokens/blend.txt", "tokens/train/../../x.bin"):
+            assert not is_file_of_export(unit, path), path
+
+
+def test_a_run_that_lost_its_export_lets_no_shard_appear(source: Path, tmp_path: Path) -> None:
+    described = ExportSettings(format="bin").described(*read_source(Build.at(str(source))))
+    plan = plan_of(Build.at(str(source)), Build.at(str(source)).manifest(), described)
+    work = make_pass(Build.at(str(source)), described, plan)
+    target = Build.at(str(tmp_path / "out"), "run", is_leased=True)  # and nobody holds the lease
+    with pytest.raises(BuildLostError, match="was taken over"):
+        run_unit(work, plan.units[0], target)
+    assert not list((tmp_path / "out").rglob("*.bin"))
+
+
 def test_a_shard_that_fails_leaves_nothing_and_is_named(source: Path, tmp_path: Path) -> None:
     broken = Path(shutil.copytree(source, tmp_path / "broken"))
     victim = sorted((broken / "tokens").rglob("*.npy"))[0]
@@ -197,31 +224,12 @@ def test_an_export_is_no_build_to_inspect(source: Path, tmp_path: Path) -> None:
         Build.at(str(output)).manifest()
 
 
-def test_a_split_without_documents_is_said(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    exported(source, tmp_path / "out", "bin", splits=(("test", 1e-9),))
-    assert "the split test has no documents" in capsys.readouterr().err
-
-
 def test_an_incomplete_build_is_refused(source: Path, tmp_path: Path) -> None:
     incomplete = Path(shutil.copytree(source, tmp_path / "incomplete"))
     (incomplete / "manifest.json").unlink()
     with pytest.raises(MismatchError, match="not a complete"):
         exported(incomplete, tmp_path / "out", "bin")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_vocabulary_too_large_is_refused_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = make_source(tmp_path, "cl100k_base")
-    output = tmp_path / "out"
-    arguments = ["export", str(source), "--output", str(output), "--format", "nanogpt"]
-    assert main(arguments) == 2
-    assert "--format" in (message := capsys.readouterr().err)
-    assert "These hold it: bin, megatron" in message
-    assert not output.exists()
 
 
 @pytest.mark.parametrize(
@@ -246,17 +254,6 @@ def test_impossible_settings_are_refused(options: dict[str, object], message: st
 def test_a_split_that_can_not_be_read_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="expected NAME=SHARE"):
         parse_splits("validation")
-
-
-def test_the_command_prints_what_each_split_holds(
-    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["export", str(source), "--output", str(tmp_path / "out"), "--format", "bin"]
-    assert main([*arguments, "--split", "validation=20%"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["split", "shards", "documents", "tokens"]
-    assert [line.split()[0] for line in lines[1:3]] == ["train", "validation"]
-    assert lines[3].startswith("complete: ")
 
 
 # -- end of text -----------------------------------------------------------------------------------
@@ -321,37 +318,3 @@ def test_the_examples_in_docstrings_are_right(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted
     assert not found.failed
-
-
-def test_a_build_can_end_with_an_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_inputs(tmp_path / "in")
-    build = ["build", "--input", f"{tmp_path}/in/**", "--tokenizer", "gpt2", "--max-rejects", "0.5"]
-    more = ["--export-format", "olmo", "--export-split", "test=0.2", "--export-shard-tokens", "900"]
-    outputs = ["--output", f"{tmp_path}/build", "--export-output", f"{tmp_path}/one"]
-    assert main([*build, *outputs, *more]) == 0
-    assert capsys.readouterr().out.count("complete: ") == 2
-    two = exported(
-        tmp_path / "build", tmp_path / "two", "olmo", shard_tokens=900, splits=(("test", 0.2),)
-    )
-    assert output_bytes(tmp_path / "one") == output_bytes(two)
-
-
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        (["--export-format", "nanogpt"], "--export-output go together"),
-        (["--export-format", "nanogpt", "--export-output", "x"], "--export-format: nanogpt holds"),
-        (
-            ["--export-format", "bin", "--export-output", "x", "--export-split", "a"],
-            "--export-split",
-        ),
-    ],
-)
-def test_an_impossible_export_is_refused_before_the_build(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
-) -> None:
-    write_inputs(tmp_path / "in")
-    build = ["build", "--input", f"{tmp_path}/in/**", "--output", f"{tmp_path}/out"]
-    assert main([*build, *more]) == 2
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()

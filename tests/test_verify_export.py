@@ -150,6 +150,28 @@ def test_another_build_is_refused(output: Path, tmp_path: Path) -> None:
         verify(str(output), source=str(other))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ({"retokenize": 1.0}, "retokenize"),
+        ({"input_root": "x"}, "input_root"),
+        ({"beam_flags": ("--runner=DirectRunner",)}, "runner"),
+    ],
+)
+def test_what_is_for_builds_alone_is_refused(
+    arguments: dict[str, Any], setting: str, output: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="is for builds") as error:
+        verify(str(output), **arguments)
+    assert error.value.setting == setting
+
+
+def test_the_source_of_a_build_is_refused(source: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is for exports") as error:
+        verify(str(source), source=str(source))
+    assert error.value.setting == "source"
+
+
 def test_an_export_without_a_manifest_is_not_complete(output: Path) -> None:
     (output / "manifest.json").unlink()
     with pytest.raises(MismatchError, match="run `tokenmill export` again"):

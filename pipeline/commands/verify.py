@@ -28,7 +28,7 @@ from pipeline.report import as_json
 from pipeline.runners import Running, run_pass
 from pipeline.terminal import say, show
 from pipeline.tokenizers import tokenizer_of
-from pipeline.verify_export import check_export
+from pipeline.verify_export import check_export, holds_export, refuse_options_of_builds
 from pipeline.verify_result import VerifyExportResult, VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
@@ -38,7 +38,7 @@ from transforms.passes.retokenize import chosen_units
 from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.json_records import canonical_json, fingerprint_of, is_export
+from transforms.shards.json_records import canonical_json, fingerprint_of
 from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
@@ -122,8 +122,8 @@ def verify(
         ConfigurationError, MismatchError: as `check_build` and `check_export`.
     """
     result: VerifyResult | VerifyExportResult
-    if _is_export(directory):
-        _refuse_of_export(retokenize, input_root, tokenizer, beam_flags)
+    if holds_export(directory):
+        refuse_options_of_builds(retokenize, input_root, tokenizer, beam_flags)
         result = check_export(directory, source)
     elif source is not None:
         raise ConfigurationError("is for exports: this is a build", setting="source")
@@ -196,31 +196,6 @@ def check_build(
         input_root=root,
         compared=sum(unit.compared for unit in found),
     )
-
-
-def _is_export(directory: str) -> bool:
-    mark = read_mark(Build.at(directory))
-    return mark is not None and is_export(mark.settings)
-
-
-def _refuse_of_export(
-    retokenize: float,
-    input_root: str | None,
-    tokenizer: Tokenizer | None,
-    beam_flags: Sequence[str],
-) -> None:
-    """What is asked of builds alone. Raises ConfigurationError where it is asked of an export."""
-    given = {
-        "retokenize": bool(retokenize),
-        "input_root": input_root is not None,
-        "tokenizer": tokenizer is not None,
-        "runner": bool(beam_flags),
-    }
-    for setting, is_given in given.items():
-        if is_given:
-            raise ConfigurationError(
-                "is for builds: verify the build that the export was made of so", setting=setting
-            )
 
 
 def _last_input_root(source: Build) -> str:
