@@ -118,13 +118,16 @@ def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _answer_interrupts() -> None:
-    """From here on an interrupt is an exception: leases are given back, workers ended.
+    """From here on an interrupt, or to be told to end, is an exception.
+
+    Then leases are given back, workers ended and jobs elsewhere cancelled.
 
     Before, while modules were imported, tokenmill.main had the process end at once.
     """
     is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as `nohup` and `&` have it
     if threading.current_thread() is threading.main_thread() and not is_ignored:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _will_start_workers(arguments: Sequence[str]) -> bool:

@@ -266,14 +266,15 @@ def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert not alive, "workers outlived their parent"
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_command_with_one_line_and_gives_the_build_back(
-    tmp_path: Path,
+    how: signal.Signals, tmp_path: Path
 ) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     line = json.dumps({"text": " ".join(texts("slow", 3000))}).encode() + b"\n"
     for name in "ab":
-        (folder / f"{name}.jsonl").write_bytes(line * 300)
+        (folder / f"{name}.jsonl").write_bytes(line * 900)
     process = start_build(folder, tmp_path / "out")
     until = time.monotonic() + 60
     # The versions of inputs are the last that the command writes before its workers do.
@@ -282,7 +283,7 @@ def test_an_interrupt_ends_the_command_with_one_line_and_gives_the_build_back(
     ):
         assert time.monotonic() < until
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in error
