@@ -62,6 +62,7 @@ bench: $(VENV)/installed-bench
 
 include tests/native.mk
 include tests/stores.mk
+include tests/readers.mk
 include tests/quality.mk
 
 # The environment goes too: without the built extension its editable installation is broken.

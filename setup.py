@@ -20,6 +20,8 @@ setup(
         "tokenizer.vocabularies",
         "tokenmill",
         "transforms",
+        "transforms.exports",
+        "transforms.exports.formats",
         "transforms.passes",
         "transforms.reading",
         "transforms.stores",

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from pipeline.config import BuildConfig
+from pipeline.export_options import BUILD_PREFIX, add_export_options
 from pipeline.options import (
     add_common,
     add_tokenizer,
@@ -41,6 +42,7 @@ def add_arguments(build: argparse.ArgumentParser) -> None:
     _add_framing(build)
     _add_limits(build)
     _add_resuming(build)
+    add_export_options(build, BUILD_PREFIX)
     add_common(build)
 
 

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from pipeline.terminal import say
 
         kept = ". What is committed is kept; run the same command again to do the rest"
-        say(f"tokenmill: interrupted{kept if name == 'build' else ''}")
+        say(f"tokenmill: interrupted{kept if name in ('build', 'export') else ''}")
         return exit_codes.FAILED
 
 

@@ -1,11 +1,12 @@
 """What `tokenmill verify` found: for people, or as JSON."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.terminal import escaped
+from transforms.exports.records import ExportManifest
 from transforms.shards.manifest import Totals
 
 _SHOWN = 50
@@ -49,12 +50,7 @@ class VerifyResult:
         return "\n".join(self._checked() if self.is_sound else self._differences())
 
     def _differences(self) -> Iterator[str]:
-        for message in self.differences[:_SHOWN]:
-            yield f"difference: {escaped(message)}"
-        count = len(self.differences)
-        if count > _SHOWN:
-            yield f"... and {count - _SHOWN} more"
-        yield f"tokenmill: not what the manifest says: {count} differences"
+        yield from _listed(self.differences)
         if self.is_repairable:
             yield (
                 "tokenmill: to rewrite the units whose files no longer are what their receipts "
@@ -86,3 +82,64 @@ class VerifyResult:
                 f"made again from {escaped(self.input_root)}: {self.compared:,} of "
                 f"{totals.documents:,} documents, token by token"
             )
+
+
+@dataclass(frozen=True)
+class VerifyExportResult:
+    """What `verify` found in an export.
+
+    Attributes:
+        root: the export. differences: a line each, none where all is as it should be.
+        manifest: of the export.
+    """
+
+    root: str
+    differences: tuple[str, ...]
+    manifest: ExportManifest
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether there is no difference."""
+        return not self.differences
+
+    @property
+    def files(self) -> int:
+        """How many were checked."""
+        shards = self.manifest.shards
+        return sum(len(shard.files) + 2 for shard in shards) + len(self.manifest.folder_files)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for scripts, as plain values."""
+        return {
+            "sound": self.is_sound,
+            "root": self.root,
+            "differences": list(self.differences),
+            "format": self.manifest.settings["format"]["name"],
+            "files": self.files,
+            "splits": [dataclasses.asdict(split) for split in self.manifest.splits],
+        }
+
+    def text(self) -> str:
+        """What was checked, or each difference with its place; several lines."""
+        return "\n".join(self._checked() if self.is_sound else _listed(self.differences))
+
+    def _checked(self) -> Iterator[str]:
+        manifest = self.manifest
+        yield f"verified: {escaped(self.root)}"
+        yield (
+            f"  {len(manifest.shards):,} shards, {self.files:,} files: sizes, SHA-256, sums; the "
+            "manifest is what the receipts add up to"
+        )
+        yield (
+            f"  {manifest.documents:,} documents, {manifest.tokens:,} tokens: read back through "
+            f"the reader of {manifest.settings['format']['name']}, equal to the build"
+        )
+
+
+def _listed(differences: Sequence[str]) -> Iterator[str]:
+    for message in differences[:_SHOWN]:
+        yield f"difference: {escaped(message)}"
+    count = len(differences)
+    if count > _SHOWN:
+        yield f"... and {count - _SHOWN} more"
+    yield f"tokenmill: not what the manifest says: {count} differences"

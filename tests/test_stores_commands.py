@@ -117,3 +117,24 @@ def test_a_unit_costs_at_most_eight_requests(store: RunningStore, tmp_path: Path
     store.proxy.forget()
     assert f"resuming: {units} of {units} units are done" in build(inputs, output, store)
     assert len(store.proxy.requests) <= 2 * units
+
+
+@pytest.mark.parametrize("more", [[], ["--shuffle", "1", "--shuffle-tokens", "300"]])
+def test_an_export_has_the_same_bytes_on_a_store(
+    store: RunningStore, tmp_path: Path, more: list[str]
+) -> None:
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    build(upload(tmp_path / "in", store), f"{store.root}/out", store)
+    settings = ["--format", "olmo", "--shard-tokens", "100", "--split", "test=0.3", *more]
+    for place in (str(tmp_path), store.root):
+        made = tokenmill(
+            "export", f"{place}/out", "--output", f"{place}/ex", *settings, store=store
+        )
+        assert made.returncode == 0, made.stderr
+    assert content_of(f"{store.root}/ex") == content_of(f"{tmp_path}/ex")
+    checked = tokenmill("verify", f"{store.root}/ex", store=store)
+    assert checked.returncode == 0, checked.stderr
+    there = tokenmill("find", f"{store.root}/ex", "--id", "d9", store=store)
+    assert there.returncode == 0, there.stderr
+    assert there.stdout == tokenmill("find", f"{tmp_path}/ex", "--id", "d9", store=store).stdout

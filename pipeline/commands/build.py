@@ -17,11 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pipeline import books, exit_codes
 from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
 from pipeline.config import BuildConfig
+from pipeline.export_options import export_of_build
 from pipeline.failures import raise_unit_failures
 from pipeline.inputs import common_root, list_units
 from pipeline.lease import Lease
@@ -53,6 +54,9 @@ from transforms.shards.receipt import Receipt
 from transforms.shards.recovery import remove_units
 from transforms.shards.vocabulary_copy import keep_vocabulary
 
+if TYPE_CHECKING:
+    from pipeline.export_config import ExportConfig
+
 __all__ = ["EXAMPLES", "HELP", "TAKES_BEAM_FLAGS", "BuildResult", "add_arguments", "build", "run"]
 
 _STANDARD_INPUT = "stdin"
@@ -64,12 +68,29 @@ TAKES_BEAM_FLAGS = True
 def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     """The command; returns its exit code."""
     config = config_of(options, beam_flags)
+    exported = export_of_build(options, config, beam_flags)
     if options.dry_run:
         found = preview(config)
         show(as_json(found.to_json()) if options.json else found.table())
         return exit_codes.COMPLETE
     result = build(config)
-    show(as_json(result.to_json()) if options.json else result.text())
+    if exported is None or not result.is_complete:
+        show(as_json(result.to_json()) if options.json else result.text())
+        return result.exit_code
+    return _export(exported, result, json=options.json)
+
+
+def _export(config: "ExportConfig", built: BuildResult, *, json: bool) -> int:
+    """Exports what was built, and shows the results of both."""
+    from pipeline.commands.export import export
+
+    if not json:
+        show(built.text())
+    result = export(config)
+    if json:
+        show(as_json({**built.to_json(), "export": result.to_json()}))
+    else:
+        show(result.text())
     return result.exit_code
 
 

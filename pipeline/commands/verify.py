@@ -1,5 +1,7 @@
 """`tokenmill verify`: is a build what its manifest says, down to each token?
 
+An export is checked by pipeline/verify_export.py.
+
 manifest ── settings, fingerprint, tokenizer
    │ must be, byte for byte, what the receipts add up to
 receipts ── every file there, none besides
@@ -26,7 +28,8 @@ from pipeline.report import as_json
 from pipeline.runners import Running, run_pass
 from pipeline.terminal import say, show
 from pipeline.tokenizers import tokenizer_of
-from pipeline.verify_result import VerifyResult
+from pipeline.verify_export import check_export, holds_export, refuse_options_of_builds
+from pipeline.verify_result import VerifyExportResult, VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
 from transforms.filesystem import list_files
@@ -47,18 +50,19 @@ from transforms.shards.unit_names import relative_path, unit_name
 _SMALL_BYTES = 8 << 20
 
 
-HELP = "Check a build, down to each token."
+HELP = "Check a build or an export, down to each token."
 EXAMPLES = """\
   tokenmill verify shards
   tokenmill verify shards --retokenize 1%
   tokenmill verify shards --retokenize 1 --input-root /mnt/elsewhere
+  tokenmill verify train --source shards
   tokenmill verify gs://tokens --runner=FlinkRunner --flink_master=host:8081"""
 TAKES_BEAM_FLAGS = True
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds every option of the command."""
-    command.add_argument("directory", metavar="DIR", help="the build")
+    command.add_argument("directory", metavar="DIR", help="the build or the export")
     command.add_argument(
         "--retokenize",
         type=share,
@@ -72,6 +76,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where the inputs are now (default: where the last run read them)",
     )
+    command.add_argument(
+        "--source",
+        metavar="DIR",
+        help="of an export: the build that it was made of (default: where the last run read it)",
+    )
     add_tokenizer(command, default="the build's own")
     add_common(command)
 
@@ -84,6 +93,7 @@ def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         input_root=options.input_root,
         tokenizer=given_tokenizer(options),
         beam_flags=beam_flags,
+        source=options.source,
         json=options.json,
     )
 
@@ -95,27 +105,36 @@ def verify(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
+    source: str | None = None,
     json: bool = False,
 ) -> int:
-    """Checks a whole build and prints what was checked, or to stderr each difference.
+    """Checks a build or an export; prints what was checked, or to stderr each difference.
 
     Args:
         directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
+        source: as in `check_export`.
         json: print the result as one JSON object instead.
 
     Returns:
         The exit code: COMPLETE, or FAILED at any difference.
 
     Raises:
-        ConfigurationError, MismatchError: as `check_build`.
+        ConfigurationError, MismatchError: as `check_build` and `check_export`.
     """
-    result = check_build(
-        directory,
-        retokenize=retokenize,
-        input_root=input_root,
-        tokenizer=tokenizer,
-        beam_flags=beam_flags,
-    )
+    result: VerifyResult | VerifyExportResult
+    if holds_export(directory):
+        refuse_options_of_builds(retokenize, input_root, tokenizer, beam_flags)
+        result = check_export(directory, source)
+    elif source is not None:
+        raise ConfigurationError("is for exports: this is a build", setting="source")
+    else:
+        result = check_build(
+            directory,
+            retokenize=retokenize,
+            input_root=input_root,
+            tokenizer=tokenizer,
+            beam_flags=beam_flags,
+        )
     if json:
         show(as_json(result.to_json()))
     elif result.is_sound:

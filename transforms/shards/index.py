@@ -119,13 +119,19 @@ class ParquetLog:
 
 
 def read_rows(
-    local_path: str, path: str, schema: pa.Schema, columns: Sequence[str]
+    local_path: str,
+    path: str,
+    schema: pa.Schema,
+    columns: Sequence[str],
+    first: int = 0,
+    stop: int | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """The rows of an index file in order, so many at a time.
 
     Args:
         local_path: where the file is. path: what to call it in a message.
         schema: what it must have. columns: those that are wanted.
+        first, stop: of the rows that are wanted; row groups outside are not read.
 
     Raises:
         MismatchError: it is no Parquet file of that schema.
@@ -135,6 +141,18 @@ def read_rows(
             found = file.schema_arrow
             if not found.equals(schema):
                 raise MismatchError(f"{path}: columns: expected\n{schema}\nfound\n{found}")
-            yield from file.iter_batches(_READ_ROWS, columns=list(columns))
+            start = 0  # of the row group
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if start + rows > first and (stop is None or start < stop):
+                    at = start
+                    for batch in file.iter_batches(_READ_ROWS, [group], list(columns)):
+                        kept = batch.slice(max(first - at, 0))
+                        if stop is not None:
+                            kept = kept.slice(0, max(stop - max(at, first), 0))
+                        at += len(batch)
+                        if len(kept):
+                            yield kept
+                start += rows
     except (pa.ArrowException, OSError) as error:
         raise MismatchError(f"{path}: not a readable Parquet file: {error}") from error

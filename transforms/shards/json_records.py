@@ -59,12 +59,79 @@ class BuildSettings:
     shards: ShardShape
 
 
+@dataclass(frozen=True, slots=True)
+class ExportedFrom:
+    """The build that an export was made of."""
+
+    fingerprint: Sha256
+    manifest_sha256: Sha256
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedTokenizer:
+    """The vocabulary of an export."""
+
+    name: str
+    fingerprint: Sha256
+    vocabulary_size: Count
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFormat:
+    """The files of an export."""
+
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedFraming:
+    """What an export changes at the ends of a document."""
+
+    drops_last: bool
+    before: Count | None
+    after: Count | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSequences:
+    """How documents of an export are packed."""
+
+    length: Count
+    packing: str
+    tail: str
+    padding: Count
+    window_tokens: Count
+
+
+@dataclass(frozen=True, slots=True)
+class ExportShape:
+    """The shape of `settings` in an export."""
+
+    source: ExportedFrom
+    tokenizer: ExportedTokenizer
+    format: ExportedFormat
+    shard_tokens: Count | None
+    splits: tuple[tuple[str, float], ...]
+    split_key: str
+    shuffle: int | None
+    sources: tuple[tuple[str, str, float], ...]
+    sequences: ExportedSequences | None
+    framing: ExportedFraming
+
+
+def is_export(settings: Mapping[str, Any]) -> bool:
+    """Whether settings are an export's, and not a build's."""
+    return settings.get("pass") == "export"
+
+
 def check_settings(settings: Mapping[str, Any], place: str, remedy: str) -> None:
-    """Raises MismatchError, naming `place`, where settings are not of the shape above."""
+    """Raises MismatchError, naming `place`, where settings are not of one of the shapes above."""
+    shape = ExportShape if is_export(settings) else BuildSettings
     try:
         if _depth(settings) > _MAX_SETTINGS_DEPTH:
             raise ValueError(f"settings more than {_MAX_SETTINGS_DEPTH} deep")
-        msgspec.convert(dict(settings), BuildSettings, strict=True)
+        msgspec.convert(dict(settings), shape, strict=True)
     except (msgspec.MsgspecError, ValueError) as error:
         raise MismatchError(f"{place}: not a record of {FORMAT} ({error}): {remedy}") from error
 

@@ -16,6 +16,9 @@
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
 
+An export (transforms/exports) has the same mark, manifest, receipts, documents and runs; its units
+are its shards, and what lies below tokens/ is for its format to name.
+
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
@@ -27,7 +30,8 @@ MANIFEST = "manifest.json"
 RUNS = "runs"
 VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
-UNIT_FOLDERS = (RECEIPTS, "tokens", "documents", "rejects")
+TOKENS = "tokens"
+UNIT_FOLDERS = (RECEIPTS, TOKENS, "documents", "rejects")
 
 
 def examples(suffixes: Iterable[str]) -> Iterator[str]:
@@ -93,6 +97,22 @@ def is_file_of(unit: str, path: str) -> bool:
     if path in (documents_path(unit), rejects_path(unit)):
         return True
     return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
+
+
+def is_file_of_export(unit: str, path: str) -> bool:
+    """Whether a file may be one of a shard of an export: below tokens/, of its split and number.
+
+    >>> is_file_of_export("train/000003", "tokens/train/part-0-00003.npy")
+    True
+    >>> is_file_of_export("train/000003", "tokens/train/000004.bin")
+    False
+    """
+    split, slash, digits = unit.rpartition("/")
+    if not slash or "/" in split or not (digits.isascii() and digits.isdigit()):
+        return False
+    numbered = rf"[/_](?:[a-z]+[-.])?(?:0-)?0*{int(digits)}"
+    pattern = rf"tokens/(?:tokens_)?{re.escape(split)}(?:{numbered})?(?:\.[a-z_]+)+"
+    return path == documents_path(unit) or re.fullmatch(pattern, path) is not None
 
 
 def vocabulary_path(suffix: str) -> str:

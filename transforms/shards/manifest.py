@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from transforms.errors import MismatchError
 from transforms.shards.json_records import (
     FORMAT,
     Count,
     Sha256,
     canonical_json,
     check_settings,
+    is_export,
     parse_record,
 )
 from transforms.shards.receipt import IndexEntry, InputBooks, ShardEntry
@@ -56,6 +58,11 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class _Header:
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """All of a build. Entries are in the order of unit names, shards of a unit by number."""
 
@@ -74,6 +81,9 @@ class Manifest:
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "Manifest":
         """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        header = parse_record(content, _Header, place, _REMEDY)
+        if is_export(header.settings):
+            raise MismatchError(f"{place}: an export, and no build: name the build it was made of")
         manifest = parse_record(content, cls, place, _REMEDY)
         check_settings(manifest.settings, place, _REMEDY)
         return manifest

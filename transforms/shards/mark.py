@@ -21,6 +21,7 @@ from transforms.shards.json_records import (
     Sha256,
     canonical_json,
     check_settings,
+    is_export,
     parse_record,
 )
 from transforms.shards.layout import MARK
@@ -106,9 +107,10 @@ def explain_difference(build: Build, old: Mapping[str, Any], new: Mapping[str, A
         for key in sorted({*before, *after})
         if before.get(key) != after.get(key)
     ] or ["the format version"]
+    overwrite = "" if is_export(new) else ", or start over with overwrite"
     return (
         f"{build.root} was built with other settings: {'; '.join(differences)}. "
-        "Use the same settings, or another folder, or start over with overwrite"
+        f"Use the same settings, or another folder{overwrite}"
     )
 
 

@@ -11,6 +11,7 @@ from transforms.shards.layout import (
     beat_path,
     intent_path,
     is_file_of,
+    is_file_of_export,
     owner_path,
     receipt_path,
     run_folder,
@@ -56,7 +57,10 @@ def _undo(build: Build, path: str) -> None:
     except MismatchError:
         return  # it died while it wrote the intent: then nothing is published
     if is_safe(intent.unit) and not build.exists(receipt_path(intent.unit)):
-        build.delete(path for path in intent.paths if is_file_of(intent.unit, path))
+        unit = intent.unit
+        build.delete(
+            path for path in intent.paths if is_file_of(unit, path) or is_file_of_export(unit, path)
+        )
 
 
 def remove_units(build: Build, receipts: dict[str, Receipt]) -> None:

@@ -1,0 +1,38 @@
+"""What an export is asked to do."""
+
+from dataclasses import dataclass
+
+from tokenizer import ConfigurationError
+from transforms.exports.settings import ExportSettings
+from transforms.exports.shuffle import BLOCK_TOKENS
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """What one `tokenmill export` is asked to do.
+
+    Attributes:
+        directory: the build. output: the export's folder. settings: what decides its bytes.
+        workers: local worker processes; None: one a core. Only without beam_flags.
+        beam_flags: for another Beam runner; empty: run here.
+        block_tokens: how many ids are shuffled at a time: memory, and no byte, depends on it.
+    """
+
+    directory: str
+    output: str
+    settings: ExportSettings
+    block_tokens: int = BLOCK_TOKENS
+    workers: int | None = None
+    beam_flags: tuple[str, ...] = ()
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if self.block_tokens < 1:
+            raise ConfigurationError("must be at least 1", setting="shuffle_tokens")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
+        if self.workers is not None and self.beam_flags:
+            raise ConfigurationError(
+                "is for local runs; with a runner, say how many in Beam's own flags",
+                setting="workers",
+            )

@@ -1,0 +1,216 @@
+"""The options of an export: of `tokenmill export`, and of `build`, named `--export-`."""
+
+import argparse
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pipeline.quantities import count
+from tokenizer import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pipeline.config import BuildConfig
+    from pipeline.export_config import ExportConfig
+
+BUILD_PREFIX = "export-"
+
+_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "format",
+        {
+            "metavar": "NAME",
+            "help": "bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet, "
+            "arrayrecord or npy, which is of sequences",
+        },
+    ),
+    (
+        "shard-tokens",
+        {
+            "type": count,
+            "metavar": "N",
+            "help": "a shard ends before the document that would bring it above this (default: "
+            "100M; nanogpt: one file a split)",
+        },
+    ),
+    (
+        "split",
+        {
+            "metavar": "NAME=SHARE,...",
+            "help": "documents to hold out, such as validation=0.5%%,test=0.5%% (default: none; "
+            "nanogpt: val=0.0005)",
+        },
+    ),
+    (
+        "split-key",
+        {
+            "default": "id",
+            "choices": ["id", "host", "url", "text"],
+            "help": "what decides a document's split; the same text is always in the same one "
+            "(default: id)",
+        },
+    ),
+    (
+        "end-of-text",
+        {
+            "default": "auto",
+            "choices": ["auto", "before", "after", "none", "as-built"],
+            "help": "where the end of text stands (default: auto, where the trainer wants it)",
+        },
+    ),
+    (
+        "source",
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "NAME=PATTERN",
+            "help": "a source of a mixture: the units that a pattern of their names matches; "
+            "several times (default: none)",
+        },
+    ),
+    (
+        "weight",
+        {
+            "action": "append",
+            "default": [],
+            "metavar": "NAME=NUMBER",
+            "help": "how often the documents of a source are in `train`: 0.5 leaves out half of "
+            "them, 2.5 has each twice and half of them once more (default: 1)",
+        },
+    ),
+    (
+        "sequence-length",
+        {
+            "type": count,
+            "metavar": "L",
+            "help": "pack documents into sequences of so many ids (default: documents stay whole)",
+        },
+    ),
+    (
+        "packing",
+        {
+            "default": "concat",
+            "choices": ["concat", "best-fit"],
+            "help": "documents joined and cut, or fitted so that none is cut unless it is longer "
+            "(default: concat)",
+        },
+    ),
+    (
+        "tail",
+        {
+            "default": "pad",
+            "choices": ["pad", "drop"],
+            "help": "what becomes of ids that do not fill the last sequence of a shard (default: "
+            "pad)",
+        },
+    ),
+    (
+        "shuffle",
+        {
+            "type": int,
+            "metavar": "SEED",
+            "help": "put the documents of each split in an order that depends on the seed and on "
+            "each of them alone (default: the order of the build)",
+        },
+    ),
+    (
+        "shuffle-tokens",
+        {
+            "type": count,
+            "default": 1 << 25,
+            "metavar": "N",
+            "help": "shuffle about so many at a time: a worker needs some 20 bytes for each, and "
+            "no byte of the output depends on it (default: 32Mi)",
+        },
+    ),
+)
+
+
+def add_export_options(command: argparse.ArgumentParser, prefix: str = "") -> None:
+    """Adds them all, each name after the prefix."""
+    if prefix:
+        add = command.add_argument_group("export of the complete build").add_argument
+        add(
+            f"--{prefix}output",
+            metavar="DIR",
+            help="a folder: new, empty, or to complete (default: no export)",
+        )
+    else:
+        add = command.add_argument_group("what is exported, and how").add_argument
+    for name, how in _OPTIONS:
+        if prefix and name == "format":
+            how = {**how, "help": f"{how['help']} (default: no export)"}
+        add(f"--{prefix}{name}", required=not prefix and name == "format", **how)
+
+
+def export_config(
+    options: argparse.Namespace,
+    directory: str,
+    output: str,
+    beam_flags: Sequence[str],
+    prefix: str = "",
+) -> "ExportConfig":
+    """What the options ask for. Raises ConfigurationError, naming the option."""
+    from pipeline.export_config import ExportConfig
+    from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
+
+    def given(name: str) -> Any:
+        return getattr(options, f"{prefix}{name}".replace("-", "_"))
+
+    with _named(prefix):
+        return ExportConfig(
+            directory=directory,
+            output=output,
+            workers=options.workers,
+            beam_flags=tuple(beam_flags),
+            verbose=options.verbose,
+            settings=ExportSettings(
+                format=given("format"),
+                shard_tokens=given("shard-tokens"),
+                splits=None if given("split") is None else parse_splits(given("split")),
+                split_key=given("split-key"),
+                end_of_text=given("end-of-text"),
+                shuffle=given("shuffle"),
+                sequence_length=given("sequence-length"),
+                packing=given("packing"),
+                tail=given("tail"),
+                sources=parse_sources(given("source"), given("weight")),
+            ),
+            block_tokens=given("shuffle-tokens"),
+        )
+
+
+def export_of_build(
+    options: argparse.Namespace, build: "BuildConfig", beam_flags: Sequence[str]
+) -> "ExportConfig | None":
+    """The export that a build is to end with; None where none is asked for.
+
+    Raises:
+        ConfigurationError: before the build: it could not be written.
+    """
+    from transforms.exports.formats import dtype_for, export_format
+
+    if options.export_format is None or options.export_output is None:
+        if options.export_format is None and options.export_output is None:
+            return None
+        raise ConfigurationError("--export-format and --export-output go together")
+    config = export_config(options, build.output, options.export_output, beam_flags, BUILD_PREFIX)
+    with _named(BUILD_PREFIX):
+        one = export_format(config.settings.format)
+        one.check_available()
+        dtype_for(one, build.settings.load_tokenizer().vocabulary_size)
+    return config
+
+
+@contextmanager
+def _named(prefix: str) -> "Iterator[None]":
+    """Errors name the option as it is called here."""
+    try:
+        yield
+    except ConfigurationError as error:
+        if prefix and error.setting is not None:
+            named = prefix.replace("-", "_") + error.setting
+            text = str(error).removeprefix(f"{error.setting}: ")
+            raise ConfigurationError(text, setting=named) from error
+        raise

@@ -1,0 +1,75 @@
+"""What `tokenmill export` says when it ends: what each split holds, for people or as JSON."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import exit_codes
+from pipeline.terminal import escaped
+from transforms.exports.mixtures import table_of
+from transforms.exports.records import ExportManifest
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """How an export ended.
+
+    Attributes:
+        manifest: of the whole. path: where it is. seconds: this run took.
+        shards_done: in this run. shards_kept: found done.
+    """
+
+    manifest: ExportManifest
+    path: str
+    seconds: float
+    shards_done: int
+    shards_kept: int
+
+    @property
+    def exit_code(self) -> int:
+        """COMPLETE: all else is an error."""
+        return exit_codes.COMPLETE
+
+    def text(self) -> str:
+        """All of it for people, several lines."""
+        sources = [table_of(self.manifest.sources)] if self.manifest.sources else []
+        return "\n".join([*sources, table(self.manifest), f"complete: {escaped(self.path)}"])
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it for scripts, as plain values."""
+        return {
+            "complete": True,
+            "manifest": self.path,
+            "splits": [dataclasses.asdict(split) for split in self.manifest.splits],
+            "sources": [dataclasses.asdict(source) for source in self.manifest.sources],
+            "shards_done": self.shards_done,
+            "shards_kept": self.shards_kept,
+            "seconds": round(self.seconds, 3),
+        }
+
+    def empty_splits(self) -> Iterator[str]:
+        """The names of splits that no document is in."""
+        yield from (split.name for split in self.manifest.splits if not split.documents)
+
+
+def table(manifest: ExportManifest) -> str:
+    """What each split holds, as text."""
+    rows = [["split", "shards", "documents", "tokens"]]
+    rows += [
+        [split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}"]
+        for split in manifest.splits
+    ]
+    if any(split.sequences for split in manifest.splits):
+        rows[0] += ["sequences", "padding", "dropped", "cut documents"]
+    for row, split in zip(rows[1:], manifest.splits, strict=True):
+        if (books := split.sequences) is not None:
+            padding = books.padding / split.tokens if split.tokens else 0.0
+            counts = (books.dropped, books.cut_documents)
+            row += [f"{books.sequences:,}", f"{padding:.3%}", *(f"{count:,}" for count in counts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        f"{row[0]:<{widths[0]}}  "
+        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+        for row in rows
+    )

@@ -1,0 +1,47 @@
+"""Runs the first pass of a global shuffle, and clears what it wrote.
+
+OUT/shuffle/receipts, tokens, documents   blocks: there until the export is complete
+"""
+
+import os
+import shutil
+
+from pipeline.failures import raise_unit_failures
+from pipeline.progress import PassProgress
+from pipeline.runners import Running, run_pass
+from transforms.exports.plan import ExportPlan
+from transforms.passes.export import Blocks, ExportPass
+from transforms.passes.scatter import ScatterPass
+from transforms.passes.work_pass import committed_receipt
+from transforms.shards.build import Build
+
+FOLDER = "shuffle"
+
+
+def scatter(work: ExportPass, plan: ExportPlan, place: Build, running: Running) -> Blocks:
+    """Writes the blocks that are not there yet.
+
+    Args:
+        work: the pass that will gather them. plan: of the export. place: the folder of the blocks.
+
+    Raises:
+        TokenmillError, OSError: it failed; running it again resumes.
+    """
+    assert plan.grid is not None
+    count = len(plan.blocks)
+    blocks = ScatterPass(work.source, work.settings, work.splitter, plan.grid, count)
+    pending = [unit for unit in plan.blocks if committed_receipt(blocks, unit, place) is None]
+    if pending:
+        with PassProgress("scatter", place, pending) as progress:
+            run_pass(blocks, pending, place, running, progress.update)
+        raise_unit_failures(place, [unit.name for unit in pending])
+    manifest = work.source.manifest()
+    return Blocks(place, count, manifest.shards[0].dtype if manifest.shards else "<u4")
+
+
+def remove_blocks(place: Build) -> None:
+    """Removes the folder of the blocks: it is named and filled by this module alone."""
+    if not place.is_local:
+        place.delete(sorted(place.files()))
+    elif os.path.isdir(place.root):
+        shutil.rmtree(place.root)

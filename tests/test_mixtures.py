@@ -1,0 +1,134 @@
+"""Mixtures: documents are left out and repeated by hash, counted exactly, and read back."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from small_export import exported, make_source, run_export, shard_files, store_documents
+
+from pipeline.cli import main
+from pipeline.commands.verify import verify
+from tokenizer import ConfigurationError
+from transforms.exports.mixtures import Mixture, Source
+from transforms.exports.settings import ExportSettings, parse_sources
+
+SOURCES = (
+    Source("twice", "a.jsonl*", 2.25),
+    Source("half", "sub/*.jsonl", 0.5),
+    Source("none", "b.*", 0.0),
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("source"))
+
+
+def documents_of(output: Path) -> list[tuple[str, str, int, int]]:
+    """Split, unit, record and length of each exported document."""
+    return [
+        (shard["split"], row["unit"], row["record"], row["length"])
+        for shard, _ in shard_files(output)
+        for row in pq.read_table(output / shard["index"]["path"]).to_pylist()
+    ]
+
+
+def test_each_source_has_its_weight_and_is_counted_exactly(source: Path, tmp_path: Path) -> None:
+    result = run_export(
+        source, tmp_path / "out", "bin", shuffle=1, shard_tokens=3000, sources=SOURCES
+    )
+    found = documents_of(tmp_path / "out")
+    count = Counter((unit, record) for _, unit, record, _ in found)
+    units = Counter(row["unit"] for row, _ in store_documents(source))
+    assert {n for (unit, _), n in count.items() if unit == "a.jsonl.zst"} == {2, 3}
+    assert {n for (unit, _), n in count.items() if unit == "sub/f.parquet"} == {1}
+    assert 0 < sum(unit == "sub/c.jsonl" for unit, _ in count) < units["sub/c.jsonl"]
+    assert not any(unit == "b.jsonl.gz" for unit, _ in count)
+    books = {one.name: one for one in result.manifest.sources}
+    assert list(books) == ["twice", "half", "none", "other"]
+    own = [length for _, unit, _, length in found if unit == "a.jsonl.zst"]
+    assert books["twice"].exported_documents == len(own)
+    assert books["twice"].exported_tokens == sum(own)
+    assert books["twice"].documents == units["a.jsonl.zst"]
+    assert sum(one.exported_tokens for one in books.values()) == result.manifest.tokens
+
+
+def test_a_held_out_split_has_no_document_twice(source: Path, tmp_path: Path) -> None:
+    output = exported(
+        source, tmp_path / "out", "bin", shuffle=1, sources=SOURCES, splits=(("test", 0.4),)
+    )
+    count = Counter((split, unit, record) for split, unit, record, _ in documents_of(output))
+    held = {place: n for place, n in count.items() if place[0] == "test"}
+    assert set(held.values()) == {1}
+    assert not {place[1:] for place in held} & {place[1:] for place in count if place[0] == "train"}
+
+
+def test_a_mixture_is_verified(source: Path, tmp_path: Path) -> None:
+    thinned = tuple(one for one in SOURCES if one.weight <= 1)
+    for name, shuffle, sources in (("plain", None, thinned), ("shuffled", 3, SOURCES)):
+        output = exported(
+            source, tmp_path / name, "olmo", shuffle=shuffle, sources=sources, shard_tokens=2000
+        )
+        assert verify(str(output)) == 0
+
+
+def test_shares_follow_the_weight() -> None:
+    records, codes = np.arange(100_000), np.zeros(100_000, np.int8)
+    for weight in (0.1, 0.5, 1.0, 1.75, 3.0):
+        copies = Mixture((Source("a", "**", weight),)).copies("unit", records, codes)
+        assert set(copies.tolist()) <= {int(weight), int(weight) + 1}
+        # Four standard deviations of a binomial.
+        assert abs(copies.mean() - weight) < 4 * 0.5 / np.sqrt(len(records))
+
+
+def test_the_first_pattern_that_matches_counts() -> None:
+    mixture = Mixture((Source("one", "a/**", 2), Source("two", "**", 3)))
+    assert mixture.source_of("a/b/c.jsonl").name == "one"
+    assert mixture.source_of("b.jsonl").name == "two"
+    assert Mixture().source_of("b.jsonl").weight == 1
+
+
+@pytest.mark.parametrize(
+    ("patterns", "weights", "message"),
+    [
+        (["web"], [], "expected NAME=PATTERN"),
+        (["web=*"], ["code=1"], "no source of the name 'code'"),
+        (["web=*"], ["web=much"], "expected NAME=NUMBER"),
+    ],
+)
+def test_sources_that_can_not_be_read_are_refused(
+    patterns: list[str], weights: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        parse_sources(patterns, weights)
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        ((Source("other", "*", 1),), "all that is in no other"),
+        ((Source("a", "*", -1),), "expected 0 or more"),
+        ((Source("a", "*", float("nan")),), "expected 0 or more"),
+        ((Source("a", "*", 2),), "needs a shuffle"),
+    ],
+)
+def test_impossible_sources_are_refused(sources: tuple[Source, ...], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ExportSettings(format="bin", sources=sources)
+
+
+def test_the_command_tells_shares_asked_and_reached(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(source), "--output", str(tmp_path / "out"), "--format", "bin"]
+    more = ["--shuffle", "1", "--source", "twice=a.*", "--weight", "twice=2"]
+    assert main([*arguments, *more]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["source", "weight", "build", "asked", "reached", "tokens"]
+    assert lines[1].split()[:2] == ["twice", "2"]
+    assert lines[1].split()[3] == lines[1].split()[4]
+    manifest = json.loads((tmp_path / "out/manifest.json").read_bytes())
+    assert manifest["settings"]["sources"] == [["twice", "a.*", 2.0]]

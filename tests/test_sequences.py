@@ -1,0 +1,266 @@
+"""Sequences: every id where it belongs, no document cut that fits, and books that balance."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sample_inputs import output_bytes
+from small_export import GPT2_END, exported, make_source, shard_files, store_documents
+
+import transforms.exports.sequences as sequences_module
+from pipeline.commands.export import ExportConfig, export
+from pipeline.commands.find import place_of_token
+from pipeline.commands.verify import verify
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.exports.packing import (
+    Packed,
+    pack_best_fit,
+    pack_concat,
+    place_pieces,
+    segments_of,
+)
+from transforms.exports.settings import ExportSettings
+from transforms.shards.build import Build
+
+DOCUMENTS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("source"))
+
+
+def check_places(packed: Packed, lengths: Any, size: int) -> None:
+    """Pieces do not overlap, stay inside a sequence, and are in the order of their places."""
+    ends = packed.position + packed.length
+    assert (packed.length > 0).all()
+    assert (packed.position[1:] >= ends[:-1]).all()
+    assert (packed.position // size == (ends - 1) // size).all()
+    assert (ends <= packed.sequences * size).all()
+    found = np.bincount(packed.document, packed.length, len(lengths)).astype(int)
+    assert found.sum() == sum(lengths) - packed.left
+
+
+@given(DOCUMENTS, st.integers(2, 17))
+@settings(derandomize=True, deadline=None)
+def test_concat_is_documents_joined_and_cut(lengths: list[int], size: int) -> None:
+    array = np.array(lengths)
+    packed = pack_concat(array, size)
+    check_places(packed, lengths, size)
+    ids = np.arange(array.sum())
+    starts = np.cumsum(array) - array
+    placed = place_pieces(ids, starts, packed, size, -1)
+    assert placed.tolist() == ids[: packed.sequences * size].tolist()
+    assert packed.left == array.sum() % size
+
+
+@given(DOCUMENTS, st.integers(2, 17))
+@settings(derandomize=True, deadline=None)
+def test_best_fit_cuts_no_document_that_fits(lengths: list[int], size: int) -> None:
+    array = np.array(lengths)
+    packed = pack_best_fit(array, size)
+    check_places(packed, lengths, size)
+    pieces = np.bincount(packed.document, minlength=len(lengths))
+    assert pieces.tolist() == [-(-length // size) for length in lengths]
+    for piece, document in enumerate(packed.document):
+        assert packed.offset[piece] % size == 0
+        assert packed.length[piece] == min(lengths[document] - packed.offset[piece], size)
+    firsts = packed.document[np.searchsorted(packed.position // size, np.arange(packed.sequences))]
+    assert (np.diff(firsts) >= 0).all()  # sequences in the order of their first documents
+
+
+@given(DOCUMENTS, st.integers(2, 17))
+@settings(derandomize=True, deadline=None)
+def test_segments_part_pieces_and_padding(lengths: list[int], size: int) -> None:
+    packed = pack_best_fit(np.array(lengths), size)
+    segments = segments_of(packed, size)
+    bounds = {0, *np.cumsum(segments).tolist()}
+    assert int(segments.sum()) == packed.sequences * size
+    assert {*packed.position.tolist(), *(packed.position + packed.length).tolist()} <= bounds
+    assert set(range(0, packed.sequences * size, size)) <= bounds
+
+
+def first_fit(lengths: list[int], size: int) -> int:
+    """Sequences that first-fit needs, in the order of the documents."""
+    rooms: list[int] = []
+    for length in lengths:
+        for start in range(0, length, size):
+            piece = min(size, length - start)
+            at = next((i for i, room in enumerate(rooms) if room >= piece), None)
+            if at is None:
+                rooms.append(size - piece)
+            else:
+                rooms[at] -= piece
+    return len(rooms)
+
+
+def best_fit_decreasing(lengths: list[int], size: int) -> int:
+    """The same as pack_best_fit, a slow and obvious way."""
+    pieces = [min(size, length - start) for length in lengths for start in range(0, length, size)]
+    rooms: list[int] = []
+    for piece in sorted(pieces, reverse=True):
+        fitting = [room for room in rooms if room >= piece]
+        if fitting:
+            rooms.remove(min(fitting))
+            rooms.append(min(fitting) - piece)
+        else:
+            rooms.append(size - piece)
+    return len(rooms)
+
+
+@given(DOCUMENTS, st.integers(2, 17))
+@settings(derandomize=True, deadline=None)
+def test_best_fit_needs_as_many_sequences_as_the_slow_way(lengths: list[int], size: int) -> None:
+    assert pack_best_fit(np.array(lengths), size).sequences == best_fit_decreasing(lengths, size)
+
+
+def test_best_fit_wastes_less_than_first_fit() -> None:
+    random = np.random.default_rng(5)
+    lengths = np.minimum(random.lognormal(6, 1, 3000), 5000).astype(int) + 1
+    size = 2048
+    packed = pack_best_fit(lengths, size)
+    least = -(-int(lengths.sum()) // size)
+    assert least <= packed.sequences <= first_fit(lengths.tolist(), size)
+    assert packed.sequences / least < 1.005
+
+
+def rows_of(output: Path, shard: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(pq.read_table(output / shard["index"]["path"]).to_pylist())
+
+
+@pytest.mark.parametrize("shuffle", [None, 4])
+@pytest.mark.parametrize("packing", ["concat", "best-fit"])
+@pytest.mark.parametrize("window", [150, 1 << 24])
+def test_every_id_is_where_the_index_says_and_the_books_balance(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    packing: str,
+    shuffle: int | None,
+    window: int,
+) -> None:
+    monkeypatch.setattr(sequences_module, "WINDOW_TOKENS", window)
+    output = exported(
+        source,
+        tmp_path / "out",
+        "npy",
+        sequence_length=32,
+        packing=packing,
+        shuffle=shuffle,
+        shard_tokens=3000,
+    )
+    store = {(row["unit"], row["record"]): ids for row, ids in store_documents(source)}
+    seen: dict[tuple[str, int], list[int]] = {}
+    cut = 0
+    for shard, (path, bounds_path) in shard_files(output):
+        ids = np.load(path, mmap_mode="r")
+        books = shard["sequences"]
+        assert ids.shape == (books["sequences"], 32)
+        assert shard["tokens"] == ids.size
+        flat, bounds = ids.reshape(-1), set(np.load(bounds_path).tolist())
+        filled = np.zeros(flat.size, bool)
+        for row in rows_of(output, shard):
+            own = store[row["unit"], row["record"]]
+            piece = flat[row["start"] : row["start"] + row["length"]].tolist()
+            assert piece == own[row["offset"] : row["offset"] + row["length"]]
+            assert {row["start"], row["start"] + row["length"]} <= bounds
+            filled[row["start"] : row["start"] + row["length"]] = True
+            offsets = seen.setdefault((row["unit"], row["record"]), [])
+            cut += len(offsets) == 1
+            offsets.append(row["offset"])
+        assert int((~filled).sum()) == books["padding"]
+        assert (flat[~filled] == GPT2_END).all()
+        assert books["dropped"] == 0
+        cut -= books["cut_documents"]
+    assert cut == 0
+    assert seen.keys() == store.keys()
+    assert verify(str(output)) == 0
+
+
+def test_a_dropped_tail_is_counted(source: Path, tmp_path: Path) -> None:
+    tokens = sum(len(ids) for _, ids in store_documents(source))
+    output = exported(source, tmp_path / "out", "bin", sequence_length=1000, tail="drop")
+    (shard, (path,)) = next(shard_files(output))
+    books = shard["sequences"]
+    assert books["sequences"] == tokens // 1000
+    assert (books["padding"], books["dropped"]) == (0, tokens % 1000)
+    joined = [token for _, ids in store_documents(source) for token in ids]
+    assert np.fromfile(path, "<u2").tolist() == joined[: tokens // 1000 * 1000]
+    lengths = np.array([len(ids) for _, ids in store_documents(source)])
+    ends = np.cumsum(lengths)
+    limits = np.arange(1000, tokens, 1000)
+    whole = ~((ends - lengths < limits[:, None]) & (ends > limits[:, None])).any(axis=0)
+    assert books["cut_documents"] == int((~whole).sum())
+
+
+@pytest.mark.parametrize("format", ["mds", "megatron", "litdata", "pbin", "datatrove"])
+def test_a_format_of_documents_holds_sequences_as_such(
+    source: Path, tmp_path: Path, format: str
+) -> None:
+    output = exported(
+        source, tmp_path / "out", format, sequence_length=64, packing="best-fit", shard_tokens=3000
+    )
+    assert verify(str(output)) == 0
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    books = manifest["splits"][0]["sequences"]
+    assert books["sequences"] * 64 == manifest["splits"][0]["tokens"]
+
+
+def test_the_same_bytes_however_much_is_shuffled_at_a_time(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequences_module, "WINDOW_TOKENS", 700)
+    chosen = ExportSettings(format="npy", sequence_length=32, packing="best-fit", shuffle=2)
+    found = []
+    for block_tokens in (300, 1 << 25):
+        output = tmp_path / str(block_tokens)
+        export(
+            ExportConfig(
+                directory=str(source),
+                output=str(output),
+                settings=chosen,
+                block_tokens=block_tokens,
+            )
+        )
+        found.append(output_bytes(output))
+    assert found[0] == found[1]
+
+
+def test_a_token_of_a_piece_leads_to_its_document(source: Path, tmp_path: Path) -> None:
+    output = exported(
+        source, tmp_path / "out", "npy", sequence_length=32, packing="best-fit", shard_tokens=9000
+    )
+    build = Build.at(str(output))
+    store = {(row["unit"], row["record"]): ids for row, ids in store_documents(source)}
+    (shard, (path, _)) = next(shard_files(output))
+    flat = np.load(path).reshape(-1)
+    rows = rows_of(output, shard)
+    cut = next(row for row in rows if row["offset"])
+    for row in (rows[0], cut):
+        place = place_of_token(build, f"train/000000.npy:{row['start']}")
+        assert place.token == row["offset"]
+        assert store[place.unit, place.record][place.token] == flat[row["start"]]
+    ends = {row["start"] + row["length"] for row in rows}
+    padding = min(ends - {row["start"] for row in rows})
+    with pytest.raises(MismatchError, match="is padding"):
+        place_of_token(build, f"train/000000.npy:{padding}")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "npy"}, "say how long"),
+        ({"format": "bin", "sequence_length": 1}, "expected 2 to"),
+        ({"format": "olmo", "sequence_length": 8}, "take npy, mds or another"),
+        ({"format": "npy", "sequence_length": 8, "packing": "tight"}, "packing: expected one of"),
+    ],
+)
+def test_impossible_sequences_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ExportSettings(**options)

@@ -1,0 +1,178 @@
+"""`tokenmill verify` of exports: sound ones pass, and each kind of damage is found and named."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_export import exported, make_source
+
+from pipeline.commands.verify import verify
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.exports.formats import EXPORT_FORMATS
+from transforms.exports.records import ExportManifest
+from transforms.shards.json_records import canonical_json
+from transforms.shards.staged_file import digest_of
+
+SETTINGS: dict[str, Any] = {"shard_tokens": 3000, "splits": (("test", 0.2),)}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_source(tmp_path_factory.mktemp("source"))
+
+
+@pytest.fixture(scope="module")
+def sound(source: Path) -> Path:
+    return exported(source, source.parent / "megatron", "megatron", **SETTINGS)
+
+
+@pytest.fixture
+def output(sound: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(sound, tmp_path / "out"))
+
+
+def reseal(output: Path) -> None:
+    """Makes sizes and checksums right again, so that only the content can tell of the damage."""
+    shards = []
+    for path in sorted((output / "receipts").rglob("*.json")):
+        receipt = json.loads(path.read_bytes())
+        for entry in (*receipt["shard"]["files"], receipt["shard"]["index"]):
+            digest = digest_of(output / entry["path"])
+            entry.update(bytes=digest.bytes, sha256=digest.sha256)
+        path.write_bytes(canonical_json(receipt))
+        shards.append(receipt["shard"])
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    order = [split["name"] for split in manifest["splits"]]
+    manifest["shards"] = sorted(shards, key=lambda s: (order.index(s["split"]), s["number"]))
+    (output / "manifest.json").write_bytes(canonical_json(manifest))
+
+
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_a_sound_export_passes(
+    name: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if name == "arrayrecord":
+        pytest.importorskip("array_record")
+    settings = {"splits": SETTINGS["splits"]} if name == "nanogpt" else SETTINGS
+    settings = {**settings, "sequence_length": 16} if name == "npy" else settings
+    output = exported(source, tmp_path / "out", name, **settings)
+    assert verify(str(output)) == 0
+    printed = capsys.readouterr().out
+    assert f"read back through the reader of {name}, equal to the build" in printed
+
+
+@pytest.mark.parametrize("name", sorted(EXPORT_FORMATS))
+def test_a_changed_byte_with_a_right_checksum_is_found_in_every_format(
+    name: str, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The readers themselves must see it: checksums are made right again."""
+    if name == "arrayrecord":
+        pytest.importorskip("array_record")
+    settings = {} if name == "nanogpt" else {"shard_tokens": 3000}
+    settings |= {"sequence_length": 16} if name == "npy" else {}
+    output = exported(source, tmp_path / "out", name, splits=(("test", 0.2),), **settings)
+    manifest = ExportManifest.from_json((output / "manifest.json").read_bytes(), "")
+    shard = manifest.shards[0]
+    for file in shard.files:
+        path = output / file.path
+        content = path.read_bytes()
+        # The last bytes of an ArrayRecord file are padding that nobody reads.
+        for at in (len(content) // 2, *([] if name == "arrayrecord" else [len(content) - 9])):
+            path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+            reseal(output)
+            assert verify(str(output)) == 1, (file.path, at)
+            assert shard.files[0].path in capsys.readouterr().err
+        path.write_bytes(content)
+    reseal(output)
+    assert verify(str(output)) == 0
+
+
+def found_in(output: Path, capsys: pytest.CaptureFixture[str], **arguments: Any) -> str:
+    assert verify(str(output), **arguments) == 1
+    return capsys.readouterr().err
+
+
+def test_a_flipped_bit_is_found(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = output / "tokens/train/000001.bin"
+    path.write_bytes(b"\1" + path.read_bytes()[1:])
+    assert "tokens/train/000001.bin: expected SHA-256" in found_in(output, capsys)
+
+
+def test_a_missing_file_is_found(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (output / "tokens/train/000001.idx").unlink()
+    assert "tokens/train/000001.idx: the file is missing" in found_in(output, capsys)
+
+
+def test_a_shard_that_lacks_with_its_receipt_is_found(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (output / "receipts/test/000000.json").unlink()
+    assert "receipts/test/000000.json: the file is missing" in found_in(output, capsys)
+
+
+def test_a_stray_file_is_found(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (output / "tokens/train/000099.bin").write_bytes(b"")
+    assert "tokens/train/000099.bin: a stray file" in found_in(output, capsys)
+
+
+def test_a_changed_blend_is_found(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (output / "tokens/blend.txt").write_text("1 tokens/train/000000\n")
+    assert "tokens/blend.txt: not what the shards give" in found_in(output, capsys)
+
+
+def test_a_changed_index_with_a_right_checksum_is_found(
+    output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from small_build import change_parquet
+
+    change_parquet(output, "documents/train/000000.parquet", lambda rows: rows[2].update(record=77))
+    reseal(output)
+    assert "documents/train/000000.parquet: row: 2" in found_in(output, capsys)
+
+
+def test_a_build_that_was_damaged_since_is_found(
+    output: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged = Path(shutil.copytree(source, tmp_path / "damaged"))
+    shard = sorted((damaged / "tokens").rglob("*.npy"))[0]
+    content = bytearray(shard.read_bytes())
+    content[-1] ^= 1
+    shard.write_bytes(content)
+    assert "id: expected" in found_in(output, capsys, source=str(damaged))
+
+
+def test_another_build_is_refused(output: Path, tmp_path: Path) -> None:
+    other = make_source(tmp_path, "gpt2", end_of_text=None)
+    with pytest.raises(ConfigurationError, match="is not the build that was exported"):
+        verify(str(output), source=str(other))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "setting"),
+    [
+        ({"retokenize": 1.0}, "retokenize"),
+        ({"input_root": "x"}, "input_root"),
+        ({"beam_flags": ("--runner=DirectRunner",)}, "runner"),
+    ],
+)
+def test_what_is_for_builds_alone_is_refused(
+    arguments: dict[str, Any], setting: str, output: Path
+) -> None:
+    with pytest.raises(ConfigurationError, match="is for builds") as error:
+        verify(str(output), **arguments)
+    assert error.value.setting == setting
+
+
+def test_the_source_of_a_build_is_refused(source: Path) -> None:
+    with pytest.raises(ConfigurationError, match="is for exports") as error:
+        verify(str(source), source=str(source))
+    assert error.value.setting == "source"
+
+
+def test_an_export_without_a_manifest_is_not_complete(output: Path) -> None:
+    (output / "manifest.json").unlink()
+    with pytest.raises(MismatchError, match="run `tokenmill export` again"):
+        verify(str(output))

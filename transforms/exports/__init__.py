@@ -1,0 +1,1 @@
+"""Exports: what a build holds, in the files that a trainer reads, cut to the size it wants."""

@@ -1,0 +1,131 @@
+"""Mixtures: how often the documents of each source are trained on.
+
+    --source web=web/** --source code=code/**  --weight web=0.5 --weight code=2.25
+
+    unit          source   copies of each document in `train`
+    web/a.jsonl   web      0 or 1: half of them, by hash of (unit, record)
+    code/b.jsonl  code     2, and a third one for a quarter of them
+    c.jsonl       other    1
+
+A source is a pattern of unit names, the first that matches counts. Which documents are left out or
+repeated once more depends on each of them alone. A split that is held out has every document once,
+but none of a source with weight 0.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.exports.hashes import mixed
+from transforms.exports.splits import Codes
+from transforms.stores.patterns import compile_pattern
+
+OTHER = "other"
+"""The source of all units that no pattern matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Units by a pattern of their names, and how often their documents are wanted."""
+
+    name: str
+    pattern: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTotals:
+    """What became of a source: what the build has of it, and what `train` and the others hold."""
+
+    name: str
+    weight: float
+    documents: int
+    tokens: int
+    exported_documents: int
+    exported_tokens: int
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The sources of an export, in the order in which they are tried."""
+
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def repeats(self) -> bool:
+        """Whether any document may occur twice."""
+        return any(source.weight > 1 for source in self.sources)
+
+    def source_of(self, unit: str) -> Source:
+        """The source of a unit."""
+        for source in self.sources:
+            if compile_pattern(source.pattern).fullmatch(unit):
+                return source
+        return Source(OTHER, "**", 1.0)
+
+    def copies(
+        self, unit: str, record: npt.NDArray[np.int64], codes: Codes
+    ) -> npt.NDArray[np.int64]:
+        """How often each document of a unit is exported; codes: their splits, 0 is `train`."""
+        weight = self.source_of(unit).weight
+        if weight == 1:
+            return np.ones(len(record), np.int64)
+        whole = int(weight)
+        digest = hashlib.sha256(f"weight\0{unit}".encode()).digest()
+        hashes = mixed(record.astype(np.uint64), int.from_bytes(digest[:8], "little"))
+        once_more = hashes / 2.0**64 < weight - whole
+        held_out = np.int64(weight > 0)
+        found: npt.NDArray[np.int64] = np.where(codes == 0, whole + once_more, held_out)
+        return found
+
+
+@dataclass
+class MixtureBooks:
+    """Counts what becomes of each source."""
+
+    mixture: Mixture
+    _counts: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, unit: str, lengths: npt.NDArray[np.int64], copies: npt.NDArray[np.int64]) -> None:
+        """Adds the documents of a unit: their lengths, and how often each is exported."""
+        counts = self._counts.setdefault(self.mixture.source_of(unit).name, [0] * 4)
+        exported = (int(copies.sum()), int((lengths * copies).sum()))
+        for at, count in enumerate((len(lengths), int(lengths.sum()), *exported)):
+            counts[at] += count
+
+    def totals(self) -> tuple[SourceTotals, ...]:
+        """Each source in the order in which they are tried, `other` last if there is any."""
+        if not self.mixture.sources:
+            return ()
+        weights = {source.name: source.weight for source in self.mixture.sources}
+        if OTHER in self._counts:
+            weights[OTHER] = 1.0
+        return tuple(
+            SourceTotals(name, weight, *self._counts.get(name, [0] * 4))
+            for name, weight in weights.items()
+        )
+
+
+def mixture_of(described: Mapping[str, Any]) -> Mixture:
+    """The Mixture that an export's settings describe."""
+    return Mixture(tuple(Source(*entry) for entry in described["sources"]))
+
+
+def table_of(sources: Sequence[SourceTotals]) -> str:
+    """The share of each source in the build, as asked for, and as reached, as text."""
+    tokens = sum(source.tokens for source in sources) or 1
+    asked = sum(source.tokens * source.weight for source in sources) or 1
+    reached = sum(source.exported_tokens for source in sources) or 1
+    width = max(6, *(len(source.name) for source in sources))
+    lines = [f"{'source':<{width}}  weight    build    asked  reached            tokens"]
+    lines += [
+        f"{source.name:<{width}}  {source.weight:>6g}  {source.tokens / tokens:>7.2%}  "
+        f"{source.tokens * source.weight / asked:>7.2%}  {source.exported_tokens / reached:>7.2%}  "
+        f"{source.exported_tokens:>16,}"
+        for source in sources
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,219 @@
+"""Documents in, sequences out: windows of documents are packed, their places noted.
+
+documents ─► window of about WINDOW_TOKENS ─► pack ─► ids of whole sequences
+                ▲                               ├──► rows: which piece is where
+                └── concat: what is left over ◄─┘
+"""
+
+import dataclasses
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.exports.index import EXPORT_SCHEMA
+from transforms.exports.packing import (
+    WINDOW_TOKENS,
+    Packed,
+    pack_best_fit,
+    pack_concat,
+    place_pieces,
+    segments_of,
+)
+from transforms.shards.json_records import Count
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceSettings:
+    """How documents become sequences.
+
+    Attributes:
+        length: of each. packing: a name in packing.PACKINGS. tail: one of packing.TAILS.
+        padding: the id that fills what no document does.
+    """
+
+    length: int
+    packing: str
+    tail: str
+    padding: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBooks:
+    """Counts: ids of documents + padding == sequences * length, dropped ids apart.
+
+    cut_documents: those that are in more than one piece, or not as a whole.
+    """
+
+    sequences: Count
+    padding: Count
+    dropped: Count
+    cut_documents: Count
+
+
+@dataclass(frozen=True, slots=True)
+class PackedChunk:
+    """Whole sequences: their ids, the lengths of their segments, and a row of each piece."""
+
+    ids: npt.NDArray[Any]
+    segments: npt.NDArray[np.int64]
+    rows: pa.RecordBatch
+
+
+@dataclass(slots=True)
+class _Window:
+    """Documents that wait to be packed, the first of them perhaps without its first ids."""
+
+    ids: list[npt.NDArray[Any]]
+    lengths: list[npt.NDArray[np.int64]]
+    rows: list[pa.RecordBatch]
+    tokens: int = 0
+    skipped: int = 0  # ids of the first document that are in an earlier window
+
+    def add(
+        self, ids: npt.NDArray[Any], lengths: npt.NDArray[np.int64], rows: pa.RecordBatch
+    ) -> None:
+        self.ids.append(ids)
+        self.lengths.append(lengths)
+        self.rows.append(rows)
+        self.tokens += len(ids)
+
+
+class SequencePacker:
+    """Packs the documents of one shard; `books` when it is at its end."""
+
+    def __init__(self, settings: SequenceSettings) -> None:
+        self._settings = settings
+        self._start = 0
+        self._sequences = self._padding = self._dropped = self._cut = 0
+        self._last_offset = 0  # of the last piece that was written, in its document
+
+    @property
+    def length(self) -> int:
+        """Of a sequence."""
+        return self._settings.length
+
+    @property
+    def books(self) -> SequenceBooks:
+        """Of all that was packed so far."""
+        return SequenceBooks(self._sequences, self._padding, self._dropped, self._cut)
+
+    def pack(
+        self,
+        chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
+    ) -> Iterator[PackedChunk]:
+        """The sequences of documents: ids, lengths and rows of EXPORT_SCHEMA, in order."""
+        window = _Window([], [], [])
+        for ids, lengths, rows in chunks:
+            ends = np.cumsum(lengths)
+            first = before = 0
+            while first < len(lengths):
+                # A window ends with the document that fills it, however documents come in.
+                room = before + WINDOW_TOKENS - window.tokens
+                last = min(int(np.searchsorted(ends, room)) + 1, len(lengths))
+                end = int(ends[last - 1])
+                window.add(ids[before:end], lengths[first:last], rows.slice(first, last - first))
+                first, before = last, end
+                if window.tokens >= WINDOW_TOKENS:
+                    window = yield from self._pack(window, is_last=False)
+        if window.tokens:
+            window = yield from self._pack(window, is_last=True)
+            self._dropped += window.tokens
+            self._cut += window.skipped > 0 and self._last_offset == 0
+
+    def _pack(self, window: _Window, *, is_last: bool) -> Generator[PackedChunk, None, _Window]:
+        """Gives the sequences of a window; returns one of what is left."""
+        size = self._settings.length
+        ids, lengths = np.concatenate(window.ids), np.concatenate(window.lengths)
+        rows = pa.Table.from_batches(window.rows).combine_chunks().to_batches()[0]
+        if self._settings.packing == "best-fit":
+            packed = pack_best_fit(lengths, size)
+        else:
+            packed = pack_concat(lengths, size)
+            if is_last and packed.left and self._settings.tail == "pad":
+                packed = _with_tail(packed, lengths, size)
+        starts = np.cumsum(lengths) - lengths
+        if packed.sequences:
+            found = place_pieces(ids, starts, packed, size, self._settings.padding)
+            rows_of_pieces = self._rows(rows, packed, window.skipped)
+            yield PackedChunk(found, segments_of(packed, size), rows_of_pieces)
+            self._count(packed, rows_of_pieces)
+        return self._left(ids, lengths, rows, packed, window.skipped)
+
+    def _rows(self, rows: pa.RecordBatch, packed: Packed, skipped: int) -> pa.RecordBatch:
+        taken = pa.Table.from_batches([rows]).take(pa.array(packed.document)).combine_chunks()
+        columns = {name: taken.column(name) for name in EXPORT_SCHEMA.names}
+        columns["start"] = pa.array(self._start + packed.position)
+        columns["length"] = pa.array(packed.length)
+        columns["offset"] = pa.array(packed.offset + np.where(packed.document == 0, skipped, 0))
+        table = pa.table(columns, schema=EXPORT_SCHEMA)
+        return table.combine_chunks().to_batches()[0]
+
+    def _count(self, packed: Packed, rows: pa.RecordBatch) -> None:
+        size = self._settings.length
+        self._start += packed.sequences * size
+        self._sequences += packed.sequences
+        self._padding += packed.sequences * size - int(packed.length.sum())
+        # A document is cut once: where its second piece begins.
+        offsets = rows.column("offset").to_numpy()
+        if self._settings.packing == "best-fit":
+            self._cut += int((offsets == size).sum())
+        else:
+            before = np.concatenate([[self._last_offset], offsets[:-1]])
+            self._cut += int(((offsets > 0) & (before == 0)).sum())
+        self._last_offset = int(offsets[-1])
+
+    def _left(
+        self,
+        ids: npt.NDArray[Any],
+        lengths: npt.NDArray[np.int64],
+        rows: pa.RecordBatch,
+        packed: Packed,
+        skipped: int,
+    ) -> _Window:
+        """The window that begins with what is in no sequence yet."""
+        window = _Window([], [], [])
+        if packed.left:
+            ends = np.cumsum(lengths)
+            first = int(np.searchsorted(ends, ends[-1] - packed.left, side="right"))
+            gone = int(ends[-1]) - packed.left - int(ends[first] - lengths[first])
+            own = lengths[first:].copy()
+            own[0] -= gone
+            window.add(ids[len(ids) - packed.left :], own, rows.slice(first))
+            window.skipped = gone + (skipped if first == 0 else 0)
+        return window
+
+
+def _with_tail(packed: Packed, lengths: npt.NDArray[np.int64], size: int) -> Packed:
+    """The same with one more sequence for what is left, the end of it padding."""
+    more = np.append(lengths, size - packed.left)
+    whole = pack_concat(more, size)
+    kept = whole.document < len(lengths)
+    return Packed(
+        whole.document[kept],
+        whole.offset[kept],
+        whole.length[kept],
+        whole.position[kept],
+        whole.sequences,
+    )
+
+
+def total_books(books: Sequence[SequenceBooks]) -> SequenceBooks:
+    """The sums."""
+    return SequenceBooks(
+        *(
+            sum(getattr(one, field.name) for one in books)
+            for field in dataclasses.fields(SequenceBooks)
+        )
+    )
+
+
+def sequence_settings_of(described: Mapping[str, Any]) -> SequenceSettings | None:
+    """The SequenceSettings that an export's settings describe; None where it has none."""
+    found = described["sequences"]
+    if found is None:
+        return None
+    return SequenceSettings(found["length"], found["packing"], found["tail"], found["padding"])

@@ -1,0 +1,226 @@
+"""The pass that makes an export: one shard of it out of the documents of a build.
+
+build ─ spans of documents ─► the unit's split ─► framing ─► dtype ─► ExportWriter ─► files
+                                                       └─► index: where each is from
+"""
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.errors import BooksError
+from transforms.exports.formats import ExportFormat, export_format
+from transforms.exports.formats.interface import ShardShape
+from transforms.exports.framing import Framing, framing_of_settings
+from transforms.exports.index import EXPORT_SCHEMA, index_rows
+from transforms.exports.mixtures import mixture_of
+from transforms.exports.plan import ExportUnit
+from transforms.exports.records import (
+    ExportReceipt,
+    ExportShard,
+    FileEntry,
+    paths_of,
+    shape_of,
+)
+from transforms.exports.sequences import (
+    SequenceBooks,
+    SequencePacker,
+    SequenceSettings,
+    sequence_settings_of,
+)
+from transforms.exports.shuffle import gathered
+from transforms.exports.source import DocumentChunk, read_spans
+from transforms.exports.splits import Splitter
+from transforms.passes.work_pass import WorkUnit, report_progress
+from transforms.shards.build import Build
+from transforms.shards.index import ParquetLog
+from transforms.shards.json_records import fingerprint_of
+from transforms.shards.layout import documents_path
+from transforms.shards.staged_file import StagedFile, sync_folders
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDocuments:
+    """What goes into a file next: documents or sequences; as ExportWriter.append takes it."""
+
+    ids: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """What a ScatterPass has written: where, how many, and the dtype of the ids."""
+
+    place: Build
+    count: int
+    dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class ExportPass:
+    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document;
+    of a shuffle a part, of sequences a window (packing.py), each a few times over.
+
+    Attributes:
+        source: the build. settings: as ExportSettings.described gives them.
+        splitter: as the plan has made it.
+        blocks: where documents are to be gathered from; None: they come in order.
+    """
+
+    source: Build
+    settings: Mapping[str, Any]
+    splitter: Splitter
+    blocks: Blocks | None = None
+
+    def described(self) -> Mapping[str, Any]:
+        return self.settings
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return fingerprint_of(self.settings)
+
+    @property
+    def format(self) -> ExportFormat:
+        """Of the files."""
+        return export_format(self.settings["format"]["name"])
+
+    @property
+    def framing(self) -> Framing:
+        """What happens at the ends of documents."""
+        return framing_of_settings(self.settings)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the ids in files."""
+        dtype: np.dtype[Any] = np.dtype(self.settings["format"]["dtype"])
+        return dtype
+
+    def prepare(self) -> None:
+        self.format.check_available()
+
+    @property
+    def sequences(self) -> SequenceSettings | None:
+        """How documents are packed; None: they are not."""
+        return sequence_settings_of(self.settings)
+
+    def shape(self, unit: ExportUnit, books: SequenceBooks | None) -> ShardShape:
+        """Of one shard; books: of its sequences, if it is of sequences."""
+        if books is None or self.sequences is None:
+            return shape_of(self.settings, unit.documents, unit.tokens)
+        tokens = books.sequences * self.sequences.length
+        return shape_of(self.settings, books.sequences, tokens)
+
+    def books(self, unit: ExportUnit) -> SequenceBooks | None:
+        """How many sequences a shard has: its documents are read for it. None without sequences."""
+        if self.sequences is None:
+            return None
+        packer = SequencePacker(self.sequences)
+        for _ in self._packed(unit, packer):
+            pass
+        return packer.books
+
+    def read(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
+        """The documents, or the sequences, of a shard in order, from the build.
+
+        Raises:
+            BooksError: they are not as many as were planned: the build has changed.
+        """
+        if self.sequences is None:
+            return self._documents(unit)
+        return self._packed(unit, SequencePacker(self.sequences))
+
+    def _packed(self, unit: ExportUnit, packer: SequencePacker) -> Iterator[ExportedDocuments]:
+        documents = ((one.ids, one.lengths, one.rows) for one in self._documents(unit))
+        for chunk in packer.pack(documents):
+            lengths = np.full(len(chunk.ids) // packer.length, packer.length)
+            if self.format.has_segments:
+                lengths = chunk.segments
+            yield ExportedDocuments(chunk.ids, lengths, chunk.rows)
+
+    def _documents(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
+        framing = self.framing
+        documents = start = 0
+        for chunk in self._chunks(unit):
+            ids, lengths = framing.apply(chunk.ids, chunk.lengths)
+            rows = index_rows(start, lengths, chunk.units, chunk.rows)
+            yield ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
+            documents += len(lengths)
+            start += len(ids)
+        if (documents, start) != (unit.documents, unit.tokens):
+            raise BooksError(
+                f"{unit.name}: planned {unit.documents} documents and {unit.tokens} tokens, "
+                f"found {documents} and {start}: the build has changed"
+            )
+
+    def _chunks(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
+        if self.blocks is not None:
+            parts = range(unit.first_part, unit.stop_part)
+            return gathered(
+                self.blocks.place, self.blocks.count, parts, np.dtype(self.blocks.dtype)
+            )
+        code, mixture = self.splitter.names.index(unit.split), mixture_of(self.settings)
+
+        def is_wanted(name: str, rows: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+            codes = self.splitter.split_of(rows)
+            copies = mixture.copies(name, rows.column("record").to_numpy(), codes)
+            wanted: npt.NDArray[np.bool_] = (codes == code) & (copies > 0)
+            return wanted
+
+        return read_spans(self.source, unit.spans, is_wanted)
+
+    def run(self, unit: WorkUnit, build: Build) -> ExportReceipt:
+        """Writes one shard.
+
+        Raises:
+            MismatchError: a file of the build is not as its receipt says.
+            OSError: it can not be read, or the shard not be written.
+            BooksError: it does not hold what the plan has counted.
+        """
+        assert isinstance(unit, ExportUnit)
+        index_path = documents_path(unit.name)
+        paths = paths_of(self.format, unit.split, unit.number)
+        with ExitStack() as stack:
+            staged = [stack.enter_context(build.stage(path)) for path in paths]
+            log = ParquetLog(stack.enter_context(build.stage(index_path)), EXPORT_SCHEMA)
+            stack.callback(log.close)
+            books = self.books(unit)
+            shape = self.shape(unit, books)
+            self._write(unit, shape, staged, log)
+            index = log.finish(index_path)
+            files = []
+            for path, file in zip(paths, staged, strict=True):
+                digest = file.finish()
+                files.append(FileEntry(path, digest.bytes, digest.sha256))
+            every = [*staged, log.staged]
+            build.check_owned()
+            build.note_intent(unit.name, [file.final_path for file in every])
+            for file in every:
+                file.publish()
+            sync_folders(file.final_path for file in every)
+        shard = ExportShard(
+            unit.split, unit.number, unit.documents, shape.tokens, books, tuple(files), index
+        )
+        return ExportReceipt(self.fingerprint, shard)
+
+    def _write(
+        self, unit: ExportUnit, shape: ShardShape, staged: list[StagedFile], log: ParquetLog
+    ) -> None:
+        writer = self.format.create([file.local_path for file in staged], shape)
+        try:
+            for chunk in self.read(unit):
+                writer.append(chunk.ids, chunk.lengths, chunk.rows)
+                log.append({name: chunk.rows.column(name) for name in EXPORT_SCHEMA.names})
+                report_progress(chunk.ids.nbytes)
+            writer.finish()
+        finally:
+            writer.close()
+
+    def read_receipt(self, content: bytes, place: str) -> ExportReceipt:
+        return ExportReceipt.from_json(content, place, self.format)
