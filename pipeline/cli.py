@@ -17,10 +17,11 @@ import importlib
 import logging
 import os
 import pkgutil
+import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pipeline import commands, exit_codes
@@ -94,7 +95,7 @@ def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
         message = str(error)
         if error.setting is not None:  # it is the option of that name
             message = "--" + error.setting.replace("_", "-") + message.removeprefix(error.setting)
-        say(f"tokenmill: {escaped_message(message)}")
+        say(f"tokenmill: {escaped_message(_with_options(message, parser.option_names))}")
         return exit_codes.USAGE
     except BrokenPipeError:
         if command.TAKES_BEAM_FLAGS:
@@ -106,6 +107,19 @@ def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
     except (TokenmillError, OSError) as error:
         say(f"tokenmill: {escaped_message(str(error))}")
         return exit_codes.FAILED
+
+
+def _with_options(message: str, option_names: Collection[str]) -> str:
+    """The message with settings as the options that they are here: input_root -> --input-root."""
+    names = {name.lstrip("-").replace("-", "_"): name for name in option_names}
+    long = [name for name in names if "_" in name]
+    if "--overwrite" in option_names:
+        message = re.sub(r"\b(say|with) overwrite\b", r"\1 --overwrite", message)
+    return re.sub(
+        rf"(?<![\w-])({'|'.join(map(re.escape, long)) or '(?!)'})(?!\w)",
+        lambda found: names[found[1]],
+        message,
+    )
 
 
 def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 
 from pipeline.config import BuildConfig
 from pipeline.inputs import common_root, list_units
@@ -23,13 +24,14 @@ from pipeline.terminal import escaped
 from pipeline.token_text import SEPARATOR, token_texts
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.documents import RecordBatch
-from transforms.filesystem import is_local
+from transforms.filesystem import is_local, open_raw
 from transforms.passes.work_pass import WorkUnit
-from transforms.reading import InputFormat, ReadSettings, detect_format, open_reader
+from transforms.reading import InputFormat, Reader, ReadSettings, detect_format, open_reader
 from transforms.reading.field_sample import check_text_field, sample_fields
 
 _LOOKED_AT = 3  # inputs
-_SAMPLE_BYTES = 4 << 20  # of text, an input, for speed and ratios
+# Of text, an input: most are read whole, and of a large one what was read ahead matters little.
+_SAMPLE_BYTES = 32 << 20
 _SAMPLE_SECONDS = 2.0
 _SHOWN_TOKENS = 24
 # Measured: bench/results/whole_job_memory.json, and the start of the command.
@@ -209,8 +211,10 @@ def _sample(unit: WorkUnit, config: BuildConfig, tokenizer: Tokenizer) -> InputS
             text_bytes += batch.documents.text.nbytes
             tokens += len(encoded.tokens)
             if text_bytes > _SAMPLE_BYTES or time.perf_counter() - started > _SAMPLE_SECONDS:
+                raw_bytes = _raw_bytes_read(reader, unit, records)
                 break
-        raw_bytes = min(reader.input_bytes, unit.size_bytes)
+        else:
+            raw_bytes = unit.size_bytes
     return InputSample(
         unit=unit.name,
         path=unit.path,
@@ -225,6 +229,15 @@ def _sample(unit: WorkUnit, config: BuildConfig, tokenizer: Tokenizer) -> InputS
         seconds=time.perf_counter() - started,
         first=first,
     )
+
+
+def _raw_bytes_read(reader: Reader, unit: WorkUnit, records: int) -> int:
+    """About how much of the input was read; of Parquet, by the share of its rows."""
+    if reader.input_format is not InputFormat.PARQUET:
+        return min(reader.input_bytes, unit.size_bytes)
+    with open_raw(unit.path) as file:
+        rows = int(pq.read_metadata(file).num_rows)
+    return min(unit.size_bytes, unit.size_bytes * records // max(rows, 1))
 
 
 def _first_document(

@@ -54,10 +54,11 @@ class Faults:
             half()
         if is_it and self.kind != "kill-after":
             os.kill(os.getpid(), signal.SIGKILL)
-        result = call()
-        if is_it:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        try:
+            return call()
+        finally:  # also after a call that fails: of a folder that is there already, say
+            if is_it:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:

@@ -158,8 +158,11 @@ def kept_memory(dtype: str) -> tuple[int, int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/smaps_rollup")
 @pytest.mark.parametrize("dtype", ["uint16", "uint32"])
 def test_kept_results_take_the_memory_of_their_ids(dtype: str) -> None:
-    program = f"import test_native_ids; print(*test_native_ids.kept_memory({dtype!r}))"
-    printed = subprocess.check_output([sys.executable, "-c", program], cwd=Path(__file__).parent)
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_native_ids; "
+        f"print(*test_native_ids.kept_memory({dtype!r}))"
+    )
+    printed = subprocess.check_output([sys.executable, "-c", program])
     ids, taken = map(int, printed.split())
     assert ids > 30 << 20
     # Those that were thrown away have left up to four buffers, which the first that are kept take.

@@ -72,11 +72,23 @@ def test_a_reader_tells_size_digest_and_records(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
-    for name in ("a.jsonl", "a.jsonl.gz", "a.wet", "a.warc.gz"):
+    for name in ("a.jsonl", "a.wet", "a.warc"):
         (tmp_path / name).write_bytes(b"")
         with open_reader(str(tmp_path / name), ReadSettings()) as reader:
             assert list(reader) == []
-        assert (reader.records, reader.input_bytes) == (0, 0)
+        assert (reader.records, reader.input_bytes, reader.is_truncated) == (0, 0, False)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.jsonl.gz", "a.warc.gz", "a.txt.zst", "a.jsonl.bz2", "a.wet.xz"]
+)
+def test_an_empty_file_is_no_compressed_one(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"")
+    with open_reader(str(tmp_path / name), ReadSettings()) as reader:
+        rejects = [reject for batch in reader for reject in batch.rejects]
+    assert [reject.reason for reject in rejects] == [Reason.DAMAGED_STREAM]
+    assert "the file is empty" in rejects[0].detail
+    assert reader.is_truncated
 
 
 def test_a_text_file_is_one_document(tmp_path: Path) -> None:

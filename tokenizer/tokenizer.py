@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import operator
 import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -379,9 +380,10 @@ class Tokenizer:
 
     def id_to_token(self, token: int) -> bytes | None:
         """The bytes that an id decodes to; None where there is no such id."""
-        if not 0 <= token < self.vocabulary_size:
+        number = operator.index(token)
+        if not 0 <= number < self.vocabulary_size:
             return None
-        found: bytes | None = self._route.ids.decoded[int(token)].as_py()
+        found: bytes | None = self._route.ids.decoded[number].as_py()
         return found
 
     def _allowed(self, allowed_special: Iterable[str] | Literal["all"]) -> frozenset[str]:

@@ -104,7 +104,8 @@ def foreign_package() -> str | None:
             where = (spec.origin or places) if spec else "nowhere"
             return (
                 f"the Python package `{name}` is not tokenmill's: it comes from {where}. "
-                "Install tokenmill in a virtual environment of its own, without that distribution"
+                "Rename that file or folder if it is yours; if another distribution brought it, "
+                "install tokenmill in a virtual environment of its own"
             )
     return None
 

@@ -38,6 +38,11 @@ def end_of_text_id(tokenizer: Tokenizer, wanted: str | int | None) -> int | None
     return tokenizer.end_of_text
 
 
+def _is_token(tokenizer: Tokenizer, number: int) -> bool:
+    """Whether a token has that id: vocabularies have gaps."""
+    return tokenizer.id_to_token(number) is not None
+
+
 def _id_of(tokenizer: Tokenizer, wanted: str | int | None, setting: str) -> int | None:
     if wanted is None or wanted == "none":
         return None
@@ -45,10 +50,10 @@ def _id_of(tokenizer: Tokenizer, wanted: str | int | None, setting: str) -> int 
         return tokenizer.vocabulary.special_tokens[wanted]
     if not isinstance(wanted, bool) and isinstance(wanted, str | int):
         digits = str(wanted)
-        if digits.isascii() and digits.isdecimal() and int(digits) < tokenizer.vocabulary_size:
+        if digits.isascii() and digits.isdecimal() and _is_token(tokenizer, int(digits)):
             return int(digits)
     raise ConfigurationError(
-        f"expected auto, none, the text of a special token, or an id below "
+        f"expected auto, none, the text of a special token, or the id of a token, below "
         f"{tokenizer.vocabulary_size}, found {wanted!r}",
         setting=setting,
     )

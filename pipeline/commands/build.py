@@ -189,6 +189,8 @@ def _absolute(output: str) -> str:
 
 
 def _check_pipe(config: BuildConfig) -> None:
+    if sys.stdin is None or sys.stdin.closed:
+        raise ConfigurationError("standard input is closed", setting="input")
     if config.settings.read.input_format is None:
         raise ConfigurationError("standard input has no name to go by", setting="input_format")
     if config.beam_flags:

@@ -58,7 +58,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add(
         "--index",
         type=int,
-        default=0,
         metavar="K",
         help="which document of --shard, from 0 (default: 0)",
     )
@@ -93,14 +92,16 @@ def run(options: argparse.Namespace, _: object) -> int:
         text = _standard_input() if options.text == "-" else options.text
         return inspect_text(text, given_tokenizer(options), compared, json=options.json)
     if options.directory is None:
-        raise ConfigurationError("name a build, or give a --text", setting="document")
+        raise ConfigurationError("inspect: name a build, or give a --text")
+    if options.index is not None and options.shard is None:
+        raise ConfigurationError("says which document of a --shard: name one", setting="index")
     if options.document is not None and options.shard is not None:
         raise ConfigurationError("give either --document or --shard", setting="document")
     return inspect_document(
         options.directory,
         options.document,
         options.shard,
-        options.index,
+        options.index or 0,
         limit=options.limit,
         tokenizer=given_tokenizer(options),
         compared=compared,

@@ -23,6 +23,9 @@ WORKER_ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     # NumPy's BLAS would start a spinning thread a core; nothing here multiplies matrices.
     "OPENBLAS_NUM_THREADS": "1",
+    # A `tokenizer` or `transforms.py` of the caller's in the current folder is not ours (from
+    # Python 3.11 on).
+    "PYTHONSAFEPATH": "1",
 }
 
 

@@ -121,6 +121,10 @@ def decompress_members(
 ) -> Iterator[bytes | Damage | MemberStart]:
     """Yield as `decompress`, and a MemberStart before each member of a compressed file."""
     codec = choose_codec(raw.peek(512), path)
+    if codec is None and not raw.ensure(1) and path.lower().endswith(tuple(_CODECS)):
+        coverage.is_truncated = True
+        yield Damage(0, "the file is empty, and no compressed file is", ends_stream=True)
+        return
     if codec is None:
         while raw.ensure(1):
             piece = bytes(raw.window(PIECE_BYTES))

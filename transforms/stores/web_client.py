@@ -2,6 +2,7 @@
 
 import http.client
 import random
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -53,6 +54,9 @@ def request(
         answer = _try(url, place, method, headers or {}, secret_headers or {})
         if isinstance(answer, Answer):
             return answer
+        reason = getattr(answer, "reason", None)
+        if isinstance(reason, socket.gaierror) and reason.errno == socket.EAI_NONAME:
+            raise OSError(f"{place}: {reason.strerror}") from answer
         # Jitter spreads the workers that one outage has stopped; it decides no byte.
         wait = pause * random.uniform(0.5, 1.0)
         if time.monotonic() + wait > give_up:
