@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -29,6 +30,11 @@ from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
 from transforms.shards.unit_records import Intent
+
+# On an object store to look costs a request, and small units come many a second. A build is taken
+# over only after minutes of silence.
+_OWNED_SECONDS = 2.0
+_seen_owned: dict["Build", float] = {}
 
 _READERS = 16  # of small files at a time, where each is a request to a store
 
@@ -100,7 +106,14 @@ class Build:
         Raises:
             BuildLostError: it had taken the build, and somebody has taken it over.
         """
-        if self.is_leased and not self.exists(layout.owner_path(self.run)):
+        if not self.is_leased:
+            return
+        now = time.monotonic()
+        if not self.is_local and now - _seen_owned.get(self, -_OWNED_SECONDS) < _OWNED_SECONDS:
+            return
+        if self.exists(layout.owner_path(self.run)):
+            _seen_owned[self] = now
+        else:
             raise BuildLostError(
                 f"{self.root} was taken over by another run while this one did not answer: "
                 "it is left alone. Run the same command again when that other run has ended"
