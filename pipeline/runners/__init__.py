@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from transforms.passes.work_pass import Pass, WorkUnit
-from transforms.shards.build import Build
+if TYPE_CHECKING:  # light to import: the fork server is started before all else
+    from transforms.passes.work_pass import Pass, WorkUnit
+    from transforms.shards.build import Build
 
 Tick = Callable[[int | None], int]
 """Called several times a second with the raw bytes read so far, None where nobody can tell; gives
@@ -36,7 +38,11 @@ class Running:
 
 
 def run_pass(
-    work: Pass, units: Sequence[WorkUnit], build: Build, running: Running, on_tick: Tick
+    work: "Pass",
+    units: Sequence["WorkUnit"],
+    build: "Build",
+    running: Running,
+    on_tick: Tick,
 ) -> None:
     """Does the units, here or on the runner that the flags name; returns when all were tried.
 
