@@ -87,7 +87,7 @@ def count_in(path: Path) -> int | None:
             return int(np.lib.format.read_array_header_1_0(file)[0][0])
     try:
         return int(pq.read_metadata(path).num_rows)
-    except pa.ArrowInvalid:
+    except pa.ArrowException:
         return None
 
 

@@ -154,6 +154,8 @@ def inspect_document(
     else:
         unit, row = find_first(source, manifest)
     receipt = source.receipt(unit)
+    if not 0 <= row["shard"] < len(receipt.shards):
+        raise MismatchError(f"{unit}: its index names shard {row['shard']}, its receipt does not")
     entry = receipt.shards[row["shard"]]
     shown = min(limit, row["length"])
     with source.open_shard(entry) as opened:

@@ -152,6 +152,7 @@ def read_rows(
                             kept = kept.slice(0, max(stop - max(at, first), 0))
                         at += len(batch)
                         if len(kept):
+                            kept.validate(full=True)  # a flipped bit can make text no UTF-8
                             yield kept
                 start += rows
     except (pa.ArrowException, OSError) as error:

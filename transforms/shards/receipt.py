@@ -189,9 +189,13 @@ class Receipt:
             MismatchError: naming `place`.
         """
         numbered = self.settings["shards"]["max_tokens"] is not None
+        try:
+            suffixes = [suffix_of(shard.format) for shard in self.shards]
+        except MismatchError as error:
+            raise MismatchError(f"{place}: {error}: {_REMEDY}") from error
         expected = [
-            shard_path(self.unit, suffix_of(shard.format), number if numbered else None)
-            for number, shard in enumerate(self.shards)
+            shard_path(self.unit, suffix, number if numbered else None)
+            for number, suffix in enumerate(suffixes)
         ]
         expected.append(documents_path(self.unit))
         if self.rejects is not None:
