@@ -29,6 +29,7 @@ from pipeline.token_view import (
 )
 from pipeline.tokenizers import tokenizer_of
 from tokenizer import ConfigurationError, Tokenizer
+from transforms.errors import MismatchError
 from transforms.shards.build import Build
 from transforms.shards.receipt import Receipt
 
