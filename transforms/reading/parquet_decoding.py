@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 from transforms.reading.parquet_columns import ColumnPath, take_column
 from transforms.reading.parquet_file import DECODED_BYTES, FewerRows, WatchedFile
 from transforms.reading.parquet_footer import ColumnClaims, RowGroupClaims
-from transforms.reading.parquet_pages import ChunkPages
+from transforms.reading.parquet_pages import DICTIONARY_PAGE, ChunkPages
 
 _MAX_ROWS = 8192  # in a batch
 _CAREFUL_ROWS = 16  # in a batch of a damaged row group
 _BUFFER_BYTES = 1 << 20
+_SLICES_OF_BATCH = 128  # at most, where a batch has to be read in slices
 # What Arrow raises on bytes that are not the Parquet they say; also OSError.
 BAD_BYTES = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError, UnicodeDecodeError)
 
@@ -88,13 +89,11 @@ class GroupDecoder:
         self._source.watch([], 1)
         try:
             self.chunks = self._chunks(group)
-            at_once = self._rows_expected(group)
-            largest_entry = self._largest_entry(group) if at_once > 1 else 0
+            at_once, largest_entry = self._rows_at_once(group)
         except (*BAD_BYTES, ValueError, LookupError) as error:
             self._source.raise_own_error()
             self.objection = one_line(error)
             return
-        at_once = max(1, min(at_once, DECODED_BYTES // max(1, largest_entry)))
         while at_once:
             self.chunks = self._chunks(group)
             self._source.watch(self.chunks, at_once, largest_entry)
@@ -130,13 +129,39 @@ class GroupDecoder:
         per_row = max(1, size // max(1, self._groups[group].rows))
         return max(1, min(_MAX_ROWS, self._batch_bytes // per_row))
 
+    def _rows_at_once(self, group: int) -> tuple[int, int]:
+        """How many rows to ask for first; bytes of the largest dictionary entry, 0 if not needed.
+
+        400 rows of 5 KB are a batch. No entry of a dictionary of 1 MB is larger than 1 MB, so that
+        16 rows, 80 KB, can not come to more than DECODED_BYTES: slices large enough to cost
+        nothing. With rows of 50 bytes they would be 800 bytes, and a look at the entries pays.
+        """
+        expected = self._rows_expected(group)
+        if expected == 1:
+            return 1, 0
+        allowed = DECODED_BYTES // max(1, self._dictionary_bytes(group))
+        if allowed * _SLICES_OF_BATCH >= expected:
+            return min(expected, allowed), 0
+        largest = self._largest_entry(group)
+        return max(1, min(expected, DECODED_BYTES // max(1, largest))), largest
+
+    def _dictionary_bytes(self, group: int) -> int:
+        """Bytes of the largest dictionary page of strings in a row group; 0 without any."""
+        largest = 0
+        for column, chunk in zip(self._columns_of(group), self._chunks(group), strict=True):
+            if not (column.has_dictionary and column.holds_bytes):
+                continue
+            head = self._source.read_at(chunk.next_offset, 1 << 10)
+            page = chunk.next_page(chunk.next_offset, head, self._source.read_at)
+            if page is not None and page.kind == DICTIONARY_PAGE:
+                largest = max(largest, page.compressed_bytes, page.uncompressed_bytes)
+        return largest
+
     def _largest_entry(self, group: int) -> int:
-        """Bytes of the largest value in the dictionaries of a row group; 0 without any.
+        """Bytes of the largest value in the dictionaries of a row group.
 
         Read as a dictionary a value stands once in memory, however many rows name it.
         """
-        if not any(column.has_dictionary for column in self._columns_of(group)):
-            return 0
         if self._dictionaries is None:
             self._dictionaries = open_parquet(
                 self._source,
@@ -163,7 +188,7 @@ class GroupDecoder:
         size = count = 0
         for table in self._tables(group, rows, skipped):
             some.append(table)
-            size += table.nbytes
+            size += table.get_total_buffer_size()
             count += len(table)
             is_dictionary = any(map(pa.types.is_dictionary, table.schema.types))
             if is_dictionary or 2 * size >= self._batch_bytes or count >= _MAX_ROWS:
