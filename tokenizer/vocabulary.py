@@ -99,5 +99,6 @@ class Vocabulary:
 
 def offsets_of(tokens: Sequence[bytes]) -> npt.NDArray[np.uint64]:
     """uint64[n + 1]: where each of n tokens begins when they stand one after the other."""
-    lengths = [len(token) for token in tokens]
-    return np.concatenate(([0], np.cumsum(lengths))).astype(np.uint64)
+    offsets = np.zeros(len(tokens) + 1, np.uint64)
+    np.cumsum(np.fromiter(map(len, tokens), np.uint64, len(tokens)), out=offsets[1:])
+    return offsets

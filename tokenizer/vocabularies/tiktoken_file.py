@@ -3,9 +3,8 @@
     IQ== 0        0: 21 (!)
     IQCE 1        1: 21 00 84
 
-A line at a time: some 120 ms for the 200,000 of o200k_base. Reading by columns (Arrow's CSV reader,
-one base64 of the whole file) took 40, in three times the code, and let odd files through as
-errors of other kinds; a process loads a vocabulary once.
+Nearly every file is exactly what writing its tokens in their order gives: then nothing is left to
+check. Any other is read a line at a time, in three times the time.
 """
 
 import binascii
@@ -26,6 +25,28 @@ def parse_tiktoken(file: bytes) -> tuple[bytes, npt.NDArray[np.uint64]]:
         VocabularyError: A line is malformed or a rank is given twice; the message has the line.
             Blank lines are not counted.
     """
+    in_order = _as_written(file)
+    if in_order is None:
+        in_order = _line_by_line(file)
+    return b"".join(in_order), offsets_of(in_order)
+
+
+def _as_written(file: bytes) -> list[bytes] | None:
+    """The tokens of a file whose lines are in the order of ranks, without gaps; None for others."""
+    try:
+        tokens = [binascii.a2b_base64(word) for word in file.split()[::2]]
+    except binascii.Error:
+        return None
+    lines = [
+        b"%b %d\n" % (binascii.b2a_base64(token, newline=False), rank)
+        for rank, token in enumerate(tokens)
+    ]
+    is_valid = len(tokens) <= MAX_RANK + 1 and all(tokens) and b"".join(lines) == file
+    return tokens if is_valid else None
+
+
+def _line_by_line(file: bytes) -> list[bytes]:
+    """The tokens in the order of ranks; a rank that no line has is empty."""
     tokens: dict[int, bytes] = {}
     for number, line in enumerate(filter(None, file.splitlines()), start=1):
         encoded, space, rank = line.partition(b" ")
@@ -36,8 +57,7 @@ def parse_tiktoken(file: bytes) -> tuple[bytes, npt.NDArray[np.uint64]]:
         if int(rank) in tokens:
             raise VocabularyError(f"line {number}: the rank occurs twice")
         tokens[int(rank)] = _decoded(encoded, number)
-    in_order = [tokens.get(rank, b"") for rank in range(max(tokens, default=-1) + 1)]
-    return b"".join(in_order), offsets_of(in_order)
+    return [tokens.get(rank, b"") for rank in range(max(tokens, default=-1) + 1)]
 
 
 def _decoded(encoded: bytes, number: int) -> bytes:

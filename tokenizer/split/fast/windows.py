@@ -272,7 +272,8 @@ def _add_runs(
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
     for (a, first), (b, run) in product(enumerate(groups), repeat=2):
         window = a << 6 | b << 3 | b
-        states = following[np.unique(following[:, first])][:, run]
+        reached = sorted(set(following[:, first].ravel().tolist()))
+        states = following[reached][:, run]
         # More of the run leads nowhere else, and no match ends in it.
         stays = (transitions[states][:, :, run] == states[:, :, None]).all()
         if stays and verdicts[window] == CUT | UNDECIDED:
