@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.commands.build import build as run_build
-from pipeline.commands.verify import check_build
 from pipeline.config import BuildConfig
 from pipeline.report import BuildResult
+from pipeline.verify_build import check_build
 from pipeline.verify_result import VerifyResult
 from tokenizer import Tokenizer
 from transforms.reading import InputFormat, ReadSettings

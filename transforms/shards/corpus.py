@@ -14,6 +14,7 @@ from typing import Any, overload
 
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.shards.build import Build
 from transforms.shards.formats import shard_format
@@ -55,6 +56,7 @@ class Corpus(Sequence[CorpusDocument]):
         corpus = tokenmill.open("shards")
         len(corpus), corpus.tokens
         corpus[0].tokens, corpus[0].id
+        corpus["en-0010996"]                 the first document of that id
         for document in corpus: ...
 
     Memory: the manifest, and the indexes of the last few inputs that were looked into. Ids are
@@ -91,8 +93,12 @@ class Corpus(Sequence[CorpusDocument]):
     @overload
     def __getitem__(self, index: int) -> CorpusDocument: ...
     @overload
+    def __getitem__(self, index: str) -> CorpusDocument: ...
+    @overload
     def __getitem__(self, index: slice) -> list[CorpusDocument]: ...
-    def __getitem__(self, index: int | slice) -> CorpusDocument | list[CorpusDocument]:
+    def __getitem__(self, index: int | str | slice) -> CorpusDocument | list[CorpusDocument]:
+        if isinstance(index, str):
+            return self._of_id(index)
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         number = index + len(self) if index < 0 else index
@@ -105,6 +111,22 @@ class Corpus(Sequence[CorpusDocument]):
         for at, book in enumerate(self.manifest.inputs):
             for row in range(book.documents):
                 yield self._document(at, row)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self._build.root!r}, {len(self):,} documents, {self.tokens:,} tokens)"
+
+    def _of_id(self, document_id: str) -> CorpusDocument:
+        """Reads the ids of one input after the other until one fits."""
+        for at, unit in enumerate(self._units):
+            path = documents_path(unit)
+            earlier = 0
+            with self._build.local_copy(path) as local_path:
+                for batch in read_rows(local_path, path, DOCUMENTS_SCHEMA, ["id"]):
+                    row = pc.index(batch.column("id"), document_id).as_py()
+                    if row >= 0:
+                        return self._document(at, earlier + row)
+                    earlier += len(batch)
+        raise KeyError(f"no document has the id {document_id!r}")
 
     def _document(self, at: int, row: int) -> CorpusDocument:
         unit = self._unit(at)
