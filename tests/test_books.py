@@ -11,7 +11,7 @@ from sample_inputs import json_lines
 from pipeline import books
 from pipeline.commands.build import BuildResult, build
 from pipeline.config import BuildConfig
-from pipeline.report import BuildReport
+from pipeline.report import BuildReport, explain_incomplete
 from tokenizer import ConfigurationError
 from transforms.documents import Reason
 from transforms.errors import BooksError
@@ -159,6 +159,29 @@ def test_the_table_names_the_inputs_with_the_worst_faults_first() -> None:
     named = [line.split(":")[0].strip() for line in lines if line.startswith("  in-")]
     assert named == [f"in-{n:02d}" for n in range(12, 2, -1)]
     assert lines[-1] == "  ... and 2 more"
+
+
+def test_the_table_fits_a_terminal_of_48_columns() -> None:
+    lines = table_of([receipt()]).splitlines()
+    assert max(map(len, lines)) <= 48
+
+
+@pytest.mark.parametrize(
+    ("settings", "present", "absent"),
+    [
+        (["allow_truncated"], "with --allow-truncated:", "--max-rejects"),
+        (["max_rejects"], "with a larger --max-rejects:", "--allow"),
+        (["allow_empty"], "with --allow-empty:", "--max-rejects"),
+        (["max_rejects", "allow_truncated"], "a larger --max-rejects and --allow-truncated", "empty"),
+    ],
+)
+def test_what_is_advised_accepts_what_was_found_and_nothing_else(
+    settings: list[str], present: str, absent: str
+) -> None:
+    why = [books.Shortfall("it is not enough", setting) for setting in settings]
+    advice = explain_incomplete(why, 0.01, "out")
+    assert present in advice
+    assert absent not in advice
 
 
 def run(folder: Path, output: Path, **changes: Any) -> BuildResult:

@@ -260,6 +260,14 @@ def test_the_summary_shows_the_first_of_each_reason_and_what_it_took(
         assert re.search(rf"^{row} +[\d.]", ended.stdout, re.MULTILINE), row
 
 
+def test_one_as_a_share_of_rejects_is_refused_for_it_may_mean_one_record(
+    lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out")
+    assert main(["build", "--input", str(lines), "--output", output, "--max-rejects", "1"]) == 2
+    assert "to accept anything, write 100%" in capsys.readouterr().err
+
+
 # -- where output goes -----------------------------------------------------------------------------
 
 

@@ -208,6 +208,15 @@ def test_two_tokenizers_are_shown_side_by_side(capsys: pytest.CaptureFixture[str
     }
 
 
+def test_tokenizers_that_change_text_are_aligned_by_the_text_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama = Tokenizer.load(write_shape("llama2", tmp_path))  # puts a mark in front, and for blanks
+    assert inspect_text("the tab", Tokenizer.load("cl100k_base"), llama) == 0
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert [row.split("  ")[0].rstrip() for row in rows] == ["the", " tab"]
+
+
 def test_a_document_is_compared_by_its_text(
     build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,6 +154,23 @@ def test_the_documents_of_a_build_come_back_in_order_with_their_provenance(
         corpus[201]
 
 
+def test_a_document_of_a_build_is_found_by_its_id(made: Path) -> None:
+    corpus = tokenmill.open(made / "output")
+    for wanted in (corpus[0], corpus[-1]):
+        assert wanted.id is not None
+        found = corpus[wanted.id]
+        assert (found.unit, found.record) == (wanted.unit, wanted.record)
+    with pytest.raises(KeyError, match="no document has the id 'nobody'"):
+        corpus["nobody"]
+
+
+def test_a_corpus_says_what_it_holds(made: Path) -> None:
+    corpus = tokenmill.open(made / "output")
+    output = str(made / "output")
+    expected = f"Corpus({output!r}, {len(corpus):,} documents, {corpus.tokens:,} tokens)"
+    assert repr(corpus) == expected
+
+
 def test_ids_are_mapped_and_not_read(made: Path) -> None:
     corpus = tokenmill.open(made / "output")
     tokens = next(document for document in corpus if document.unit == UNIT).tokens
