@@ -172,7 +172,7 @@ def test_the_table_fits_a_terminal_of_48_columns() -> None:
         (["allow_truncated"], "with --allow-truncated:", "--max-rejects"),
         (["max_rejects"], "with a larger --max-rejects:", "--allow"),
         (["allow_empty"], "with --allow-empty:", "--max-rejects"),
-        (["max_rejects", "allow_truncated"], "a larger --max-rejects and --allow-truncated", "empty"),
+        (["max_rejects", "allow_truncated"], "--max-rejects and --allow-truncated", "empty"),
     ],
 )
 def test_what_is_advised_accepts_what_was_found_and_nothing_else(
