@@ -12,7 +12,11 @@ from transforms.shards.receipt import Counts, Receipt, lost_share
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
-    """Adds up the receipts. Raises BooksError when one does not balance."""
+    """Adds up the receipts.
+
+    Raises:
+        BooksError: one does not balance.
+    """
     for receipt in receipts:
         receipt.input.check()
     books = [receipt.input for receipt in receipts]

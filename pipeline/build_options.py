@@ -47,7 +47,11 @@ def add_arguments(build: argparse.ArgumentParser) -> None:
 
 
 def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildConfig:
-    """What the options ask for. Raises ConfigurationError where that is impossible."""
+    """What the options ask for.
+
+    Raises:
+        ConfigurationError: that is impossible.
+    """
     check_tokenizer_name(options.tokenizer)
     return BuildConfig(
         inputs=tuple(options.input),

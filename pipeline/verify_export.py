@@ -43,7 +43,11 @@ _SMALL_BYTES = 8 << 20
 
 
 def holds_export(directory: str) -> bool:
-    """Whether the folder is an export. Raises ConfigurationError for a broken mark."""
+    """Whether the folder is an export.
+
+    Raises:
+        ConfigurationError: a broken mark.
+    """
     mark = read_mark(Build.at(directory))
     return mark is not None and is_export(mark.settings)
 
@@ -54,7 +58,11 @@ def refuse_options_of_builds(
     tokenizer: Tokenizer | None,
     beam_flags: Sequence[str],
 ) -> None:
-    """Refuses options that builds alone can be verified with. Raises ConfigurationError."""
+    """Refuses options that builds alone can be verified with.
+
+    Raises:
+        ConfigurationError: one of them is given.
+    """
     given = {
         "retokenize": bool(retokenize),
         "input_root": input_root is not None,
@@ -69,7 +77,11 @@ def refuse_options_of_builds(
 
 
 def export_manifest_of(export: Build) -> ExportManifest:
-    """The manifest of a complete export. Raises MismatchError when there is none."""
+    """The manifest of a complete export.
+
+    Raises:
+        MismatchError: there is none.
+    """
     if not export.exists(MANIFEST):
         raise MismatchError(
             f"{export.path(MANIFEST)} does not exist: the export is not complete; run `tokenmill "

@@ -58,11 +58,13 @@ _Offsets = npt.NDArray[np.int64]
 class EncodedDocuments(NamedTuple):
     """What `Tokenizer.encode_documents` returns for d documents and n tokens.
 
-    tokens: uint16[n] or uint32[n], the documents one after the other.
-    offsets: int64[d + 1]; document i is tokens[offsets[i]:offsets[i + 1]].
-    text_xxh3: uint64[d], XXH3-64 of the UTF-8 text.
-    special_token_texts: uint32[d], how often a special token's text occurs (as plain text).
-    valid: bool[d], whether the text is UTF-8. An invalid or empty document has no tokens at all.
+    Attributes:
+        tokens: uint16[n] or uint32[n], the documents one after the other.
+        offsets: int64[d + 1]; document i is tokens[offsets[i]:offsets[i + 1]].
+        text_xxh3: uint64[d], XXH3-64 of the UTF-8 text.
+        special_token_texts: uint32[d], how often a special token's text occurs (as plain text).
+        valid: bool[d], whether the text is UTF-8. An invalid or empty document has no tokens at
+            all.
     """
 
     tokens: npt.NDArray[Any]
@@ -75,10 +77,13 @@ class EncodedDocuments(NamedTuple):
 class TracedPretoken(NamedTuple):
     """A pretoken, or an added token, on its way from text to ids.
 
-    text: its bytes as the model sees them, normalized. is_added: whether it is an added token.
-    ids: what becomes of it. spans: for each id the first byte of the original text that it stands
-    for, and the one after the last. Spans never run backwards; two touch or overlap where several
-    ids stand for one character, and leave out what a normalizer took away.
+    Attributes:
+        text: Its bytes as the model sees them, normalized.
+        is_added: Whether it is an added token.
+        ids: What becomes of it.
+        spans: For each id the first byte of the original text that it stands for, and the one
+            after the last. Spans never run backwards; two touch or overlap where several ids
+            stand for one character, and leave out what a normalizer took away.
     """
 
     text: bytes
@@ -90,8 +95,10 @@ class TracedPretoken(NamedTuple):
 class Reencoded(NamedTuple):
     """What `Tokenizer.reencode` returns for d documents and n tokens.
 
-    tokens, offsets: as in `EncodedDocuments`. certain: bool[d], whether the ids of a document must
-    be these; where not, a difference shows nothing.
+    Attributes:
+        tokens, offsets: As in `EncodedDocuments`.
+        certain: bool[d], whether the ids of a document must be these; where not, a difference
+            shows nothing.
     """
 
     tokens: npt.NDArray[Any]

@@ -156,7 +156,11 @@ class ExportManifest:
 
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "ExportManifest":
-        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        """Reads what to_json wrote.
+
+        Raises:
+            MismatchError: anything else; the message names `place`.
+        """
         manifest = parse_record(content, cls, place, _REMEDY)
         check_settings(manifest.settings, place, _REMEDY)
         return manifest

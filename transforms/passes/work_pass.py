@@ -81,13 +81,21 @@ class Pass(Protocol):
         """fingerprint_of over what `described` gives."""
 
     def prepare(self) -> None:
-        """Loads what all units need, once a process. Raises ConfigurationError."""
+        """Loads what all units need, once a process.
+
+        Raises:
+            ConfigurationError: the settings can not work.
+        """
 
     def run(self, unit: WorkUnit, build: Build) -> PassReceipt:
         """Does one unit: its files appear, durably. The receipt is written by run_unit."""
 
     def read_receipt(self, content: bytes, place: str) -> PassReceipt:
-        """Reads a receipt of this pass. Raises MismatchError, naming `place`."""
+        """Reads a receipt of this pass.
+
+        Raises:
+            MismatchError: it is no such receipt; the message names `place`.
+        """
 
 
 def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:

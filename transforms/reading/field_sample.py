@@ -58,7 +58,7 @@ class FieldSample(NamedTuple):
 
 
 def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> FieldSample:
-    """Look at the first records of an input of any format.
+    """Looks at the first records of an input of any format.
 
     Raises:
       ConfigurationError: the name tells no format, or a Parquet column of texts holds none.
@@ -83,7 +83,7 @@ def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> Field
 
 
 def check_text_field(samples: Mapping[str, FieldSample], settings: ReadSettings) -> None:
-    """Refuse settings whose text field is in none of the inputs sampled.
+    """Refuses settings whose text field is in none of the inputs sampled.
 
     Args:
       samples: of some of a job's inputs, by path.

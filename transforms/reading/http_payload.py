@@ -43,7 +43,7 @@ class _Response(NamedTuple):
 
 
 def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
-    """Parse the lines of a header; those without a colon are left out.
+    """Parses the lines of a header; those without a colon are left out.
 
     Returns:
       The values by lower-case name, of a repeated one the first; and the names that stand there
@@ -82,7 +82,7 @@ def agrees_with_digest(fields: Mapping[str, str], data: bytes, begin: int, end: 
 
 
 def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> bytes:
-    """Return the UTF-8 text of a `response` record.
+    """The UTF-8 text of a `response` record.
 
     A body that is not chunked or compressed although its header says so is
     taken as it is, as browsers and warcio do: crawlers often store the decoded
@@ -114,13 +114,13 @@ def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> byte
 
 
 def resource_text(warc: Mapping[str, str], block: bytes) -> bytes:
-    """Return the UTF-8 text of a `resource` record; raises as `response_text`."""
+    """The UTF-8 text of a `resource` record; raises as `response_text`."""
     media_type, charset = _parse_content_type(warc.get("content-type", ""))
     return _text(block, media_type, charset)
 
 
 def conversion_text(warc: Mapping[str, str], block: bytes) -> bytes:
-    """Return the text of a `conversion` record: its bytes, unchecked, unless of another charset."""
+    """The text of a `conversion` record: its bytes, unchecked, unless of another charset."""
     _, charset = _parse_content_type(warc.get("content-type", ""))
     encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
     if encoding in (None, "utf-8"):
@@ -200,7 +200,7 @@ def _unchunk(body: bytes) -> tuple[bytes, bool]:
 
 
 def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
-    """Undo one content coding, to at most `max_bytes`."""
+    """Undoes one content coding, to at most `max_bytes`."""
     try:
         if coding in ("gzip", "x-gzip"):
             if not body.startswith(_GZIP_MAGIC):
