@@ -62,7 +62,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
 
 
 @pytest.mark.parametrize("name", [*EVERY_PATTERN, *ODD])
-def test_windows_cut_text_as_the_walk_does(name: str) -> None:
+def test_windows_cut_text_as_the_table_does(name: str) -> None:
     table = compile_split_pattern(EVERY_PATTERN.get(name, name))
     draw = random.Random(name)
     texts = [
@@ -84,7 +84,7 @@ def test_windows_cut_text_as_the_walk_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE_TEXT)
-def test_plain_english_takes_few_walks(name: str) -> None:
+def test_plain_english_takes_few_runs_of_the_table(name: str) -> None:
     """It is what windows are for; a change that made them decide nothing would go unseen."""
     text = 'The quick brown fox, who had seen "it all", jumps over the lazy dogs. ' * 3
     found, runs = ends(table_of(name), text)
