@@ -99,7 +99,7 @@ def test_digits_are_counted() -> None:
         assert runs <= (2 if max_run else len(found))
 
 
-def test_indented_lines_take_few_walks() -> None:
+def test_indented_lines_take_few_runs_of_the_table() -> None:
     text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n   \n    z\n"
     for pattern in ("cl100k", "o200k", r"\s*[\r\n]+|[^\r\n]+"):
         _, runs = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
@@ -108,7 +108,7 @@ def test_indented_lines_take_few_walks() -> None:
     assert not (verdicts & RUN).any(), "here it does matter how many there are"
 
 
-def test_a_rare_byte_costs_its_group_few_walks() -> None:
+def test_a_rare_byte_costs_its_group_few_runs_of_the_table() -> None:
     """By o200k_base "/" goes on after a line break, and other punctuation does not."""
     group_of, verdicts, _ = windows_of(table_of("o200k"))
     assert group_of[ord("/")] == group_of[ord("-")] | MINORITY
