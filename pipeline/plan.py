@@ -57,7 +57,7 @@ def make_plan(
     by_name = {unit.name: unit for unit in units}
     if unknown := sorted(set(names) - by_name.keys()):
         raise ConfigurationError(
-            f"{build.root} holds {counted(len(unknown), 'unit')} of other inputs, such as "
+            f"{build.root} holds {counted(len(unknown), 'unit')} not among the inputs, such as "
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
