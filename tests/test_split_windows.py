@@ -127,3 +127,8 @@ def test_groups_are_of_like_bytes() -> None:
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups
+
+
+def test_windows_that_no_pretoken_goes_on_to_are_decided() -> None:
+    _, verdicts, _ = windows_of(compile_split_pattern(r"[\s\S]"))
+    assert verdicts[0] == CUT | SINGLE

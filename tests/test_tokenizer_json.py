@@ -46,7 +46,7 @@ def published(name: str, request: pytest.FixtureRequest) -> Path:
     if name in SHARED:
         folder: Path = request.getfixturevalue("shared_data")
         return folder / "vocab" / f"{name}.tokenizer.json"
-    return fetched_by_npm(name, request.config.cache.mkdir("npm"))  # type: ignore[union-attr]
+    return fetched_by_npm(name, request.getfixturevalue("package_folder"))
 
 
 @cache

@@ -3,16 +3,21 @@
     python tools/mutate.py --count 150 --seed 1        what `make mutate` runs
 
     a seeded sample of changes ─► a scratch copy of the tree ─► pytest -x on the files that cover it
-                                                              └► noticed, or survived
+                                                              └► noticed, hung, or survived
 
 Python is changed in its syntax tree (`<` to `<=`, `and` to `or`, a call left out ...), C++ by its
-operators, with a rebuild each. The table goes to docs/reliability.md. A change that makes no
-difference is listed with the reason in EQUIVALENT, and counts as neither.
+operators, with a rebuild each. The tests that noticed are run once more without any change: one
+that fails then, too, has noticed nothing. The table goes to docs/reliability.md. A change that
+makes no difference is listed with the reason in EQUIVALENT, and counts as neither.
+
+It takes an hour or more. With `--journal FILE` each result is kept, and the same command goes on
+after an interruption; what survived is tried again, since tests may have been added.
 """
 
 import argparse
 import ast
 import contextlib
+import json
 import os
 import random
 import re
@@ -41,11 +46,22 @@ COVERING = {
     "pipeline/books.py": "books build",
     "pipeline/failures.py": "failures plan",
     "pipeline/config.py": "books build",
+    "pipeline/runners/remote_job.py": "failures lease stores_commands",
     "pipeline/runners/": "failures workers run_pass build",
     "pipeline/commands/build.py": "ownership resume books build",
     "pipeline/commands/verify.py": "verify retokenize inputs",
     "pipeline/commands/inspect.py": "inspect",
+    "pipeline/commands/export.py": "export_commands export",
+    "pipeline/commands/find.py": "find",
+    "pipeline/document_search.py": "find inspect",
     "pipeline/tokenizers.py": "verify hub inspect",
+    "pipeline/preview.py": "inspect inputs",
+    "pipeline/token_view.py": "inspect",
+    "pipeline/token_text.py": "inspect find",
+    "pipeline/verify_": "verify verify_export retokenize",
+    "pipeline/export_": "export_commands export verify_export",
+    "pipeline/shuffling.py": "shuffle export",
+    "pipeline/calls.py": "tokenmill export_commands",
     "pipeline/": "cli progress plan build books",
     "transforms/shards/mark.py": "ownership fuzz/records",
     "transforms/shards/receipt.py": "resume fuzz/records books verify",
@@ -63,10 +79,21 @@ COVERING = {
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
     "transforms/passes/work_pass.py": "failures run_pass",
+    "transforms/passes/export.py": "export sequences",
+    "transforms/passes/scatter.py": "shuffle export",
+    "transforms/passes/verify_export.py": "verify_export",
     "transforms/passes/": "verify verify_limits retokenize fuzz/records",
     "transforms/reading/raw_input.py": "raw_input reading_streams",
     "transforms/reading/": "reading_* build",
-    "transforms/stores/": "filesystem staged_file",
+    "transforms/stores/object_": "stores stores_commands",
+    "transforms/stores/hadoop": "hadoop_store",
+    "transforms/stores/hub": "web_stores hub",
+    "transforms/stores/web_": "web_stores",
+    "transforms/stores/read_only": "web_stores stores",
+    "transforms/stores/": "filesystem staged_file stores",
+    "transforms/exports/formats/": "export_formats verify_export export",
+    "transforms/exports/": "export sequences splits mixtures shuffle verify_export",
+    "transforms/token_coders.py": "shuffle run_pass",
     "transforms/filesystem.py": "filesystem staged_file",
     "transforms/apply_merge_rules.py": "apply_merge_rules",
     "transforms/": "run_pass build apply_merge_rules books",
@@ -280,8 +307,17 @@ def copy_tree(folder: Path) -> Path:
     return folder
 
 
-def attempt(change: Change, tree: Path, timeout: float) -> str:
-    """What became of one change: "noticed", "survived", or why it could not be tried."""
+@dataclass(frozen=True)
+class Result:
+    """What became of a change. by: the test that noticed it; empty for the compiler, or nobody."""
+
+    change: Change
+    outcome: str
+    by: str = ""
+
+
+def attempt(change: Change, tree: Path, timeout: float) -> Result:
+    """Makes one change in a tree of its own, runs the tests that cover it, and takes it back."""
     path = tree / change.path
     sound = path.read_bytes()
     path.write_bytes(sound[: change.start] + change.new.encode() + sound[change.stop :])
@@ -289,41 +325,81 @@ def attempt(change: Change, tree: Path, timeout: float) -> str:
     try:
         if change.path.endswith(".cc"):
             build = [sys.executable, "setup.py", "-q", "build_ext", "--inplace"]
-            if _run(build, tree, 600) != 0:
-                return "noticed"  # by the compiler
-        tests = tests_of(change.path, tree)
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
-        return "survived" if _run(command, tree, timeout) == 0 else "noticed"
+            if _run(build, tree, 600)[0] != 0:
+                return Result(change, "noticed")  # by the compiler
+        code, said = _run([*_PYTEST, "-x", *tests_of(change.path, tree)], tree, timeout)
+        if code is None:
+            return Result(change, "hung")
+        failed = _FAILED.findall(said)
+        return Result(change, "noticed", failed[0]) if code else Result(change, "survived")
     finally:
         path.write_bytes(sound)
-        if change.path.endswith(".cc"):
-            for file, content in built.items():
+        for file, content in built.items():
+            if file.read_bytes() != content:
                 file.write_bytes(content)
 
 
-def _run(command: list[str], tree: Path, timeout: float) -> int:
+_PYTEST = (sys.executable, "-m", "pytest", "-rfE", "--tb=no", "-p", "no:cacheprovider")
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::\w+)?)", re.MULTILINE)
+
+
+def fail_without_a_change(tests: set[str], tree: Path, timeout: float) -> set[str]:
+    """Those of the tests that fail on the sound tree: what they noticed was something else."""
+    if not tests:
+        return set()
+    _, said = _run([*_PYTEST, *sorted(tests)], tree, timeout)
+    return set(_FAILED.findall(said))
+
+
+def _run(command: list[str], tree: Path, timeout: float) -> tuple[int | None, str]:
+    """The exit code, None when it took too long, and what was printed."""
     environment = {
         **os.environ,
         "PYTHONDONTWRITEBYTECODE": "1",
         "TOKENMILL_SHARED_DATA": "/nowhere",  # real files take minutes
         "CFLAGS": "-O1",
     }
-    process = subprocess.Popen(
-        command,
-        cwd=tree,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        return process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        return -1  # a change that hangs is noticed
-    finally:
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            cwd=tree,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        code: int | None = None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            code = process.wait(timeout)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # workers that it has left, too
         process.wait()
+        output.seek(0)
+        return code, output.read().decode(errors="replace")
+
+
+class Journal:
+    """Results as they come, a line of JSON each; none where there is no path."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.known: dict[tuple[str, int], tuple[str, str]] = {}
+        if path is not None and path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                change, at, outcome, by = json.loads(line)
+                self.known[change, at] = outcome, by
+
+    def find(self, change: Change) -> Result | None:
+        """What became of a change in an earlier run, unless it survived then."""
+        outcome, by = self.known.get((str(change), change.line), ("survived", ""))
+        return None if outcome == "survived" else Result(change, outcome, by)
+
+    def add(self, result: Result) -> None:
+        if self._path is not None:
+            line = [str(result.change), result.change.line, result.outcome, result.by]
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:
@@ -334,40 +410,49 @@ def main() -> None:
     parser.add_argument("--native", type=int, default=15, help="how many of them in C++")
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin none after that")
-    parser.add_argument("--timeout", type=float, default=300, help="seconds for the tests of one")
+    parser.add_argument("--timeout", type=float, default=900, help="seconds for the tests of one")
     parser.add_argument("--only", default="", metavar="REGEX", help="paths to change")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="keep results, and go on")
     parser.add_argument("--no-report", action="store_true")
     options = parser.parse_args()
     changes = sample(options.count, options.native, options.seed, options.only)
     until = time.monotonic() + 60 * options.minutes
+    journal = Journal(options.journal)
     with tempfile.TemporaryDirectory(prefix="tokenmill-mutate-") as scratch:
         trees: Queue[Path] = Queue()
         for number in range(2):
             trees.put(copy_tree(Path(scratch, str(number))))
 
-        def try_one(change: Change) -> tuple[Change, str] | None:
-            if time.monotonic() > until:
-                return None
-            tree = trees.get()
-            try:
-                result = attempt(change, tree, options.timeout)
-            finally:
-                trees.put(tree)
-            print(f"{result:9} {change.path}:{change.line} {change}", flush=True)
-            return change, result
+        def try_one(change: Change) -> Result | None:
+            result = journal.find(change)
+            if result is None and time.monotonic() < until:
+                tree = trees.get()
+                try:
+                    result = attempt(change, tree, options.timeout)
+                finally:
+                    trees.put(tree)
+                journal.add(result)
+                print(f"{result.outcome:9} {change.line} {change}  {result.by}", flush=True)
+            return result
 
         with ThreadPoolExecutor(2) as pool:
             tried = [one for one in pool.map(try_one, changes) if one is not None]
-    text = table(tried, options.seed)
+        noticed_by = {one.by for one in tried if one.by}
+        unsound = fail_without_a_change(noticed_by, trees.get(), 10 * options.timeout)
+    for test in sorted(unsound):
+        print(f"{test} fails without any change", flush=True)
+    tried = [Result(one.change, "survived", one.by) if one.by in unsound else one for one in tried]
+    text = table(tried, options.seed, len(changes))
     print(text)
     if not options.no_report:
         write_section("mutate", text)
 
 
-def table(tried: list[tuple[Change, str]], seed: int) -> str:
+def table(tried: list[Result], seed: int, count: int) -> str:
     """The results as Markdown: a line a package, then each survivor."""
+    said = f"{count} changes" if len(tried) == count else f"{len(tried)} changes of {count}"
     lines = [
-        f"{len(tried)} changes, seed {seed}.",
+        f"{said}, seed {seed}. A change after which the tests did not end counts as noticed.",
         "",
         "| place | tried | no difference | noticed | survived | share |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -376,16 +461,18 @@ def table(tried: list[tuple[Change, str]], seed: int) -> str:
     left = list(tried)
     rows = []
     for place in places:
-        rows.append((place, [one for one in left if one[0].path.startswith(place)]))
-        left = [one for one in left if not one[0].path.startswith(place)]
+        rows.append((place, [one for one in left if one.change.path.startswith(place)]))
+        left = [one for one in left if not one.change.path.startswith(place)]
     for name, those in [*rows, ("all", tried)]:
-        alike = sum(str(change) in EQUIVALENT for change, _ in those)
-        noticed = sum(result == "noticed" for _, result in those)
-        survived = len(those) - noticed - alike
-        counted = noticed + survived
+        survived = sum(one.outcome == "survived" for one in those)
+        noticed = len(those) - survived
+        alike = sum(one.outcome == "survived" and str(one.change) in EQUIVALENT for one in those)
+        counted = len(those) - alike
         share = f"{noticed / counted:.0%}" if counted else ""
-        lines.append(f"| {name} | {len(those)} | {alike} | {noticed} | {survived} | {share} |")
-    survivors = [change for change, result in tried if result != "noticed"]
+        lines.append(
+            f"| {name} | {len(those)} | {alike} | {noticed} | {survived - alike} | {share} |"
+        )
+    survivors = [one.change for one in tried if one.outcome == "survived"]
     if survivors:
         lines += ["", "| survivor | line | why |", "| --- | ---: | --- |"]
     for change in sorted(survivors, key=str):
