@@ -16,6 +16,7 @@ from small_export import CL100K_END, GPT2_END, exported, make_source, shard_file
 
 from tokenizer import ConfigurationError
 from transforms.exports.formats import EXPORT_FORMATS, dtype_for, export_format
+from transforms.exports.index import EXPORT_SCHEMA
 
 Documents = list[list[int]]
 Reader = Callable[[Path, str], Documents]
@@ -243,3 +244,10 @@ def test_megatron_blends_name_every_shard_with_its_tokens(source: Path, tmp_path
     assert blend["valid"][1] == "tokens/validation/000000"
     for line in lines:
         assert (output / f"{line.split()[1]}.idx").is_file()
+
+
+def test_the_columns_of_an_export_index_are_those_of_the_format() -> None:
+    expected = "start length offset unit record id url text_xxh3"
+    assert " ".join(EXPORT_SCHEMA.names) == expected
+    assert [field.name for field in EXPORT_SCHEMA if field.nullable] == ["id", "url"]
+    assert {str(field.type) for field in EXPORT_SCHEMA} == {"int64", "string", "uint64"}

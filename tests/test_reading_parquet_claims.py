@@ -248,3 +248,8 @@ def test_a_changed_footer_never_raises_and_the_books_balance(
         with contextlib.suppress(ConfigurationError):  # it is the name of the column
             _, reader = read(Path(file.name))
             assert reader.records < 100_000
+
+
+def test_lists_that_are_nested_without_end_are_no_page_header() -> None:
+    deep = b"\x19" * 200_000
+    assert ChunkPages(0, len(deep)).next_page(0, deep, lambda offset, size: b"") is None

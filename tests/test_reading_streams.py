@@ -291,6 +291,34 @@ def test_a_zstd_window_that_is_too_large_is_named_before_any_block_is_read() -> 
     assert damage.compressed_offset == len(before)
 
 
+def test_an_empty_file_of_a_compressed_name_is_damaged_from_its_first_byte() -> None:
+    for name in ("f.gz", "f.jsonl.zst"):
+        raw, coverage = RawInput(lambda: io.BytesIO(b"")), Coverage()
+        (damage,) = decompress(raw, name, coverage)
+        assert isinstance(damage, Damage)
+        assert damage.compressed_offset == 0
+        assert coverage.is_truncated
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_damage_says_where_reading_went_on_or_that_it_did_not(codec: str) -> None:
+    first, second = CODECS[codec](lines(40, 1)), CODECS[codec](lines(40, 2))
+    broken = first[:-30]
+    _, (damage, *_) = read(broken + second, "f")
+    assert damage.detail.endswith(f"; went on at {len(broken)}")
+    _, (damage, *_) = read(broken, "f")
+    name = {"gz": "gzip", "zst": "zstd", "bz2": "bzip2", "xz": "xz"}[codec]
+    assert damage.detail.endswith(f"; no more {name} to the end")
+
+
+def test_the_smallest_gzip_member_is_found_after_damage() -> None:
+    smallest = gzip.compress(b"", mtime=0)
+    assert len(smallest) == 20
+    pieces, (damage,) = read(gzip.compress(b"a") + b"junk" * 10 + smallest, "f.gz")
+    assert b"".join(pieces) == b"a"
+    assert not damage.ends_stream
+
+
 def test_gzip_headers_with_all_fields_are_read() -> None:
     plain = gzip.compress(b"content")
     fields = b"\x03\x00abc" + b"name\0" + b"comment\0" + b"\x12\x34"

@@ -132,3 +132,9 @@ def test_groups_are_of_like_bytes() -> None:
 def test_windows_that_no_pretoken_goes_on_to_are_decided() -> None:
     _, verdicts, _ = windows_of(compile_split_pattern(r"[\s\S]"))
     assert verdicts[0] == CUT | SINGLE
+
+
+@pytest.mark.parametrize("most", [2, 7, 8, 9])
+def test_runs_of_up_to_eight_bytes_are_counted(most: int) -> None:
+    table = compile_split_pattern(rf"[0-9]{{1,{most}}}|[^0-9]+")
+    assert windows_of(table).max_run == (most if most <= 8 else 0)

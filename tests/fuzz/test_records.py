@@ -26,7 +26,7 @@ from transforms.passes.unit_check import check_unit
 from transforms.settings import read_settings_of
 from transforms.shards.build import Build
 from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, read_rows
-from transforms.shards.json_records import parse_record
+from transforms.shards.json_records import check_settings, parse_record
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, explain_difference, read_mark
 from transforms.shards.receipt import Receipt
@@ -37,8 +37,6 @@ PLACE = "the/file"
 
 def read_mark_of(content: bytes) -> Any:
     mark = parse_record(content, Mark, PLACE, "remedy")
-    from transforms.shards.json_records import check_settings
-
     check_settings(mark.settings, PLACE, "remedy")
     explain_difference(Build("out"), mark.settings, {})
     return mark
@@ -209,6 +207,18 @@ def test_settings_nested_without_end_are_refused(
     content = json.dumps(with_value(sound["mark"], ("settings", "read"), deep)).encode()
     with pytest.raises(MismatchError, match=PLACE):
         read_mark_of(content)
+
+
+def test_settings_may_be_eight_deep_and_no_more(sound: dict[str, dict[str, Any]]) -> None:
+    deep: Any = []
+    for _ in range(6):  # in the settings, in what is read
+        deep = [deep]
+    read = {"x": deep[0]}
+    content = json.dumps(with_value(sound["mark"], ("settings", "read"), read)).encode()
+    parse_record(content, Mark, PLACE, "remedy")
+    check_settings({**sound["mark"]["settings"], "read": read}, PLACE, "remedy")
+    with pytest.raises(MismatchError, match="8 deep"):
+        check_settings({**sound["mark"]["settings"], "read": {"x": deep}}, PLACE, "remedy")
 
 
 def test_a_mark_from_a_hostile_hand_is_a_configuration_error(output: Path) -> None:
