@@ -422,6 +422,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261126)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin none after that")
     parser.add_argument("--timeout", type=float, default=900, help="seconds for the tests of one")
+    parser.add_argument("--jobs", type=int, default=2, help="changes that are tried at a time")
     parser.add_argument("--only", default="", metavar="REGEX", help="paths to change")
     parser.add_argument("--journal", type=Path, metavar="FILE", help="keep results, and go on")
     parser.add_argument("--no-report", action="store_true")
@@ -431,7 +432,7 @@ def main() -> None:
     journal = Journal(options.journal)
     with tempfile.TemporaryDirectory(prefix="tokenmill-mutate-") as scratch:
         trees: Queue[Path] = Queue()
-        for number in range(2):
+        for number in range(options.jobs):
             trees.put(copy_tree(Path(scratch, str(number))))
 
         def try_one(change: Change) -> Result | None:
@@ -446,7 +447,7 @@ def main() -> None:
                 print(f"{result.outcome:9} {change.line} {change}  {result.by}", flush=True)
             return result
 
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(options.jobs) as pool:
             tried = [one for one in pool.map(try_one, changes) if one is not None]
         noticed_by = {one.by for one in tried if one.by}
         unsound = fail_without_a_change(noticed_by, trees.get(), 10 * options.timeout)
