@@ -276,6 +276,19 @@ def test_a_flipped_index_is_refused_by_name_or_read(made: Path, tmp_path: Path) 
     check_flipped_index(made, tmp_path, range(60))
 
 
+@pytest.mark.parametrize("name", [b"record", b"byte_offset", b"reason"])
+def test_an_index_whose_column_has_a_name_that_is_no_utf_8_is_refused(
+    name: bytes, made: Path, tmp_path: Path
+) -> None:
+    content = (made / "output" / REJECTS).read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    changed = content[:footer] + content[footer:].replace(name, b"\x84" + name[1:])
+    assert changed != content
+    (tmp_path / "x.parquet").write_bytes(changed)
+    with pytest.raises(MismatchError, match=PLACE):
+        list(read_rows(str(tmp_path / "x.parquet"), PLACE, REJECTS_SCHEMA, REJECTS_SCHEMA.names))
+
+
 @pytest.mark.slow
 def test_many_flipped_indexes(made: Path, tmp_path: Path) -> None:
     check_flipped_index(made, tmp_path, range(100, 5_000))
