@@ -1,4 +1,4 @@
-"""Export files from hostile hands: whatever the bytes, a difference that is named, never a traceback.
+"""Export files from hostile hands: a difference that is named, never a traceback.
 
 make test                                        a quick share, the same each time
 pytest -m slow tests/fuzz/test_exports.py        fifty times as many
