@@ -11,7 +11,7 @@ MUTATE_SEED ?= 20261126
 .PHONY: mutate torture
 
 mutate: $(VENV)/installed-test
-	$(BIN)/python tools/mutate.py --count $(MUTANTS) --seed $(MUTATE_SEED) --journal .mutate.jsonl
+	$(BIN)/python -m tools.mutate --count $(MUTANTS) --seed $(MUTATE_SEED) --journal .mutate.jsonl
 
 torture: $(VENV)/installed-test
 	PYTHONPATH=.:tests $(BIN)/python tests/torture.py
