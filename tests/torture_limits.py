@@ -52,8 +52,15 @@ def larger_document(folder: Path, quick: bool) -> Outcome:
 
 def one_document(folder: Path, size: int, allowed_mib: int) -> Outcome:
     """Words, in one line of JSON: memory is that of a worker, and 8 times the bytes."""
-    text = b" ".join(b"word%d" % (number * 7919 % 50_000) for number in range(size // 9))[:size]
-    write(folder / "in/a.jsonl.zst", zstandard.compress(b'{"text": "' + text + b'"}\n'))
+    # Not made in one: a child's peak is never less than its parent's was.
+    some = b" ".join(b"word%d" % (number * 7919 % 50_000) for number in range(100_000)) + b" "
+    compressor = zstandard.ZstdCompressor().compressobj()
+    (folder / "in").mkdir(parents=True)
+    with (folder / "in/a.jsonl.zst").open("wb") as file:
+        file.write(compressor.compress(b'{"text": "'))
+        for _ in range(size // len(some)):
+            file.write(compressor.compress(some))
+        file.write(compressor.compress(b'"}\n') + compressor.flush())
     limit = str(allowed_mib << 20)
     more = ("--max-document-bytes", limit) if allowed_mib > 64 else ()
     ran = build(folder, *more, limit_seconds=900)
