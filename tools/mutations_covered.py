@@ -73,8 +73,11 @@ COVERING = {
     "transforms/": "run_pass build apply_merge_rules books",
     "tokenizer/split/": "split_* native_split unicode_properties",
     "tokenizer/vocabularies/": "vocabulary tokenizer_json tekken hub tokenizer",
+    "tokenizer/text/alignment.py": "route inspect",
     "tokenizer/text/": "normalizers tokenizer_json tokenizer",
     "tokenizer/native/": "native_split tokenizer vocabulary split_table",
+    "tokenizer/route.py": "route verify_vocabularies tokenizer",
+    "tokenizer/id_table.py": "native_ids route verify_vocabularies",
     "tokenizer/": "tokenizer vocabulary tokenizer_json",
 }
 # What a change that makes no difference begins with, and why it makes none.
