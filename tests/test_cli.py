@@ -218,8 +218,31 @@ def test_a_dry_run_says_what_was_found_and_writes_nothing(
     assert not (tmp_path / "out").exists()
     assert main(["build", *arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["samples"][0]["first"][0] == "a-0"
     assert found["formats"] == {"jsonl": 1}
     assert found["samples"][0]["documents"] == 20
+
+
+def test_a_dry_run_of_one_document_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jsonl").write_text('{"id": "alone", "text": "Hello"}\n')
+    arguments = ["--input", str(tmp_path / "one.jsonl"), "--output", str(tmp_path / "out")]
+    assert main(["build", *arguments, "--dry-run"]) == 0
+    assert "document  alone: 2 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "tokens", ['["<|endoftext|>"]', '{"<|endoftext|>": "5"}', "3", "{", "null"]
+)
+def test_special_tokens_that_are_no_texts_and_ids_are_refused(
+    tokens: str, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--input", str(lines), "--output", str(tmp_path / "out")]
+    assert main(["build", *arguments, "--special-tokens", tokens]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tokenmill: --special-tokens: ")
+    assert "write for example" in error
 
 
 def test_json_is_all_that_is_printed(

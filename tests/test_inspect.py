@@ -262,3 +262,19 @@ def test_a_text_is_shown_with_the_ids_that_it_is_encoded_to(
     printed = capsys.readouterr().out
     assert "<think>" in printed
     assert " ".join(map(str, tokenizer.encode(text))) in printed
+
+
+def test_tokens_ids_and_pretokens_of_a_text_stand_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert inspect_text("Hello world") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cl100k_base: 11 bytes, 2 pretokens, 2 tokens",
+        "",
+        "Hello│ world",
+        "",
+        "9906 1917",
+        "",
+        f"{'Hello':<20}  Hello  9906",
+        f"{' world':<20}   world  1917",
+    ]

@@ -127,3 +127,14 @@ def test_groups_are_of_like_bytes() -> None:
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups
+
+
+def test_windows_that_no_pretoken_goes_on_to_are_decided() -> None:
+    _, verdicts, _ = windows_of(compile_split_pattern(r"[\s\S]"))
+    assert verdicts[0] == CUT | SINGLE
+
+
+@pytest.mark.parametrize("most", [2, 7, 8, 9])
+def test_runs_of_up_to_eight_bytes_are_counted(most: int) -> None:
+    table = compile_split_pattern(rf"[0-9]{{1,{most}}}|[^0-9]+")
+    assert windows_of(table).max_run == (most if most <= 8 else 0)

@@ -213,6 +213,8 @@ def _is_usual(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("a pipe or a device, which may never end: expected a file")
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error

@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 from typing import BinaryIO
 
 from transforms.documents import RecordBatch
-from transforms.filesystem import open_raw
+from transforms.filesystem import naming_place, open_raw
 from transforms.reading.byte_stream import decompress, decompress_members
 from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format
@@ -72,7 +72,7 @@ class Reader:
         return self._coverage.is_truncated
 
     def _read(self) -> Generator[RecordBatch, None, None]:
-        with RawInput(self._open) as raw:
+        with naming_place(self.path), RawInput(self._open) as raw:
             if self.input_format is InputFormat.PARQUET:
                 # Parquet is read from its end; a pass of its own counts and hashes it.
                 with self._open() as handle:

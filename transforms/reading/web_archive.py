@@ -133,6 +133,9 @@ class _WebArchive:
         if following.startswith(b"filedesc://"):
             detail += ", found one of ARC, the format before WARC, which is not read"
         is_cut = _MAGIC.startswith(following[: len(_MAGIC)])
+        if is_cut and self._window.available > MAX_HEADER_BYTES:
+            detail = f"expected the end of the record's header within {MAX_HEADER_BYTES} bytes"
+            is_cut = False
         self._lost(start, detail, following, after=1, is_cut=is_cut)
 
     def _ends_well(self, fields: dict[str, str], length: int) -> bool:
@@ -153,9 +156,23 @@ class _WebArchive:
         window.ensure(length + _LOOK_BYTES)
         following = window.peek(_LOOK_BYTES, after=length).lstrip(b"\r\n")
         has_header = _MAGIC.startswith(following[: len(_MAGIC)])
-        if has_header or not has_newlines:
-            return has_header
+        if not has_newlines:
+            return has_header and not self._holds_newlines(fields, length)
+        if has_header:
+            return True
         return agrees_with_digest(fields, *self._block(length)) is not False
+
+    def _holds_newlines(self, fields: dict[str, str], length: int) -> bool:
+        """Whether the block's digest says that the length took in newlines that follow the block.
+
+        Without a digest that looks like a writer that leaves newlines out: they stay in the text.
+        """
+        data, begin, end = self._block(length)
+        tail = data[max(begin, end - len(NEWLINES)) : end]
+        newlines = len(tail) - len(tail.rstrip(b"\r\n"))
+        if not newlines or agrees_with_digest(fields, data, begin, end) is not False:
+            return False
+        return any(agrees_with_digest(fields, data, begin, end - n) for n in range(1, newlines + 1))
 
     def _find_swallowed(self, fields: dict[str, str], length: int) -> int:
         """Where in the block that comes next another record begins; 0 for nowhere."""
