@@ -12,13 +12,10 @@ passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs agai
 import argparse
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from pipeline import books, exit_codes
-from pipeline.commands.build import new_run_name
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.options import add_common, add_tokenizer, given_tokenizer
@@ -29,6 +26,7 @@ from pipeline.runners import Running, run_pass
 from pipeline.terminal import say, show
 from pipeline.tokenizers import tokenizer_of
 from pipeline.verify_export import check_export, holds_export, refuse_options_of_builds
+from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyExportResult, VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
@@ -39,11 +37,10 @@ from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json, fingerprint_of
-from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
+from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
 from transforms.shards.receipt import Receipt
-from transforms.shards.recovery import clear_run
 from transforms.shards.unit_names import relative_path, unit_name
 
 # Of shards: below, starting workers takes longer than the work.
@@ -111,30 +108,23 @@ def verify(
     """Checks a build or an export; prints what was checked, or to stderr each difference.
 
     Args:
-        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
-        source: as in `check_export`.
+        directory, retokenize, input_root, tokenizer, beam_flags, source: as in `check`.
         json: print the result as one JSON object instead.
 
     Returns:
         The exit code: COMPLETE, or FAILED at any difference.
 
     Raises:
-        ConfigurationError, MismatchError: as `check_build` and `check_export`.
+        ConfigurationError, MismatchError: as `check`.
     """
-    result: VerifyResult | VerifyExportResult
-    if holds_export(directory):
-        refuse_options_of_builds(retokenize, input_root, tokenizer, beam_flags)
-        result = check_export(directory, source)
-    elif source is not None:
-        raise ConfigurationError("is for exports: this is a build", setting="source")
-    else:
-        result = check_build(
-            directory,
-            retokenize=retokenize,
-            input_root=input_root,
-            tokenizer=tokenizer,
-            beam_flags=beam_flags,
-        )
+    result = check(
+        directory,
+        retokenize=retokenize,
+        input_root=input_root,
+        tokenizer=tokenizer,
+        beam_flags=beam_flags,
+        source=source,
+    )
     if json:
         show(as_json(result.to_json()))
     elif result.is_sound:
@@ -142,6 +132,39 @@ def verify(
     else:
         say(result.text())
     return exit_codes.COMPLETE if result.is_sound else exit_codes.FAILED
+
+
+def check(
+    directory: str,
+    *,
+    retokenize: float = 0.0,
+    input_root: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    beam_flags: Sequence[str] = (),
+    source: str | None = None,
+) -> VerifyResult | VerifyExportResult:
+    """Checks a build or an export.
+
+    Args:
+        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
+        source: as in `check_export`.
+
+    Raises:
+        ConfigurationError: impossible arguments, or such as are for the other kind.
+        MismatchError: there is no manifest to go by.
+    """
+    if holds_export(directory):
+        refuse_options_of_builds(retokenize, input_root, tokenizer)
+        return check_export(directory, source, beam_flags)
+    if source is not None:
+        raise ConfigurationError("is for exports: this is a build", setting="source")
+    return check_build(
+        directory,
+        retokenize=retokenize,
+        input_root=input_root,
+        tokenizer=tokenizer,
+        beam_flags=beam_flags,
+    )
 
 
 def check_build(
@@ -289,7 +312,7 @@ def _run(
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
     sizes = {receipt.unit: sum(receipt.sizes().values()) for receipt in receipts}
     units = [WorkUnit(unit, path, sizes.get(unit, 0)) for unit, path in paths.items()]
-    with _place(source, beam_flags) as place:
+    with verify_place(source, beam_flags) as place:
         with PassProgress("verify", place, units) as progress:
             is_small = sum(unit.size_bytes for unit in units) < _SMALL_BYTES
             workers = 0 if is_small else available_cores()
@@ -309,19 +332,3 @@ def _input_paths(input_root: str | None, units: Sequence[str]) -> dict[str, str]
         for file in list_files(root):
             paths[unit_name(file.path.removeprefix(root))] = file.path.removeprefix(root)
     return {unit: root + (paths[unit] or unit) for unit in units}
-
-
-@contextmanager
-def _place(source: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
-    """Where the pass leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
-    run = new_run_name()
-    if not beam_flags:
-        with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
-            yield Build.at(folder, run)
-        return
-    place = Build.at(source.path(run_folder(run)), run)
-    try:
-        yield place
-    finally:
-        clear_run(place, run)
-        place.delete(place.files())

@@ -250,17 +250,31 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
             raise ConfigurationError(
                 f"expected NAME=NUMBER, found {text!r}", setting="weight"
             ) from None
-    sources = []
+    named: dict[str, str] = {}
     for text in patterns:
         name, _, pattern = text.partition("=")
-        if not pattern:
-            raise ConfigurationError(f"expected NAME=PATTERN, found {text!r}", setting="source")
-        sources.append(Source(name, pattern, given.pop(name, 1.0)))
-    if given:
-        raise ConfigurationError(
-            f"there is no source of the name {next(iter(given))!r}", setting="weight"
-        )
-    return tuple(sources)
+        if not pattern or name in named:
+            raise ConfigurationError(
+                f"expected NAME=PATTERN, each name once, found {text!r}", setting="source"
+            )
+        named[name] = pattern
+    return make_sources(named, given)
+
+
+def make_sources(patterns: Mapping[str, str], weights: Mapping[str, float]) -> tuple[Source, ...]:
+    """The sources of a mixture.
+
+    Args:
+        patterns: of each name. weights: of some of them; 1 where there is none.
+
+    Raises:
+        ConfigurationError: a weight is of no source.
+    """
+    if unknown := sorted(weights.keys() - patterns.keys()):
+        raise ConfigurationError(f"there is no source of the name {unknown[0]!r}", setting="weight")
+    return tuple(
+        Source(name, pattern, float(weights.get(name, 1.0))) for name, pattern in patterns.items()
+    )
 
 
 def _check_sources(sources: tuple[Source, ...]) -> None:
