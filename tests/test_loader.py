@@ -372,6 +372,5 @@ def test_a_bigram_table_learns_to_predict_text_that_it_has_not_seen(tmp_path: Pa
         np.add.at(counts, (inputs, targets % classes), 16)
         if train.state_dict()["next_sample"] % 400 == 0:
             losses.append(loss())
-    print(losses)
     assert len(losses) > 2
     assert losses[-1] < losses[0] < 0.9 * np.log(classes)
