@@ -163,7 +163,8 @@ def export(
         weights: how often the documents of each source are in `train`; 1 where none is given.
         sequence_length: pack documents into sequences of so many ids; None: they stay whole.
         packing: concat or best-fit.
-        tail: what becomes of ids that do not fill the last sequence of a shard: pad or drop.
+        tail: what becomes of ids that do not fill the last sequence of a shard: pad, drop, or
+            carry: the next shard begins with them, and the last is padded.
         workers: local worker processes; None: one a core.
         beam_flags: for another Beam runner, `--runner=...` among them.
 

@@ -100,9 +100,9 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "tail",
         {
             "default": "pad",
-            "choices": ["pad", "drop"],
-            "help": "what becomes of ids that do not fill the last sequence of a shard (default: "
-            "pad)",
+            "choices": ["pad", "drop", "carry"],
+            "help": "what becomes of ids that do not fill the last sequence of a shard: carry has "
+            "the next shard begin with them, and pads the last (default: pad)",
         },
     ),
     (

@@ -31,6 +31,7 @@ from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from pipeline.terminal import say, show
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
+from transforms.exports.carry import with_carry
 from transforms.exports.formats import export_format
 from transforms.exports.mixtures import SourceTotals, mixture_of
 from transforms.exports.plan import ExportPlan, ExportUnit, PlanSettings, plan_export
@@ -180,7 +181,11 @@ def plan_of(
         block_tokens=block_tokens,
         mixture=mixture_of(described),
     )
-    return plan_export(source, manifest.units, work.splitter, settings)
+    plan = plan_export(source, manifest.units, work.splitter, settings)
+    how = work.sequences
+    if how is not None and how.tail == "carry":
+        return replace(plan, units=with_carry(plan.units, how.length))
+    return plan
 
 
 def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:

@@ -34,7 +34,7 @@ class ExportSettings:
         sources: of a mixture, with their weights; empty: every document once.
         sequence_length: of sequences that documents are packed into; None: documents stay whole.
         packing: how, a name in packing.PACKINGS. tail: what becomes of ids that do not fill the
-            last sequence of a shard, one of packing.TAILS; best-fit always pads.
+            last sequence of a shard, one of packing.TAILS (carry.py); best-fit always pads.
     """
 
     format: str
