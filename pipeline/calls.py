@@ -127,7 +127,7 @@ def build(
 
 
 def export(
-    directory: str | Path,
+    directory: str | Path | Mapping[str, str | Path],
     output: str | Path,
     *,
     format: str,
@@ -148,7 +148,8 @@ def export(
     """Writes a build in the files that a trainer reads, as `tokenmill export` does; resumes.
 
     Args:
-        directory: a complete build.
+        directory: a complete build; or several by name, with one tokenizer: each is a source of a
+            mixture, whose units are called `name/...`.
         output: the export's folder: new, empty, or an export of the same settings.
         format: bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet,
             arrayrecord or npy.
@@ -173,6 +174,7 @@ def export(
         MismatchError: the build is not complete, or not as its receipts say.
         TokenmillError, OSError: it failed; calling it again resumes.
     """
+    source = _source(directory)
     settings = ExportSettings(
         format=format,
         shard_tokens=shard_tokens,
@@ -180,14 +182,14 @@ def export(
         split_key=split_key,
         end_of_text=end_of_text,
         shuffle=shuffle,
-        sources=make_sources(sources or {}, weights or {}),
+        sources=make_sources(sources or {}, weights or {}, source),
         sequence_length=sequence_length,
         packing=packing,
         tail=tail,
     )
     return run_export(
         ExportConfig(
-            directory=str(directory),
+            directory=source,
             output=str(output),
             settings=settings,
             block_tokens=shuffle_tokens,
@@ -202,7 +204,7 @@ def verify(
     *,
     retokenize: float = 0.0,
     input_root: str | Path | None = None,
-    source: str | Path | None = None,
+    source: str | Path | Mapping[str, str | Path] | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
 ) -> VerifyResult | VerifyExportResult:
@@ -213,7 +215,8 @@ def verify(
         retokenize: of a build: the share of the units to do again from their inputs and compare,
             0 to 1.
         input_root: of a build: where the inputs are; None: where the newest run read them.
-        source: of an export: the build it was made of; None: where the newest run read it.
+        source: of an export: the build it was made of, or several by name; None: where the newest
+            run read them.
         tokenizer: of a build; None: its own.
         beam_flags: for another Beam runner.
 
@@ -230,7 +233,7 @@ def verify(
         input_root=None if input_root is None else str(input_root),
         tokenizer=tokenizer,
         beam_flags=beam_flags,
-        source=None if source is None else str(source),
+        source=None if source is None else _source(source),
     )
 
 
@@ -256,6 +259,12 @@ def open(directory: str | Path, *, split: str | None = None) -> Corpus:
     if split is not None:
         raise ConfigurationError("is for exports: this is a build", setting="split")
     return Corpus(BuildSource(place))
+
+
+def _source(directory: str | Path | Mapping[str, str | Path]) -> str | dict[str, str]:
+    if isinstance(directory, Mapping):
+        return {name: str(path) for name, path in directory.items()}
+    return str(directory)
 
 
 def _format(name: str | None) -> InputFormat | None:

@@ -8,11 +8,11 @@ passes/verify_export.py ── checksums, the format's reader, ids, documents, i
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pipeline.commands.build import new_run_name
-from pipeline.commands.export import make_pass, plan_of, read_source
+from pipeline.commands.export import make_pass, open_source, plan_of, read_source
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
@@ -68,12 +68,15 @@ def refuse_options_of_builds(
 
 
 def check_export(
-    directory: str, source: str | None = None, beam_flags: Sequence[str] = ()
+    directory: str,
+    source: str | Mapping[str, str] | None = None,
+    beam_flags: Sequence[str] = (),
 ) -> VerifyExportResult:
     """Checks a whole export against its build.
 
     Args:
-        directory: the export. source: the build; None: where the newest run read it.
+        directory: the export.
+        source: the build, or several by name; None: where the newest run read them.
         beam_flags: for a Beam runner; empty: worker processes here.
 
     Raises:
@@ -82,7 +85,7 @@ def check_export(
     """
     export = Build.at(directory)
     manifest = read_export_manifest(export)
-    build = Build.at(source or _last_source(export))
+    build = open_source(source or _last_source(export))
     found, digest = read_source(build)
     expected = manifest.settings["source"]["manifest_sha256"]
     if digest != expected:
@@ -111,13 +114,17 @@ def check_export(
     return VerifyExportResult(root, tuple(findings.messages), manifest)
 
 
-def _last_source(export: Build) -> str:
-    root = (export.newest_run_record() or {}).get("source_root")
-    if not isinstance(root, str) or not root:
+def _last_source(export: Build) -> str | dict[str, str]:
+    roots = (export.newest_run_record() or {}).get("source_roots")
+    if not isinstance(roots, dict) or not roots or not all(map(_is_text, roots.values())):
         raise ConfigurationError(
             f"{export.path('runs')} does not tell where the build is: say it", setting="source"
         )
-    return root
+    return str(roots[""]) if "" in roots else roots
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _check_shards(

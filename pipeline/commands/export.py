@@ -19,7 +19,7 @@ from typing import Any
 from pipeline.commands.build import new_run_name
 from pipeline.config import available_cores
 from pipeline.export_config import ExportConfig
-from pipeline.export_options import add_export_options, export_config
+from pipeline.export_options import add_export_options, export_config, parse_builds
 from pipeline.export_report import ExportResult
 from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
@@ -48,6 +48,7 @@ from transforms.filesystem import is_local
 from transforms.passes.export import ExportPass
 from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
+from transforms.shards.joined_build import JoinedBuild
 from transforms.shards.json_records import is_export
 from transforms.shards.layout import MANIFEST, receipt_path, run_record_path, unit_of_receipt
 from transforms.shards.manifest import Manifest
@@ -74,6 +75,8 @@ EXAMPLES = """\
   tokenmill export shards --output train --format npy --sequence-length 4096 --packing best-fit
   tokenmill export shards --output train --format olmo --shuffle 1 \\
       --source 'code=code/*' --weight code=2
+  tokenmill export web=shards code=code-shards --output train --format megatron --shuffle 1 \\
+      --weight code=2
   tokenmill export gs://shards --output gs://train --format bin --runner=FlinkRunner \\
       --flink_master=host:8081
 
@@ -84,7 +87,13 @@ TAKES_BEAM_FLAGS = True
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds every option of the command."""
     add = command.add_argument
-    add("directory", metavar="DIR", help="a complete build")
+    add(
+        "directory",
+        nargs="+",
+        metavar="DIR",
+        help="a complete build; or several, each as NAME=DIR, with one tokenizer: each is a source "
+        "of a mixture, whose units are called NAME/...",
+    )
     add("--output", required=True, metavar="DIR", help="a folder: new, empty, or to complete")
     add_export_options(command)
     add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
@@ -93,7 +102,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    result = export(export_config(options, options.directory, options.output, beam_flags))
+    directory = parse_builds(options.directory)
+    result = export(export_config(options, directory, options.output, beam_flags))
     show(as_json(result.to_json()) if options.json else result.text())
     return result.exit_code
 
@@ -110,11 +120,11 @@ def export(config: ExportConfig) -> ExportResult:
     """
     started = time.time()
     export_format(config.settings.format).check_available()
-    source = Build.at(_absolute(config.directory))
+    source = open_source(config.directory)
     manifest, digest = read_source(source)
     described = config.settings.described(manifest, digest)
     target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
-    if target.root == source.root:
+    if target.root in roots_of(source).values():
         raise ConfigurationError("is the build itself: name another folder", setting="output")
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
     settle(target, Mark(work.fingerprint, described))
@@ -149,6 +159,20 @@ def export(config: ExportConfig) -> ExportResult:
     return result
 
 
+def open_source(directory: str | Mapping[str, str]) -> Build:
+    """The build, or all those of a mapping as one."""
+    if isinstance(directory, str):
+        return Build.at(_absolute(directory))
+    return JoinedBuild.of({name: Build.at(_absolute(path)) for name, path in directory.items()})
+
+
+def roots_of(source: Build) -> dict[str, str]:
+    """Where each build of a source is, by its name; of a single one the name is empty."""
+    if isinstance(source, JoinedBuild):
+        return {name: build.root for name, build in source.parts}
+    return {"": source.root}
+
+
 def read_source(source: Build) -> tuple[Manifest, str]:
     """The manifest of a build, and its SHA-256.
 
@@ -156,11 +180,12 @@ def read_source(source: Build) -> tuple[Manifest, str]:
         ConfigurationError: the folder is an export.
         MismatchError: there is no complete build.
     """
-    mark = read_mark(source)
-    if mark is not None and is_export(mark.settings):
-        raise ConfigurationError(
-            f"{source.root} is an export: name the build that it was made of", setting="source"
-        )
+    for root in roots_of(source).values():
+        mark = read_mark(Build.at(root))
+        if mark is not None and is_export(mark.settings):
+            raise ConfigurationError(
+                f"{root} is an export: name the build that it was made of", setting="source"
+            )
     manifest = source.manifest()
     return manifest, hashlib.sha256(source.read(MANIFEST)).hexdigest()
 
@@ -190,7 +215,7 @@ def plan_of(
 
 def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:
     """The pass that writes the shards of a plan."""
-    return ExportPass(Build.at(source.root), described, plan.splitter)
+    return ExportPass(source, described, plan.splitter)
 
 
 def _absolute(path: str) -> str:
@@ -252,7 +277,7 @@ def _write_run(
         "wall_seconds": round(seconds, 3),
         "shards_done": done,
         "shards_kept": kept,
-        "source_root": source.root,
+        "source_roots": roots_of(source),
         "workers": None if config.beam_flags else config.workers,
         "beam_flags": list(config.beam_flags),
         "host": platform.node(),

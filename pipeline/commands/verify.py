@@ -12,11 +12,12 @@ passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs agai
 import argparse
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline import books, exit_codes
 from pipeline.config import available_cores
+from pipeline.export_options import parse_builds
 from pipeline.failures import raise_unit_failures
 from pipeline.options import add_common, add_tokenizer, given_tokenizer
 from pipeline.progress import PassProgress
@@ -75,8 +76,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--source",
+        nargs="+",
         metavar="DIR",
-        help="of an export: the build that it was made of (default: where the last run read it)",
+        help="of an export: the build that it was made of, or several, each as NAME=DIR (default: "
+        "where the last run read them)",
     )
     add_tokenizer(command, default="the build's own")
     add_common(command)
@@ -90,7 +93,7 @@ def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         input_root=options.input_root,
         tokenizer=given_tokenizer(options),
         beam_flags=beam_flags,
-        source=options.source,
+        source=None if options.source is None else parse_builds(options.source),
         json=options.json,
     )
 
@@ -102,7 +105,7 @@ def verify(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
     json: bool = False,
 ) -> int:
     """Checks a build or an export; prints what was checked, or to stderr each difference.
@@ -141,7 +144,7 @@ def check(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
 ) -> VerifyResult | VerifyExportResult:
     """Checks a build or an export.
 

@@ -229,7 +229,9 @@ def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
         )
 
 
-def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Source, ...]:
+def parse_sources(
+    patterns: Sequence[str], weights: Sequence[str], builds: str | Mapping[str, str] = ""
+) -> tuple[Source, ...]:
     """The sources of a mixture as they are written.
 
     >>> parse_sources(["web=web/**", "code=code/**"], ["code=2.5"])[1]
@@ -237,6 +239,7 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
 
     Args:
         patterns: NAME=PATTERN each. weights: NAME=WEIGHT each; 1 where none is given.
+        builds: as in `make_sources`.
 
     Raises:
         ConfigurationError: they are none, or a weight is of no source.
@@ -258,18 +261,25 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
                 f"expected NAME=PATTERN, each name once, found {text!r}", setting="source"
             )
         named[name] = pattern
-    return make_sources(named, given)
+    return make_sources(named, given, builds)
 
 
-def make_sources(patterns: Mapping[str, str], weights: Mapping[str, float]) -> tuple[Source, ...]:
+def make_sources(
+    patterns: Mapping[str, str],
+    weights: Mapping[str, float],
+    builds: str | Mapping[str, str] = "",
+) -> tuple[Source, ...]:
     """The sources of a mixture.
 
     Args:
         patterns: of each name. weights: of some of them; 1 where there is none.
+        builds: where there are several by name, each is a source after the patterns.
 
     Raises:
         ConfigurationError: a weight is of no source.
     """
+    if not isinstance(builds, str):
+        patterns = {**patterns, **{name: f"{name}/**" for name in builds if name not in patterns}}
     if unknown := sorted(weights.keys() - patterns.keys()):
         raise ConfigurationError(f"there is no source of the name {unknown[0]!r}", setting="weight")
     return tuple(
