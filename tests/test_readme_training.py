@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small_build import make_build
 
@@ -50,14 +51,17 @@ def run(trainer: str, build: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_each_trainer_has_about_ten_lines() -> None:
     for trainer in BLOCKS:
-        assert len(block_of(trainer).strip().splitlines()) <= 14, trainer
+        lines = [line for line in block_of(trainer).splitlines() if line.strip()]
+        imports = [line for line in lines if re.match("import |from ", line)]
+        assert len(lines) - len(imports) <= 12, trainer
+        assert max(map(len, lines)) <= 100
 
 
 def test_a_loop_of_numpy_learns(
     build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = run("NumPy", build, tmp_path, monkeypatch)
-    assert names["loss"] < 0.9 * names["first_loss"]
+    assert np.mean(names["losses"][-10:]) < 0.9 * names["losses"][0]
     assert names["state"]["next_sample"] == len(names["batches"].samples) // 8 * 8
 
 
