@@ -2,13 +2,15 @@
 
 usage: bare_gigatoken.py GLOB OUT NAME.tiktoken [PROCESSES]
 
-Every input (.jsonl.zst or .jsonl.gz) becomes OUT/<input>.npy: its documents' ids, uint32, the
-end-of-text id behind each. Stands alone on purpose: it is what a user would write.
+Every input (.jsonl.zst, .jsonl.gz, .parquet, .warc.wet.gz or .warc.gz of HTML) becomes
+OUT/<input>.npy: its documents' ids, uint32, the end-of-text id after each. Stands alone on purpose:
+it is what a user would write with the fastest libraries that are published for each format.
 """
 
 import glob
 import os
 import sys
+from collections.abc import Iterator
 from multiprocessing import get_context
 from typing import Any
 
@@ -21,7 +23,37 @@ _END_OF_TEXT = {
 
 
 def read_texts(path: str) -> list[str]:
-    """The `text` of every line."""
+    """The text of every document."""
+    if path.endswith(".parquet"):
+        import pyarrow.parquet as pq
+
+        texts: list[str] = pq.read_table(path, columns=["text"], use_threads=False)[0].to_pylist()
+        return texts
+    if path.endswith((".warc.wet.gz", ".warc.gz")):
+        return list(_texts_of_archive(path))
+    return _texts_of_lines(path)
+
+
+def _texts_of_archive(path: str) -> Iterator[str]:
+    from fastwarc.stream_io import FileStream
+    from fastwarc.warc import ArchiveIterator, WarcRecordType
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+    if path.endswith(".wet.gz"):
+        kind = WarcRecordType.conversion
+        for record in ArchiveIterator(FileStream(path), record_types=kind, parse_http=False):
+            yield record.reader.read().decode()
+        return
+    for record in ArchiveIterator(FileStream(path), record_types=WarcRecordType.response):
+        body = record.reader.read()
+        page = bytes_to_str(body, record.http_charset or detect_encoding(body))
+        text = extract_plain_text(page, main_content=True)
+        if text.strip():
+            yield text
+
+
+def _texts_of_lines(path: str) -> list[str]:
     import msgspec
     import zstandard
     from isal import igzip

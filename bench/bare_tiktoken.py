@@ -3,7 +3,7 @@
 usage: bare_tiktoken.py GLOB OUT NAME.tiktoken [PROCESSES]
 
 Every input (.jsonl.zst or .jsonl.gz) becomes OUT/<input>.npy: its documents' ids, uint32, the
-end-of-text id behind each. Stands alone on purpose: it is what a user would write.
+end-of-text id after each. Stands alone on purpose: it is what a user would write.
 """
 
 import base64

@@ -9,7 +9,8 @@ Ids are compared first. Then the contestants alternate; each measurement is a fr
 core: load and encode one word ("load"), a first pass over the text ("cold"), and more ("warm").
 The results of a pass are kept until it ends, as in `[t.encode_batch(b) for b in batches]`, unless
 --throw-away is given; "held" is the memory that goes when they are dropped, beside four bytes an
-id. Reading and preparing the batches is not timed. Special-token text is plain text for all: the
+id, and "peak" the most memory that was added in the passes. Reading and preparing the batches is
+not timed. Special-token text is plain text for all: the
 peers get a tokenizer.json without its special tokens.
 """
 
@@ -46,11 +47,13 @@ def main() -> int:
         report = _run(options.contestant, options.path, options.text, options)
         print(json.dumps(report))
         return 0
-    if options.rounds < 1 or options.warm_passes < 1:
-        raise SystemExit("--rounds and --warm-passes: expected 1 or more")
+    if options.rounds < 1 or options.warm_passes < 0:
+        raise SystemExit("--rounds: expected 1 or more; --warm-passes: 0 or more")
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
         place = Path(folder)
-        texts = {name: _write_text(name, place, options) for name in options.texts}
+        given = dict(one.split("=", 1) for one in options.input)
+        names = list(given) if given else options.texts
+        texts = {name: _write_text(name, place, options, given.get(name)) for name in names}
         results = [
             {"vocabulary": vocabulary, "text": name, **_contest(vocabulary, text, place, options)}
             for vocabulary in options.vocabularies
@@ -80,10 +83,13 @@ def _contest(
         contestants[name] = {
             "load_seconds": round(median(report["load_seconds"] for report in reports), 4),
             "cold_megabytes_per_second": round(text["bytes"] / 1e6 / median(cold), 1),
-            "warm_megabytes_per_second": round(text["bytes"] / 1e6 / median(warm), 1),
+            "warm_megabytes_per_second": round(text["bytes"] / 1e6 / median(warm), 1)
+            if warm
+            else 0,
             "held_bytes_per_id": round(
                 median(report["held_bytes"] for report in reports) / max(1, tokens), 2
             ),
+            "peak_bytes": median(report["peak_bytes"] for report in reports),
             "compact_stalls": sum(report["compact_stalls"] for report in reports),
             "cold_seconds": [round(seconds, 4) for seconds in cold],
             "warm_seconds": [round(seconds, 4) for seconds in warm],
@@ -97,9 +103,11 @@ def _contest(
     }
 
 
-def _write_text(name: str, place: Path, options: argparse.Namespace) -> dict[str, Any]:
+def _write_text(
+    name: str, place: Path, options: argparse.Namespace, pattern: str | None
+) -> dict[str, Any]:
     """Writes a text's batches to an Arrow file, so that contestants find them ready."""
-    inputs, source = inputs_of(name, place / "generated")
+    inputs, source = inputs_of(name, place / "generated", pattern)
     batches = batches_of(inputs, options.megabytes * 1_000_000)
     path = place / f"{name}.arrow"
     with pa.ipc.new_file(str(path), _SCHEMA) as writer:
@@ -160,7 +168,7 @@ def _run(name: str, vocabulary: Path, text: Path, options: argparse.Namespace) -
         np.save(options.ids, np.concatenate(parts).astype(np.uint32))
         return {}
     pass_seconds = []
-    stalls, held = _compact_stalls(), 0
+    stalls, held, peak = _compact_stalls(), 0, _start_of_peak()
     for _ in range(1 + options.warm_passes):
         started = time.perf_counter()
         if options.throw_away:
@@ -177,6 +185,7 @@ def _run(name: str, vocabulary: Path, text: Path, options: argparse.Namespace) -
         "load_seconds": load_seconds,
         "pass_seconds": pass_seconds,
         "held_bytes": held,
+        "peak_bytes": _peak_bytes() - peak,
         "compact_stalls": _compact_stalls() - stalls,
     }
 
@@ -193,6 +202,21 @@ def _private_bytes() -> int:
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
 
 
+def _start_of_peak() -> int:
+    """Forget the most memory so far; returns what the process has now, 0 where Linux is not."""
+    if not sys.platform.startswith("linux"):
+        return 0
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    if not sys.platform.startswith("linux"):
+        return 0
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+
+
 def _compact_stalls() -> int:
     """How often any process has waited for memory to be compacted."""
     try:
@@ -203,13 +227,22 @@ def _compact_stalls() -> int:
 
 
 def _table(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    headings = ["vocabulary", "text", "contestant", "load, s", "cold, MB/s", "warm, MB/s", "held"]
+    headings = [
+        "vocabulary",
+        "text",
+        "contestant",
+        "load, s",
+        "cold, MB/s",
+        "warm, MB/s",
+        "held",
+        "peak, MB",
+    ]
     rows = []
     for result in results:
         ours = result["contestants"][_OURS]
         for name, theirs in result["contestants"].items():
             ratios = [
-                f"{ours[key] / theirs[key]:.2f} x"
+                f"{ours[key] / theirs[key]:.2f} x" if theirs[key] else "-"
                 for key in ("cold_megabytes_per_second", "warm_megabytes_per_second")
             ]
             rows.append(
@@ -221,6 +254,7 @@ def _table(results: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
                     f"{theirs['cold_megabytes_per_second']:.1f}",
                     f"{theirs['warm_megabytes_per_second']:.1f}",
                     f"{theirs['held_bytes_per_id'] / 4:.2f} x",
+                    f"{theirs['peak_bytes'] / 1e6:,.0f}",
                     *ratios,
                 ]
             )
@@ -233,6 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--vocabularies", nargs="+", default=names_at_hand(), metavar="NAME")
     add("--texts", nargs="+", default=list(TEXTS), choices=list(TEXTS))
+    add(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=GLOB",
+        help="measure these files instead, under that name; repeatable",
+    )
     add("--rounds", type=int, default=3, metavar="N", help="default: 3")
     add("--warm-passes", type=int, default=2, metavar="N", help="default: 2")
     add("--throw-away", action="store_true", help="drop each batch's results at once")

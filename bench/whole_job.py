@@ -68,7 +68,7 @@ def main() -> int:
             inputs=_copy(inputs, place / "inputs", options.copies),
             vocabulary=write_tiktoken(options.tokenizer, place),
             workers=options.workers,
-            scripts=_scripts(options),
+            scripts=bare_scripts(options.baseline, with_tiktoken=not options.skip_tiktoken),
         )
         about = {
             "inputs": {
@@ -90,11 +90,22 @@ def main() -> int:
 def _compare(
     contest: Contest, place: Path, about: dict[str, Any], options: argparse.Namespace
 ) -> None:
-    totals = _check_tokens(contest, place)
+    totals = check_tokens(contest, place)
     about["inputs"] |= {key: totals[key] for key in ("inputs", "documents", "text_bytes", "tokens")}
     print(f"{totals['tokens']:,} ids of {totals['inputs']} inputs are equal in all contestants")
+    contestants = measure(contest, place, totals["text_bytes"], options.rounds)
+    write_results(options.results, "whole_job", {**about, "contestants": contestants})
+
+
+def measure(contest: Contest, place: Path, text_bytes: int, rounds: int) -> dict[str, Any]:
+    """Times the contestants in turn, then looks at their memory; prints a table.
+
+    Returns:
+        By name: wall_seconds of each round, median_seconds, megabytes_per_second of text,
+        speed_of_tokenmill (their time by ours), peak_pss_bytes.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in contest.names}
-    for number in range(options.rounds):
+    for number in range(rounds):
         for name in contest.names:
             if number and name == _TIKTOKEN:
                 continue  # ten times slower: once is enough to see that
@@ -106,7 +117,6 @@ def _compare(
         with _output(place) as output:
             peaks[name] = peak_pss_bytes(contest.command(name, output))
     medians = {name: median(values) for name, values in seconds.items()}
-    text_bytes = totals["text_bytes"]
     print_table(
         ["contestant", "seconds", "MB/s of text", "tokenmill's speed", "peak PSS, MB"],
         [
@@ -120,7 +130,7 @@ def _compare(
             for name in contest.names
         ],
     )
-    contestants = {
+    return {
         name: {
             "wall_seconds": [round(value, 3) for value in seconds[name]],
             "median_seconds": round(medians[name], 3),
@@ -130,7 +140,6 @@ def _compare(
         }
         for name in contest.names
     }
-    write_results(options.results, "whole_job", {**about, "contestants": contestants})
 
 
 def _measure_growth(
@@ -154,7 +163,7 @@ def _measure_growth(
     write_results(options.results, "whole_job_memory", {**about, "peaks": by_copies})
 
 
-def _check_tokens(contest: Contest, place: Path) -> dict[str, Any]:
+def check_tokens(contest: Contest, place: Path) -> dict[str, Any]:
     """Runs every contestant once and compares the ids of each input; returns our totals.
 
     Raises SystemExit at the first difference.
@@ -204,11 +213,11 @@ def _copy(paths: Sequence[Path], folder: Path, copies: int) -> Path:
     return folder
 
 
-def _scripts(options: argparse.Namespace) -> dict[str, Path]:
+def bare_scripts(baseline: Path | None = None, *, with_tiktoken: bool) -> dict[str, Path]:
+    """The scripts to compare with; baseline: in place of bare_gigatoken.py."""
     here = REPOSITORY / "bench"
-    baseline = options.baseline.resolve() if options.baseline else here / "bare_gigatoken.py"
-    scripts = {_GIGATOKEN: baseline}
-    return scripts if options.skip_tiktoken else scripts | {_TIKTOKEN: here / "bare_tiktoken.py"}
+    scripts = {_GIGATOKEN: baseline.resolve() if baseline else here / "bare_gigatoken.py"}
+    return scripts | {_TIKTOKEN: here / "bare_tiktoken.py"} if with_tiktoken else scripts
 
 
 def _parser() -> argparse.ArgumentParser:

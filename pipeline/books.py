@@ -1,35 +1,31 @@
 """The books of a build: what the receipts add up to, whether that will do, and the manifest."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.terminal import escaped
 from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
-from transforms.shards.receipt import Receipt, lost_share
+from transforms.shards.receipt import Counts, Receipt, lost_share
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
     """Adds up the receipts. Raises BooksError when one does not balance."""
-    rejects: Counter[str] = Counter()
     for receipt in receipts:
         receipt.input.check()
-        rejects.update(receipt.input.rejects)
     books = [receipt.input for receipt in receipts]
+    rejects: Counter[str] = Counter()
+    for book in books:
+        rejects.update(book.rejects)
+    numbers = (field.name for field in dataclasses.fields(Counts) if field.name != "rejects")
     return Totals(
         inputs=len(books),
         input_bytes=sum(book.bytes for book in books),
-        records=sum(book.records for book in books),
-        documents=sum(book.documents for book in books),
-        rejects=dict(sorted(rejects.items())),
-        tokens=sum(book.tokens for book in books),
-        text_bytes=sum(book.text_bytes for book in books),
-        special_token_texts=sum(book.special_token_texts for book in books),
-        decoded_bytes=sum(book.decoded_bytes for book in books),
-        lost_bytes=sum(book.lost_bytes for book in books),
-        undecoded_bytes=sum(book.undecoded_bytes for book in books),
         truncated_inputs=sum(book.is_truncated for book in books),
+        rejects=dict(sorted(rejects.items())),
+        **{name: sum(getattr(book, name) for book in books) for name in numbers},
     )
 
 
@@ -45,10 +41,17 @@ def fault_share(records: int, rejects: Mapping[str, int]) -> float:
     return faults(rejects) / expected if expected else 0.0
 
 
+class Shortfall(NamedTuple):
+    """Why a build is not complete: a line, and the setting that would accept it."""
+
+    text: str
+    setting: str
+
+
 def over_limit(
     receipts: Sequence[Receipt], max_rejects: float, *, allow_truncated: bool
-) -> Iterator[str]:
-    """Why a build is not complete, a line each; nothing when it is.
+) -> Iterator[Shortfall]:
+    """Why a build is not complete; nothing when it is.
 
     Records are counted over all inputs: one bad line of ten is no reason to stop a thousand files.
     Bytes that were never read as records are counted for each input too, and so is an input that
@@ -57,22 +60,28 @@ def over_limit(
     totals = total(receipts)
     share = fault_share(totals.records, totals.rejects)
     if share > max_rejects:
-        yield f"{share:.2%} of the records are faulty"
+        yield Shortfall(f"{share:.2%} of the records are faulty", "max_rejects")
     lost = lost_share(
         totals.input_bytes, totals.undecoded_bytes, totals.decoded_bytes, totals.lost_bytes
     )
     if lost > max_rejects:
-        yield f"{lost:.2%} of all bytes could not be read"
+        yield Shortfall(f"{lost:.2%} of all bytes could not be read", "max_rejects")
     for receipt in receipts:
         book = receipt.input
         name = escaped(book.path)
         if book.is_truncated:
             if not allow_truncated:
-                yield f"{name} is truncated: nobody knows how much is missing"
+                yield Shortfall(
+                    f"{name} is truncated: nobody knows how much is missing", "allow_truncated"
+                )
         elif book.lost_share > max_rejects:
-            yield f"{name}: {book.lost_share:.2%} of its bytes could not be read"
+            yield Shortfall(
+                f"{name}: {book.lost_share:.2%} of its bytes could not be read", "max_rejects"
+            )
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
-            yield f"{name}: all of its {book.records:,} records are faulty"
+            yield Shortfall(
+                f"{name}: all of its records are faulty: {book.records:,}", "max_rejects"
+            )
 
 
 def make_manifest(

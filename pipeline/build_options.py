@@ -11,7 +11,7 @@ from pipeline.options import (
     check_tokenizer_name,
     special_tokens_of,
 )
-from pipeline.quantities import count, share
+from pipeline.quantities import accepted_share, count
 from transforms.reading import InputFormat, ReadSettings
 from transforms.settings import TokenizeSettings
 from transforms.shards.settings import ShardSettings
@@ -181,7 +181,7 @@ def _add_limits(build: argparse.ArgumentParser) -> None:
     )
     add(
         "--max-rejects",
-        type=share,
+        type=accepted_share,
         default=0.01,
         metavar="SHARE",
         help="write no manifest when a larger share of the records or bytes is faulty (default: "

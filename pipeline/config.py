@@ -1,6 +1,7 @@
 """What one `tokenmill build` is asked to do."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.runners import Running
@@ -60,13 +61,7 @@ class BuildConfig:
             raise ConfigurationError("give a folder", setting="output")
         if "-" in self.inputs and self.inputs != ("-",):
             raise ConfigurationError("- is standard input, and stands alone", setting="input")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
-        if self.workers is not None and self.beam_flags:
-            raise ConfigurationError(
-                "is for local runs; with a runner, say how many in Beam's own flags",
-                setting="workers",
-            )
+        check_workers(self.workers, self.beam_flags)
         if self.stall_minutes <= 0:
             raise ConfigurationError(
                 f"expected more than 0, found {self.stall_minutes}", setting="stall_minutes"
@@ -104,6 +99,19 @@ class BuildConfig:
             max_memory_bytes=self.max_memory_bytes,
             verbose=self.verbose,
             stall_minutes=self.stall_minutes,
+        )
+
+
+def check_workers(workers: int | None, beam_flags: Sequence[str]) -> None:
+    """Raises ConfigurationError for a number of local workers that can not be."""
+    if workers is None:
+        return
+    if workers < 1:
+        raise ConfigurationError(f"expected 1 or more, found {workers}", setting="workers")
+    if beam_flags:
+        raise ConfigurationError(
+            "is for local runs; with a runner, say how many in Beam's own flags",
+            setting="workers",
         )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.config import check_workers
 from tokenizer import ConfigurationError
 from transforms.exports.settings import ExportSettings
 from transforms.exports.shuffle import BLOCK_TOKENS
@@ -31,10 +32,4 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if self.block_tokens < 1:
             raise ConfigurationError("must be at least 1", setting="shuffle_tokens")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigurationError(f"expected 1 or more, found {self.workers}", setting="workers")
-        if self.workers is not None and self.beam_flags:
-            raise ConfigurationError(
-                "is for local runs; with a runner, say how many in Beam's own flags",
-                setting="workers",
-            )
+        check_workers(self.workers, self.beam_flags)

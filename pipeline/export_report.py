@@ -1,13 +1,14 @@
 """What `tokenmill export` says when it ends: what each split holds, for people or as JSON."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline import exit_codes
+from pipeline.tables import aligned, terminal_cells
 from pipeline.terminal import escaped
-from transforms.exports.mixtures import table_of
+from transforms.exports.mixtures import SourceTotals
 from transforms.exports.records import ExportManifest
 
 
@@ -33,8 +34,12 @@ class ExportResult:
 
     def text(self) -> str:
         """All of it for people, several lines."""
-        sources = [table_of(self.manifest.sources)] if self.manifest.sources else []
-        return "\n".join([*sources, table(self.manifest), f"complete: {escaped(self.path)}"])
+        cells = terminal_cells()
+        tables = [_split_rows(self.manifest)]
+        if self.manifest.sources:
+            tables.insert(0, _source_rows(self.manifest.sources))
+        lines = [aligned(rows, cells) for rows in tables]
+        return "\n".join([*lines, f"complete: {escaped(self.path)}"])
 
     def to_json(self) -> dict[str, Any]:
         """All of it for scripts, as plain values."""
@@ -53,8 +58,8 @@ class ExportResult:
         yield from (split.name for split in self.manifest.splits if not split.documents)
 
 
-def table(manifest: ExportManifest) -> str:
-    """What each split holds, as text."""
+def _split_rows(manifest: ExportManifest) -> list[list[str]]:
+    """What each split holds."""
     rows = [["split", "shards", "documents", "tokens"]]
     rows += [
         [split.name, f"{split.shards:,}", f"{split.documents:,}", f"{split.tokens:,}"]
@@ -67,9 +72,24 @@ def table(manifest: ExportManifest) -> str:
             padding = books.padding / split.tokens if split.tokens else 0.0
             counts = (books.dropped, books.carried, books.cut_documents)
             row += [f"{books.sequences:,}", f"{padding:.3%}", *(f"{count:,}" for count in counts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        f"{row[0]:<{widths[0]}}  "
-        + "  ".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    )
+    return rows
+
+
+def _source_rows(sources: Sequence[SourceTotals]) -> list[list[str]]:
+    """The share of each source in the build, as asked for, and as reached."""
+    tokens = sum(source.tokens for source in sources) or 1
+    asked = sum(source.tokens * source.weight for source in sources) or 1
+    reached = sum(source.exported_tokens for source in sources) or 1
+    rows = [["source", "weight", "build", "asked", "reached", "tokens"]]
+    rows += [
+        [
+            source.name,
+            f"{source.weight:g}",
+            f"{source.tokens / tokens:.2%}",
+            f"{source.tokens * source.weight / asked:.2%}",
+            f"{source.exported_tokens / reached:.2%}",
+            f"{source.exported_tokens:,}",
+        ]
+        for source in sources
+    ]
+    return rows

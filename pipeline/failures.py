@@ -11,6 +11,7 @@ import pipeline.errors
 import tokenizer.errors
 import transforms.errors
 from pipeline.errors import RunFailedError
+from pipeline.quantities import counted
 from pipeline.terminal import escaped
 from transforms.shards.build import Build
 from transforms.shards.layout import RECEIPTS, failures_folder, receipt_path
@@ -59,8 +60,8 @@ def raise_unit_failures(build: Build, units: Sequence[str]) -> None:
     if len(told) > _SHOWN:
         lines.append(f"  ... and {len(told) - _SHOWN} more")
     raise RunFailedError(
-        f"{len(told)} of {len(units)} units could not be done; the others are committed, and "
-        f"the same command will try these alone. Tracebacks are in "
+        f"{len(told)} of {counted(len(units), 'unit')} could not be done; the others are "
+        f"committed, and the same command will try these alone. Tracebacks are in "
         f"{build.path(failures_folder(build.run))}\n" + "\n".join(lines)
     )
 
@@ -72,7 +73,7 @@ def summary(report: str) -> str:
     'OSError: no space'
     """
     lines = report.strip().splitlines() or ["no reason given"]
-    errors = [line for line in lines if _ERROR_LINE.match(line)]  # notes stand behind an error
+    errors = [line for line in lines if _ERROR_LINE.match(line)]  # notes stand after an error
     return (errors or lines)[-1].partition(" [while running ")[0]
 
 

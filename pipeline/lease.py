@@ -28,7 +28,6 @@ import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from pipeline.errors import BuildInUseError
@@ -107,12 +106,7 @@ class Lease:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._end_beat()
         try:
             # What this run had under way may be another's by now: then it is not ours to undo.

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 from pipeline.suggestions import did_you_mean
 from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
+from tokenizer.vocabularies.model_names import vocabulary_of_model
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -112,6 +113,8 @@ def check_tokenizer_name(name: str | None) -> None:
     """Raises ConfigurationError for a name that is nearly one of the bundled ones."""
     if name is None or name in BUNDLED_NAMES or os.path.exists(name) or "/" in name:
         return
+    if vocabulary_of_model(name):
+        return  # what loads it says which vocabulary that model has
     if hint := did_you_mean(name, BUNDLED_NAMES):
         raise ConfigurationError(
             f"expected one of {', '.join(BUNDLED_NAMES)}, or a path, found {name!r}{hint}",

@@ -1,11 +1,11 @@
 """What a build has to do: its units, less those that are committed already."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.config import BuildConfig
+from pipeline.quantities import counted
 from tokenizer import ConfigurationError
-from transforms.errors import MismatchError
 from transforms.filesystem import open_raw
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading.html_extractor import html_extractor
@@ -25,11 +25,13 @@ class Plan:
         done: receipts of the units that need no work, by name: made with the same settings, from
             the same input, and with all their files in place.
         stale: receipts of the units that have to be done again, by name.
+        broken: of those, what --repair found: the first file that is not what its receipt says.
     """
 
     units: tuple[WorkUnit, ...]
     done: dict[str, Receipt]
     stale: dict[str, Receipt]
+    broken: dict[str, str] = field(default_factory=dict)
 
     @property
     def pending(self) -> tuple[WorkUnit, ...]:
@@ -55,27 +57,31 @@ def make_plan(
     by_name = {unit.name: unit for unit in units}
     if unknown := sorted(set(names) - by_name.keys()):
         raise ConfigurationError(
-            f"{build.root} holds {len(unknown)} units that are not among the inputs, such as "
+            f"{build.root} holds {counted(len(unknown), 'unit')} of other inputs, such as "
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
     receipts = build.receipts(sorted(names))
     versions = known_versions(build)
     done: dict[str, Receipt] = {}
+    broken: dict[str, str] = {}
     for name, receipt in receipts.items():
         unit = by_name[name]
-        if (
+        if not (
             receipt.fingerprint == fingerprint
             and receipt.input.bytes == unit.size_bytes
-            and receipt.sizes().items() <= files.items()
             and versions.get(name, unit.version) == unit.version
             and receipt.input.html_extractor in (None, html_extractor())
             and not (config.check_inputs and _input_differs(unit, receipt))
-            and not (config.repair and _files_differ(build, receipt))
         ):
+            continue
+        file = _broken_file(build, receipt, files, reads=config.repair)
+        if file is None:
             done[name] = receipt
+        elif config.repair:
+            broken[name] = file
     stale = {name: receipt for name, receipt in receipts.items() if name not in done}
-    return Plan(tuple(units), done, stale)
+    return Plan(tuple(units), done, stale, broken)
 
 
 def _input_differs(unit: WorkUnit, receipt: Receipt) -> bool:
@@ -83,12 +89,22 @@ def _input_differs(unit: WorkUnit, receipt: Receipt) -> bool:
         return digest_of_stream(file).sha256 != receipt.input.sha256
 
 
-def _files_differ(build: Build, receipt: Receipt) -> bool:
-    try:
-        for entry in receipt.files():
+def _broken_file(
+    build: Build, receipt: Receipt, sizes: Mapping[str, int], *, reads: bool
+) -> str | None:
+    """The first file of a unit that is not what its receipt says, or None.
+
+    Args:
+        build: The output.
+        receipt: Of the unit.
+        sizes: Of all files that are there, by path.
+        reads: Whether to compare checksums, not only sizes.
+    """
+    for entry in receipt.files():
+        if sizes.get(entry.path) != entry.bytes:
+            return entry.path
+        if reads:
             with build.local_copy(entry.path) as local_path:
                 if digest_of(local_path).sha256 != entry.sha256:
-                    return True
-    except MismatchError:
-        return True
-    return False
+                    return entry.path
+    return None

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pipeline.config import BuildConfig
 from pipeline.inputs import common_root, list_units
 from pipeline.progress import size_text
+from pipeline.quantities import counted
 from pipeline.suggestions import did_you_mean
 from pipeline.terminal import escaped
 from pipeline.token_text import SEPARATOR, token_texts
@@ -30,7 +31,7 @@ from transforms.reading import InputFormat, Reader, ReadSettings, detect_format,
 from transforms.reading.field_sample import check_text_field, sample_fields
 
 _LOOKED_AT = 3  # inputs
-# Of text, an input: most are read whole, and of a large one what was read ahead matters little.
+# Of text, an input: most are read whole; what a reader has in its buffers matters little then.
 _SAMPLE_BYTES = 32 << 20
 _SAMPLE_SECONDS = 2.0
 _SHOWN_TOKENS = 24
@@ -118,15 +119,15 @@ class Preview:
 
     def _lines(self) -> Iterator[str]:
         kinds = ", ".join(f"{count:,} {name}" for name, count in self.formats.items())
-        yield f"inputs      {self.inputs:,} files, {size_text(self.input_bytes)}: {kinds}"
+        yield f"inputs      {counted(self.inputs, 'file')}, {size_text(self.input_bytes)}: {kinds}"
         for number, sample in enumerate(self.samples):
             yield from _lines_of(sample, with_document=number == 0)
         yield f"tokenizer   {escaped(self.tokenizer)}"
         if not self.tokens:
             yield "tokens      none: no document was found in what was looked at"
             return
-        yield (f"tokens      about {self.tokens:,}, {self.bytes_a_token:.2f} bytes of text a token")
-        yield f"time        about {self.seconds:,.0f} s with {self.workers} workers"
+        yield f"tokens      about {self.tokens:,}, {self.bytes_a_token:.2f} bytes of text a token"
+        yield f"time        about {self.seconds:,.0f} s with {counted(self.workers, 'worker')}"
         yield f"memory      about {size_text(self.memory_bytes)}"
         free = "" if self.free_bytes is None else f"; {size_text(self.free_bytes)} are free"
         yield f"disk        about {size_text(self.disk_bytes)}{free}"
@@ -135,8 +136,8 @@ class Preview:
 
 def _lines_of(sample: InputSample, *, with_document: bool) -> Iterator[str]:
     yield (
-        f"looked at   {escaped(sample.unit)} ({sample.input_format}): {sample.records:,} records, "
-        f"{sample.documents:,} documents"
+        f"looked at   {escaped(sample.unit)} ({sample.input_format}): "
+        f"{counted(sample.records, 'record')}, {counted(sample.documents, 'document')}"
     )
     for reason, count in sample.rejects.items():
         yield f"  rejected  {count:,} {reason}"
@@ -146,7 +147,7 @@ def _lines_of(sample: InputSample, *, with_document: bool) -> Iterator[str]:
         name, ids, texts = sample.first
         more = f" ... {len(ids) - len(texts):,} more" if len(ids) > len(texts) else ""
         label = "" if name is None else f"{escaped(name)}: "
-        yield f"  document  {label}{len(ids):,} tokens"
+        yield f"  document  {label}{counted(len(ids), 'token')}"
         yield f"            {SEPARATOR.join(texts)}{more}"
         yield f"            {' '.join(map(str, ids[: len(texts)]))}{more}"
 

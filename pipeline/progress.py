@@ -9,9 +9,9 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.quantities import counted
 from pipeline.terminal import say
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -55,15 +55,10 @@ class PassProgress:
             self._show(self._started)
             self._bar.start()
         else:
-            self._line(f"{self._total_units} units, {size_text(self._total_bytes)} to read")
+            self._line(f"{self._counted_units}, {size_text(self._total_bytes)} to read")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self._next_look = 0.0
             self.update(None)
@@ -71,7 +66,11 @@ class PassProgress:
             self._bar.stop()
         else:
             seconds = time.monotonic() - self._started
-            self._line(f"{self._done_units}/{self._total_units} units done in {seconds:,.1f} s")
+            self._line(f"{self._done_units}/{self._counted_units} done in {seconds:,.1f} s")
+
+    @property
+    def _counted_units(self) -> str:
+        return counted(self._total_units, "unit")
 
     @property
     def _done_units(self) -> int:

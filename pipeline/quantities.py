@@ -1,4 +1,4 @@
-"""Numbers as people write them on a command line: `100M`, `8Gi`, `1%`."""
+"""Numbers as people write them on a command line, `100M`, `8Gi`, `1%`, and read them: `1 unit`."""
 
 import argparse
 import re
@@ -32,6 +32,15 @@ def count(text: str) -> int:
     return int(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, for people.
+
+    >>> counted(1, "unit"), counted(0, "unit"), counted(1_200, "input")
+    ('1 unit', '0 units', '1,200 inputs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def share(text: str) -> float:
     """A share of a whole: `1%` or `0.01`.
 
@@ -49,3 +58,19 @@ def share(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, or such as 1%, not {text}")
     return value
+
+
+def accepted_share(text: str) -> float:
+    """A share of what may be faulty, which nobody can take for a number of records.
+
+    >>> accepted_share("1%"), accepted_share("0.01"), accepted_share("0"), accepted_share("100%")
+    (0.01, 0.01, 0.0, 1.0)
+
+    Raises:
+        argparse.ArgumentTypeError: it is no share, or it is 1: one record, or all of them?
+    """
+    if text.strip() == "1":
+        raise argparse.ArgumentTypeError(
+            "expected a share such as 1% or 0.01, found 1: to accept anything, write 100%"
+        )
+    return share(text)

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import exit_codes
-from pipeline.books import faults, total
+from pipeline.books import Shortfall, faults, total
 from pipeline.progress import size_text
+from pipeline.quantities import counted
 from pipeline.terminal import escaped
 from transforms.documents import Reason
 from transforms.errors import MismatchError
@@ -92,7 +93,7 @@ class BuildReport:
             ("tokens", totals.tokens),
             ("text bytes", totals.text_bytes),
             ("text bytes a token", f"{self._bytes_a_token or 0:.2f}"),
-            ("special-token texts, as plain text", totals.special_token_texts),
+            ("special-token texts, as text", totals.special_token_texts),
             *(
                 (label, count)
                 for label, count in (
@@ -107,12 +108,13 @@ class BuildReport:
         ]
         if self.text_bytes_read:
             rows.append(("speed, of text", f"{size_text(int(self._speed))}/s"))
-        width = max(len(label) for label, _ in rows)
-        for label, value in rows:
-            yield f"{label:<{width}}  {f'{value:,}' if isinstance(value, int) else value:>17}"
+        shown = [(name, f"{one:,}" if isinstance(one, int) else one) for name, one in rows]
+        width, digits = (max(map(len, column)) for column in zip(*shown, strict=True))
+        for label, text in shown:
+            yield f"{label:<{width}}  {text:>{digits}}"
         balance = totals.documents + sum(totals.rejects.values())
         sign = "==" if totals.records == balance else "!="
-        yield f"books: {totals.records:,} records {sign} {balance:,} documents and rejects"
+        yield f"books: {counted(totals.records, 'record')} {sign} {balance:,} documents and rejects"
 
     def _firsts(self) -> Iterator[str]:
         if self.first_rejects:
@@ -134,7 +136,7 @@ class BuildReport:
                 for reason, count in book.rejects.items()
                 if Reason(reason).counts_as_fault
             )
-            yield f"  {escaped(book.path)}: {reasons} of {book.records:,} records"
+            yield f"  {escaped(book.path)}: {reasons} of {counted(book.records, 'record')}"
         if len(worst) > _WORST_INPUTS:
             yield f"  ... and {len(worst) - _WORST_INPUTS} more"
 
@@ -238,17 +240,32 @@ class BuildResult:
         }
 
 
-def explain_incomplete(why: Sequence[str], max_rejects: float, root: str) -> str:
+def explain_incomplete(why: Sequence[Shortfall], max_rejects: float, root: str) -> str:
     """Why there is no manifest, and what to do, several lines."""
-    lines = ["no manifest:", *(f"  {line}" for line in why[:_SHOWN])]
+    lines = ["no manifest:", *(f"  {one.text}" for one in why[:_SHOWN])]
     if len(why) > _SHOWN:
         lines.append(f"  ... and {len(why) - _SHOWN} more")
-    lines.append(
-        f"--max-rejects {max_rejects:.4g} allows less. What is wrong with each record is in "
-        f"{escaped(root)}/rejects. To accept it, run again with a larger --max-rejects, "
-        "--allow-truncated or --allow-empty: nothing is read twice"
-    )
+    settings = {one.setting for one in why}
+    if "max_rejects" in settings:
+        lines.append(
+            f"--max-rejects {max_rejects:.4g} allows less. What is wrong with each record is in "
+            f"{escaped(root)}/rejects"
+        )
+    if "allow_truncated" in settings:
+        lines.append(
+            "A truncated input: fetch it anew, and run the same command again: only what has "
+            "changed is read"
+        )
+    accepting = [how for setting, how in _ACCEPTING.items() if setting in settings]
+    lines.append(f"To accept it, run again with {' and '.join(accepting)}: nothing is read twice")
     return "\n".join(lines)
+
+
+_ACCEPTING = {
+    "max_rejects": "a larger --max-rejects",
+    "allow_truncated": "--allow-truncated",
+    "allow_empty": "--allow-empty",
+}
 
 
 def as_json(value: Any) -> str:

@@ -11,6 +11,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
+from pipeline.quantities import counted
 from pipeline.terminal import escaped
 from pipeline.token_text import SEPARATOR, token_texts, visible
 from tokenizer import Tokenizer
@@ -22,9 +23,13 @@ _GAP = "  "
 
 @dataclass(frozen=True)
 class Pretoken:
-    """A pretoken of a text: its bytes, and the ids and texts of its tokens."""
+    """A pretoken of a text, and the ids and texts of its tokens.
+
+    text: its bytes as the model sees them, normalized. stop: where it ends in the original text.
+    """
 
     text: bytes
+    stop: int
     ids: tuple[int, ...]
     tokens: tuple[str, ...]
 
@@ -51,16 +56,16 @@ class TokenizedText:
     def title(self) -> str:
         """One line."""
         return (
-            f"{self.tokenizer}: {len(self.text):,} bytes, {len(self.pretokens):,} pretokens, "
-            f"{len(self.ids):,} tokens"
+            f"{self.tokenizer}: {counted(len(self.text), 'byte')}, "
+            f"{counted(len(self.pretokens), 'pretoken')}, {counted(len(self.ids), 'token')}"
         )
 
 
 def tokenized(tokenizer: Tokenizer, text: str) -> TokenizedText:
     """Tokenizes a text for people to look at. Raises UnicodeEncodeError for a lone surrogate."""
     pretokens = tuple(
-        Pretoken(piece, tuple(ids), tuple(token_texts(tokenizer, ids)))
-        for piece, ids in tokenizer.pretokens(text)
+        Pretoken(one.text, one.spans[-1][1], tuple(one.ids), tuple(token_texts(tokenizer, one.ids)))
+        for one in tokenizer.trace(text)
     )
     return TokenizedText(escaped(tokenizer.vocabulary.name), text.encode(), pretokens)
 
@@ -127,21 +132,28 @@ def _cell(console: Console, pretokens: Sequence[Pretoken]) -> Text:
 def _common_stretches(
     left: TokenizedText, right: TokenizedText
 ) -> Iterator[tuple[bytes, list[Pretoken], list[Pretoken]]]:
-    """Stretches that begin and end with pretokens of both; the rest where they never meet again."""
+    """Stretches of the text that begin and end with pretokens of both, and those pretokens.
+
+    A stretch ends where a pretoken of each ends in the original text, whatever their normalizers
+    made of it; the last one holds what is left where they never end together again.
+    """
     lefts, rights = list(left.pretokens), list(right.pretokens)
+    start = 0
     while lefts or rights:
         first, second = [], []
-        seen_first = seen_second = 0
+        seen_first = seen_second = start
         while lefts or rights:
             if lefts and (seen_first <= seen_second or not rights):
                 first.append(lefts.pop(0))
-                seen_first += len(first[-1].text)
+                seen_first = first[-1].stop
             else:
                 second.append(rights.pop(0))
-                seen_second += len(second[-1].text)
+                seen_second = second[-1].stop
             if seen_first == seen_second:
                 break
-        yield b"".join(pretoken.text for pretoken in first or second), first, second
+        stop = max(seen_first, seen_second)
+        yield left.text[start:stop], first, second
+        start = stop
 
 
 def _padded(text: str, cells: int) -> str:

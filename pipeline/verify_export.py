@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.commands.build import new_run_name
 from pipeline.commands.export import make_pass, open_source, plan_of, read_source
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
+from pipeline.run_record import new_run_name
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from pipeline.verify_place import verify_place

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from pipeline.commands.build import new_run_name
+from pipeline.run_record import new_run_name
 from transforms.shards.build import Build
 from transforms.shards.layout import run_folder
 from transforms.shards.recovery import clear_run

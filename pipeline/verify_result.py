@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.quantities import counted
 from pipeline.terminal import escaped
 from transforms.exports.records import ExportManifest
 from transforms.shards.manifest import Totals
@@ -61,8 +62,8 @@ class VerifyResult:
         totals = self.totals
         yield f"verified: {escaped(self.root)}"
         yield (
-            f"  {totals.inputs:,} inputs, {self.files:,} files: sizes, SHA-256, sums; "
-            "the manifest is what the receipts add up to"
+            f"  {counted(totals.inputs, 'input')}, {counted(self.files, 'file')}: sizes, SHA-256, "
+            "sums; the manifest is what the receipts add up to"
         )
         checked = (
             "each document decodes to its text, and the text encodes to the same tokens"
@@ -72,15 +73,15 @@ class VerifyResult:
             "inputs compares them with these"
         )
         yield (
-            f"  {totals.documents:,} documents, {totals.tokens:,} tokens: ids below "
-            f"{self.vocabulary_size}, begin and end of text in place; {checked}"
+            f"  {counted(totals.documents, 'document')}, {counted(totals.tokens, 'token')}: ids "
+            f"below {self.vocabulary_size}, begin and end of text in place; {checked}"
         )
         rejects = sum(totals.rejects.values())
-        yield f"  {rejects:,} records rejected: as many for each reason as in the books"
+        yield f"  {counted(rejects, 'record')} rejected: as many for each reason as in the books"
         if self.input_root is not None:
             yield (
                 f"made again from {escaped(self.input_root)}: {self.compared:,} of "
-                f"{totals.documents:,} documents, token by token"
+                f"{counted(totals.documents, 'document')}, token by token"
             )
 
 
@@ -127,12 +128,13 @@ class VerifyExportResult:
         manifest = self.manifest
         yield f"verified: {escaped(self.root)}"
         yield (
-            f"  {len(manifest.shards):,} shards, {self.files:,} files: sizes, SHA-256, sums; the "
-            "manifest is what the receipts add up to"
+            f"  {counted(len(manifest.shards), 'shard')}, {counted(self.files, 'file')}: sizes, "
+            "SHA-256, sums; the manifest is what the receipts add up to"
         )
         yield (
-            f"  {manifest.documents:,} documents, {manifest.tokens:,} tokens: read back through "
-            f"the reader of {manifest.settings['format']['name']}, equal to the build"
+            f"  {counted(manifest.documents, 'document')}, {counted(manifest.tokens, 'token')}: "
+            f"read back through the reader of {manifest.settings['format']['name']}, "
+            "equal to the build"
         )
 
 
@@ -142,4 +144,4 @@ def _listed(differences: Sequence[str]) -> Iterator[str]:
     count = len(differences)
     if count > _SHOWN:
         yield f"... and {count - _SHOWN} more"
-    yield f"tokenmill: not what the manifest says: {count} differences"
+    yield f"tokenmill: not what the manifest says: {counted(count, 'difference')}"

@@ -2,10 +2,15 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fault_proxy import no_faults
 from small_build import make_build, write_inputs
+from store_servers import RunningStore, running_server
+
+from transforms import filesystem
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -32,3 +37,27 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def output(made: Path, tmp_path: Path) -> Path:
     """A copy of the sound build, to damage."""
     return Path(shutil.copytree(made / "output", tmp_path / "output"))
+
+
+@pytest.fixture(scope="module", params=["s3", "gs", "az"])
+def store_server(request: pytest.FixtureRequest) -> Iterator[RunningStore]:
+    """A server of each kind of object store; skips where it is not installed."""
+    with running_server(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def store(
+    store_server: RunningStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> Iterator[RunningStore]:
+    """A folder of the test's own on a server, without faults."""
+    for name, value in store_server.environment.items():
+        monkeypatch.setenv(name, value)
+    filesystem._open_store.cache_clear()
+    store_server.proxy.faults = no_faults
+    folder = request.node.name.replace("[", "-").replace("]", "")
+    store_server.proxy.forget()
+    root = f"{store_server.root}/{folder}"
+    yield RunningStore(root, store_server.environment, store_server.proxy)
+    store_server.proxy.faults = no_faults
+    filesystem._open_store.cache_clear()

@@ -23,7 +23,7 @@ def _of_bytes(*added: dict[str, Any], **sections: Any) -> dict[str, Any]:
     root = _root({"type": "BPE", "vocab": vocab, "merges": pairs})
     root["pre_tokenizer"] = _byte_level(use_regex=True)
     root |= sections
-    # Behind the model's own, as tokenizers numbers them.
+    # After the model's own, as tokenizers numbers them.
     root["added_tokens"] = [one | {"id": len(vocab) + i} for i, one in enumerate(added)]
     return root
 

@@ -48,7 +48,7 @@ def faulty(count: int, of: int, reason: str = "invalid-json", **changes: Any) ->
 
 
 def why(*receipts: Receipt, limit: float = 0.01, allow_truncated: bool = False) -> list[str]:
-    return list(books.over_limit(receipts, limit, allow_truncated=allow_truncated))
+    return [one.text for one in books.over_limit(receipts, limit, allow_truncated=allow_truncated)]
 
 
 def test_a_receipt_that_does_not_balance_is_never_added_up() -> None:

@@ -208,7 +208,7 @@ def test_a_dry_run_says_what_was_found_and_writes_nothing(
     arguments = ["--input", str(lines), "--output", str(tmp_path / "out"), "--dry-run"]
     assert main(["build", *arguments]) == 0
     printed = capsys.readouterr().out
-    assert "1 files, " in printed
+    assert "1 file, " in printed
     assert "looked at   a.jsonl (jsonl): 20 records, 20 documents" in printed
     assert "fields    id, url, text" in printed
     assert "document  a-0: 8 tokens" in printed

@@ -26,13 +26,14 @@ from transforms.errors import BuildLostError, MismatchError
 from transforms.exports import framing, hashes, packing, settings, shuffle
 from transforms.exports.formats import EXPORT_FORMATS, export_format
 from transforms.exports.framing import Framing, make_framing
-from transforms.exports.plan import ExportUnit, PlanSettings, plan_export, unit_name_of
+from transforms.exports.plan import PlanSettings, plan_export
 from transforms.exports.records import paths_of
 from transforms.exports.settings import ExportSettings, parse_splits
+from transforms.exports.shard_cutter import ExportUnit, unit_name_of
 from transforms.exports.splits import Splitter
 from transforms.passes.work_pass import run_unit
 from transforms.shards.build import Build
-from transforms.shards.layout import documents_path, is_file_of_export
+from transforms.shards.layout import documents_path, is_file_of
 from transforms.shards.staged_file import StagedFile
 
 
@@ -161,12 +162,12 @@ def test_a_dead_run_may_have_the_files_of_its_own_shard_removed_and_no_others(na
     for number in (0, 3, 12, 99_999):
         unit = unit_name_of("train", number)
         for path in (*paths_of(one, "train", number), documents_path(unit)):
-            assert is_file_of_export(unit, path), path
+            assert is_file_of(unit, path), path
         others = {*paths_of(one, "test", number), documents_path(unit_name_of("train", 7))}
         if not one.is_whole:
             others |= {*paths_of(one, "train", number + 1), *paths_of(one, "train", 10 + number)}
         for path in (*others, "manifest.json", "tokens/blend.txt", "tokens/train/../../x.bin"):
-            assert not is_file_of_export(unit, path), path
+            assert not is_file_of(unit, path), path
 
 
 def test_a_run_that_lost_its_export_lets_no_shard_appear(source: Path, tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_stale_is_above_what_a_store_may_be_out_of_reach() -> None:
 
 
 def test_of_many_that_begin_together_never_two_are_let_in(tmp_path: Path) -> None:
-    inside, most, entered, refused = [0], [0], [0], [0]
+    inside, peak, entered, refused = [0], [0], [0], [0]
     lock = threading.Lock()
     together = threading.Barrier(6)
 
@@ -175,7 +175,7 @@ def test_of_many_that_begin_together_never_two_are_let_in(tmp_path: Path) -> Non
                     with lock:
                         inside[0] += 1
                         entered[0] += 1
-                        most[0] = max(most[0], inside[0])
+                        peak[0] = max(peak[0], inside[0])
                     time.sleep(0.01)
                     with lock:
                         inside[0] -= 1
@@ -188,7 +188,7 @@ def test_of_many_that_begin_together_never_two_are_let_in(tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert entered[0] + refused[0] == 24, "an error of another kind ended a thread"
-    assert most[0] == 1
+    assert peak[0] == 1
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 

@@ -205,6 +205,7 @@ def test_an_export_gives_the_batches_and_documents_of_its_build(
         for document in corpus:
             assert document.tokens.tolist() == texts[document.unit, document.record]
             assert document.text_bytes is None
+        assert corpus[corpus[-1].id or ""].record == corpus[-1].record
         seen += len(corpus)
         targets = [batch.target[0].tolist() for batch in corpus.batches(LENGTH, 1)]
         assert list(itertools.chain(*targets)) == line[1 : 1 + len(targets) * LENGTH]

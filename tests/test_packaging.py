@@ -1,7 +1,7 @@
 """The sdist, as Beam stages it to a worker: built, installed elsewhere, and used there.
 
 No network: the build requirements come from the environment of the tests, and so do the
-dependencies of the clean environment, behind its own packages on the path.
+dependencies of the clean environment, after its own packages on the path.
 """
 
 import importlib.util
@@ -82,7 +82,7 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the wheel, and behind it the dependencies."""
+    """The interpreter of an environment that holds the wheel, and after it the dependencies."""
     folder = tmp_path_factory.mktemp("clean") / "environment"
     venv.create(folder, with_pip=False, symlinks=True)
     interpreter = folder / "bin" / "python"

@@ -189,7 +189,7 @@ def test_units_that_are_no_longer_among_the_inputs_are_refused_by_name(
 ) -> None:
     (inputs / "b.jsonl").unlink()
     before = output_bytes(output)
-    with pytest.raises(ConfigurationError, match=r"1 units .* 'b\.jsonl'"):
+    with pytest.raises(ConfigurationError, match=r"1 unit of .* 'b\.jsonl'"):
         run(inputs, output)
     assert output_bytes(output) == before
 

@@ -7,15 +7,8 @@ from split_patterns import EVERY_PATTERN
 from test_unicode_properties import EVERY_CHARACTER, NO_SURROGATES, matched_by_tiktoken
 
 from tokenizer.errors import PatternError
-from tokenizer.split.pattern import (
-    END,
-    Character,
-    Choice,
-    LookAhead,
-    Repeat,
-    Sequence,
-    parse_split_pattern,
-)
+from tokenizer.split.pattern import parse_split_pattern
+from tokenizer.split.pattern_tree import END, Character, Choice, LookAhead, Repeat, Sequence
 from tokenizer.split.unicode_properties import EVERYTHING, CodePointSet, category, white_space
 
 ONE_CHARACTER = [

@@ -50,9 +50,9 @@ def assert_same(section: Section, text: str) -> None:
     assert split_by_plan(plan_of(section), text) == expected, (section, ascii(text))
 
 
-def random_texts(seed: str, count: int, most: int = 14) -> list[str]:
+def random_texts(seed: str, count: int, max_letters: int = 14) -> list[str]:
     draw = random.Random(seed)
-    return ["".join(draw.choices(LETTERS, k=draw.randrange(1, most))) for _ in range(count)]
+    return ["".join(draw.choices(LETTERS, k=draw.randrange(1, max_letters))) for _ in range(count)]
 
 
 @pytest.mark.parametrize("invert", [False, True])

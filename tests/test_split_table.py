@@ -285,8 +285,9 @@ def test_a_walk_can_go_back_by_many_characters() -> None:
     assert compile_split_pattern("a(?:b{5}c)?|b").split("abbbbbd") == ["a", *"bbbbb"]
 
 
-def short_texts(letters: str, most: int) -> list[str]:
-    return ["".join(text) for size in range(most + 1) for text in product(letters, repeat=size)]
+def short_texts(letters: str, max_letters: int) -> list[str]:
+    sizes = range(max_letters + 1)
+    return ["".join(text) for size in sizes for text in product(letters, repeat=size)]
 
 
 def random_pattern(draw: random.Random, depth: int = 3) -> str:

@@ -1,4 +1,4 @@
-"""Verdicts on windows against the walk that they spare, `SplitTable.spans`."""
+"""Verdicts on windows against the runs of the table that they spare, `SplitTable.spans`."""
 
 import random
 from functools import cache
@@ -28,12 +28,12 @@ windows = cache(windows_of)
 
 
 def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
-    """Where pretokens of ASCII text end by windows, walking where they say so; how many walk."""
-    group_of, verdicts, most = windows(table)
+    """Where pretokens of ASCII text end by windows, and how often these say to run the table."""
+    group_of, verdicts, max_run = windows(table)
     found_in = group_of[np.frombuffer(text.encode(), np.uint8)]
     groups = (found_in % MINORITY).tolist()
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
-    found, walks, start = [], 0, 0
+    found, runs, start = [], 0, 0
     while start < len(text):
         stop = None
         for place in range(start + 1, len(text) - 1):
@@ -41,16 +41,13 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             verdict = verdicts[a << 6 | b << 3 | c]
             at_first = place == start + 1
             if verdict == COUNT:
-                verdict = CUT if place - start == most else 0
+                verdict = CUT if place - start == max_run else 0
             if verdict & MAJORITY and found_in[place] < MINORITY:
                 stop = place
                 break
             if verdict & RUN and text[place] == text[place + 1]:
-                behind = len(text) - len(text[place:].lstrip(text[place]))
-                if (
-                    behind < len(text)
-                    and verdicts[a << 6 | b << 3 | groups[behind]] == CUT | SINGLE
-                ):
+                after = len(text) - len(text[place:].lstrip(text[place]))
+                if after < len(text) and verdicts[a << 6 | b << 3 | groups[after]] == CUT | SINGLE:
                     stop = place
                     break
             if verdict & UNDECIDED and (at_first or verdict & CUT):
@@ -58,10 +55,10 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             if verdict & (SINGLE if at_first else CUT):
                 stop = place
                 break
-        walks += stop is None
+        runs += stop is None
         start = stop or true_ends[start]
         found.append(start)
-    return found, walks
+    return found, runs
 
 
 @pytest.mark.parametrize("name", [*EVERY_PATTERN, *ODD])
@@ -90,36 +87,36 @@ def test_windows_cut_text_as_the_walk_does(name: str) -> None:
 def test_plain_english_takes_few_walks(name: str) -> None:
     """It is what windows are for; a change that made them decide nothing would go unseen."""
     text = 'The quick brown fox, who had seen "it all", jumps over the lazy dogs. ' * 3
-    found, walks = ends(table_of(name), text)
-    assert walks <= len(found) / 10
+    found, runs = ends(table_of(name), text)
+    assert runs <= len(found) / 10
 
 
 def test_digits_are_counted() -> None:
-    for pattern, most in (("cl100k", 3), ("o200k", 3), ("r50k", 0), (r"[0-9]{1,5}|[^0-9]+", 5)):
+    for pattern, max_run in (("cl100k", 3), ("o200k", 3), ("r50k", 0), (r"[0-9]{1,5}|[^0-9]+", 5)):
         table = compile_split_pattern(EVERY_PATTERN.get(pattern, pattern))
-        assert windows_of(table).max_run == most
-        found, walks = ends(table, "in 1024 of 65536 or 1234567890 cases, 7 or 123456. ")
-        assert walks <= (2 if most else len(found))
+        assert windows_of(table).max_run == max_run
+        found, runs = ends(table, "in 1024 of 65536 or 1234567890 cases, 7 or 123456. ")
+        assert runs <= (2 if max_run else len(found))
 
 
 def test_indented_lines_take_few_walks() -> None:
     text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n   \n    z\n"
     for pattern in ("cl100k", "o200k", r"\s*[\r\n]+|[^\r\n]+"):
-        _, walks = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
-        assert walks <= 4, pattern
+        _, runs = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
+        assert runs <= 4, pattern
     _, verdicts, _ = windows_of(compile_split_pattern(r"\n(?: {3}x)?|."))
     assert not (verdicts & RUN).any(), "here it does matter how many there are"
 
 
 def test_a_rare_byte_costs_its_group_few_walks() -> None:
-    """By o200k_base "/" goes on behind a line break, and other punctuation does not."""
+    """By o200k_base "/" goes on after a line break, and other punctuation does not."""
     group_of, verdicts, _ = windows_of(table_of("o200k"))
     assert group_of[ord("/")] == group_of[ord("-")] | MINORITY
     assert (verdicts & MAJORITY).any()
-    _, walks = ends(table_of("o200k"), "One.\n- two;\n- three:\n* four)\n" * 3)
-    assert walks <= 1
-    _, walks = ends(table_of("o200k"), "One.\n/ two;\n/ three:\n/ four)\n" * 3)
-    assert walks >= 9
+    _, runs = ends(table_of("o200k"), "One.\n- two;\n- three:\n* four)\n" * 3)
+    assert runs <= 1
+    _, runs = ends(table_of("o200k"), "One.\n/ two;\n/ three:\n/ four)\n" * 3)
+    assert runs >= 9
 
 
 def test_groups_are_of_like_bytes() -> None:

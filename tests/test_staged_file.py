@@ -12,7 +12,8 @@ from transforms.filesystem import naming_place
 from transforms.shards import staged_file
 from transforms.shards.build import Build
 from transforms.shards.recovery import remove_units
-from transforms.shards.staged_file import StagedFile, make_folder, sync_folders, write_whole
+from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
+from transforms.stores.durable import make_folder
 
 
 class Disk:
@@ -162,7 +163,7 @@ def full(*_: Any, **__: Any) -> None:
 def test_a_full_disk_says_where(
     write: Callable[[Build], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(staged_file, "_sync", full)
+    monkeypatch.setattr(staged_file, "sync", full)
     with pytest.raises(OSError, match=str(tmp_path)):
         write(Build.at(str(tmp_path), "run"))
 

@@ -2,14 +2,12 @@
 
 import os
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fault_proxy import Fault, Request, no_faults, share_of
-from store_servers import RunningStore, running_server
+from store_servers import RunningStore
 
-from transforms import filesystem
 from transforms.filesystem import (
     create_exclusive,
     create_raw,
@@ -31,27 +29,9 @@ from transforms.stores import object_store
 pytestmark = pytest.mark.stores
 
 
-@pytest.fixture(scope="module", params=["s3", "gs", "az"])
-def server(request: pytest.FixtureRequest) -> Iterator[RunningStore]:
-    with running_server(request.param) as running:
-        yield running
-
-
-@pytest.fixture
-def store(
-    server: RunningStore, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[RunningStore]:
-    """A folder of the test's own, without faults, with clients that lose patience quickly."""
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture(autouse=True)
+def clients_lose_patience_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_store, "STALL_SECONDS", 1.0)
-    filesystem._open_store.cache_clear()
-    server.proxy.faults = no_faults
-    folder = request.node.name.replace("[", "-").replace("]", "")
-    server.proxy.forget()
-    yield RunningStore(f"{server.root}/{folder}", server.environment, server.proxy)
-    server.proxy.faults = no_faults
-    filesystem._open_store.cache_clear()
 
 
 def test_each_function_costs_one_request(store: RunningStore) -> None:

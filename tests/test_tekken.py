@@ -16,7 +16,7 @@ def published(shared_data: Path) -> Path:
 
 
 class Shifted:
-    """tiktoken's ids behind the block of special tokens, as mistral-common gives them."""
+    """tiktoken's ids after the block of special tokens, as mistral-common gives them."""
 
     def __init__(self, path: Path) -> None:
         root = json.loads(path.read_bytes())

@@ -283,7 +283,7 @@ def test_long_strings_do_not_pile_up_in_memory(tmp_path: Path) -> None:
     staged = StagedFile(str(tmp_path / "log.parquet"), str(tmp_path / "staging"))
     log = ParquetLog(staged, REJECTS_SCHEMA)
     before = pa.total_allocated_bytes()
-    most = 0
+    peak = 0
     for number in range(60):
         log.append(
             {
@@ -295,9 +295,9 @@ def test_long_strings_do_not_pile_up_in_memory(tmp_path: Path) -> None:
                 "excerpt": [b"%03d" % number * (1 << 18)],
             }
         )
-        most = max(most, pa.total_allocated_bytes() - before)
+        peak = max(peak, pa.total_allocated_bytes() - before)
     log.finish("log.parquet")
-    assert most < 60 << 20, "a row group is 16 MiB, and it is written once it is full"
+    assert peak < 60 << 20, "a row group is 16 MiB, and it is written once it is full"
     content = Path(staged.local_path).read_bytes()
     assert len(group_rows(content)) > 2
 

@@ -13,7 +13,7 @@ from small_vocabularies import SHAPES, TEXTS, write_shape
 from test_tokenizer import shared_texts
 
 from pipeline.commands.verify import verify
-from tokenizer import Tokenizer
+from tokenizer import BUNDLED_NAMES, Tokenizer
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
 from transforms.shards.receipt import Receipt
@@ -124,7 +124,18 @@ def test_sound_builds_by_fetched_vocabularies_pass(
     check_published(path, shared_data, tmp_path, 1)
 
 
-def check_published(path: Path, shared_data: Path, folder: Path, share: int) -> None:
+def check_published(path: Path | str, shared_data: Path, folder: Path, share: int) -> None:
     texts = [text for batch in shared_texts(shared_data) for text in batch][::share]
     output, tokenizer = build_of([*TEXTS, *texts], path, folder)
     assert verify(str(output), tokenizer=tokenizer) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*BUNDLED_NAMES, *SHARED, "tekken"])
+def test_a_sound_build_of_all_documents_passes_by_every_published_vocabulary(
+    name: str, shared_data: Path, tmp_path: Path
+) -> None:
+    folder = shared_data / "vocab"
+    paths = {one: folder / f"{one}.tokenizer.json" for one in SHARED}
+    paths["tekken"] = next(folder.glob("*tekken*.json"))
+    check_published(paths.get(name, name), shared_data, tmp_path, 1)

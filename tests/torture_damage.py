@@ -170,7 +170,9 @@ def flipped_lines(folder: Path, quick: bool) -> Outcome:
         content = compress(lines)
         each = [flipped(content, generator) for _ in range(2 if quick else 14)]
         inputs += [(f"a.jsonl.{suffix}", content) for content in each]
-    results, ran = many(folder, inputs, "--max-rejects", "1", "--allow-truncated", "--allow-empty")
+    results, ran = many(
+        folder, inputs, "--max-rejects", "100%", "--allow-truncated", "--allow-empty"
+    )
     return tally(results, count, count, ran)
 
 
@@ -180,7 +182,7 @@ def flipped_wet(folder: Path, quick: bool) -> Outcome:
     count = 60
     content = wet("w", count)
     inputs = [("a.warc.wet.gz", flipped(content, generator)) for _ in range(8 if quick else 80)]
-    results, ran = many(folder, inputs, "--max-rejects", "1", "--allow-truncated")
+    results, ran = many(folder, inputs, "--max-rejects", "100%", "--allow-truncated")
     return tally(results, count, 3, ran)
 
 
@@ -197,7 +199,9 @@ def flipped_footers(folder: Path, quick: bool) -> Outcome:
         ("a.parquet", content[:-footer] + flipped(content[-footer:], generator))
         for _ in range(12 if quick else 300)
     ]
-    results, ran = many(folder, inputs, "--max-rejects", "1", "--allow-truncated", "--allow-empty")
+    results, ran = many(
+        folder, inputs, "--max-rejects", "100%", "--allow-truncated", "--allow-empty"
+    )
     complete = sum(code == 0 for code, _, _ in results)
     named = sum(code in (1, 2, 3) and "tokenmill: " in said for code, _, said in results)
     silent = sum(
@@ -227,7 +231,7 @@ def lying_length(folder: Path, quick: bool) -> Outcome:
     at = content.index(b"Content-Length: ", len(content) // 2)
     stop = content.index(b"\r\n", at)
     write(folder / "in/a.warc.wet", content[:at] + b"Content-Length: 99999999" + content[stop:])
-    ran = build(folder, "--max-rejects", "1", "--allow-truncated")
+    ran = build(folder, "--max-rejects", "100%", "--allow-truncated")
     lost = count - ran.documents
     return simple(ran, ran.code == 0 and lost <= 2, f"{lost} of {count} documents")
 

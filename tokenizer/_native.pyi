@@ -116,7 +116,7 @@ class Engine:
         | None,
         cache_bytes: int,
     ) -> None:
-        """stages: 1 to 16 cuts one after the other, each page_of, pages, transitions as in
+        """stages: 1 to 16, one after the other, each page_of, pages, transitions as in
         SplitTable, the index of the behavior in `Behavior`, invert, on_bytes; as in
         split/stages.py. windows: what split/fast/windows.py proves of a single stage that isolates
         matches in code points, and makes the cut fast; None for others. cache_bytes: budget of the
@@ -170,5 +170,5 @@ class Engine:
         """
 
     def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:
-        """First byte, byte behind the last, and ids of each pretoken, uncached; what stages remove
+        """First byte, byte after the last, and ids of each pretoken, uncached; what stages remove
         is in none. Raises ValueError when it is not UTF-8."""

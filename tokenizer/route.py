@@ -29,10 +29,7 @@ What can be said of the ids of a text `t`, and so be checked without it:
 4.  *Any other route*: nothing but 1.
 """
 
-import dataclasses
 import functools
-import hashlib
-import json
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
@@ -42,14 +39,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
+from tokenizer.fingerprint import fingerprint_of
 from tokenizer.id_table import IdTable
 from tokenizer.split.plan import plan_of, windows_of_plan
 from tokenizer.split.stages import Behavior
-from tokenizer.split.unicode_properties import UNICODE_VERSION
 from tokenizer.text.added_tokens import AddedTokens, added_tokens_of
 from tokenizer.text.alignment import AlignedText
 from tokenizer.text.arrow_text import offsets_and_data
-from tokenizer.text.normalizers import NORMALIZATION_VERSION, TO_MARKS, Step
+from tokenizer.text.normalizers import TO_MARKS, Step
 from tokenizer.text.segments import NOTHING, TEXT, Segments
 from tokenizer.vocabularies.merge_ranks import native_vocabulary
 from tokenizer.vocabulary import Vocabulary
@@ -205,7 +202,7 @@ class Route:
         original = text.encode()
         at = 0
         aligned: list[tuple[AlignedText, int]] = []
-        for one, kind in self._pieces(self._added, text, allowed):
+        for one, kind in self._segments(self._added, text, allowed):
             aligned.append((AlignedText.of(one, at), kind))
             at += len(one.encode())
         aligned = _with_steps(self._vocabulary.normalizer, aligned)
@@ -224,7 +221,7 @@ class Route:
                 yield TracedPretoken(traced.text.encode(), True, [kind], [span])
 
     @staticmethod
-    def _pieces(added: AddedTokens, text: str, allowed: Collection[str]) -> list[tuple[str, int]]:
+    def _segments(added: AddedTokens, text: str, allowed: Collection[str]) -> list[tuple[str, int]]:
         """Segments of a text and their kinds, found as `encode` finds them."""
         if allowed:
             return added.cut(text, allowed)
@@ -237,7 +234,7 @@ class Route:
         self, text: AlignedText, allowed: Collection[str]
     ) -> Iterator[tuple[AlignedText, int]]:
         begin = 0
-        for one, kind in self._pieces(self._added_late, text.text, allowed):
+        for one, kind in self._segments(self._added_late, text.text, allowed):
             end = begin + len(one)
             yield text.part(begin, end), kind
             begin = end
@@ -297,37 +294,7 @@ class Route:
     @functools.cached_property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides ids: docs/formats.md lists it."""
-        vocabulary = self._vocabulary
-        facts: dict[str, Any] = {
-            "tokens": hashlib.sha256(vocabulary.token_bytes).hexdigest(),
-            "offsets": hashlib.sha256(vocabulary.token_offsets.tobytes()).hexdigest(),
-            "split_pattern": vocabulary.split_pattern,
-            "unicode": UNICODE_VERSION,
-            "special_tokens": dict(vocabulary.special_tokens),
-        }
-        if vocabulary.merges is not None:
-            facts |= self._facts_of_merges(vocabulary.merges)
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
-
-    def _facts_of_merges(self, merges: npt.NDArray[np.uint32]) -> dict[str, Any]:
-        vocabulary = self._vocabulary
-        fallback = vocabulary.byte_tokens
-        stages = [
-            {**dataclasses.asdict(stage), "behavior": stage.behavior.value}
-            | {"dialect": stage.dialect.value}
-            for stage in vocabulary.pre_tokenizer.stages
-        ]
-        return {
-            "merges": hashlib.sha256(merges.tobytes()).hexdigest(),
-            "whole_pretokens": vocabulary.whole_pretokens,
-            "unreachable": list(vocabulary.unreachable),
-            "byte_tokens": fallback if fallback is None else fallback.tolist(),
-            "added_tokens": [dataclasses.asdict(token) for token in vocabulary.added_tokens],
-            "normalizer": _described(vocabulary.normalizer),
-            "normalizer_unicode": NORMALIZATION_VERSION,
-            "stages": stages,
-            "prefix": _described(self._prefix),
-        }
+        return fingerprint_of(self._vocabulary)
 
 
 _NO_TOKENS = AddedTokens()
@@ -342,7 +309,3 @@ def _with_steps(
             text = step.align(text, number == 0)
         found.append((text, kind))
     return found
-
-
-def _described(steps: tuple[Step, ...]) -> list[list[Any]]:
-    return [[type(step).__name__, dataclasses.asdict(step)] for step in steps]

@@ -1,10 +1,5 @@
 """`Tokenizer`: text to token ids and back."""
 
-import functools
-import itertools
-import operator
-import os
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tokenizer.arguments import allowed_names, array_of_texts, expect_text
 from tokenizer.errors import ConfigurationError
+from tokenizer.familiar_names import FamiliarNames
+from tokenizer.load_once import load_once
 from tokenizer.route import EncodedDocuments, Reencoded, Route, TracedPretoken
 from tokenizer.text.arrow_text import offsets_and_data
 from tokenizer.vocabularies.sources import load_vocabulary
@@ -23,7 +21,7 @@ DEFAULT_CACHE_BYTES = 64 << 20
 MAX_CACHE_BYTES = 1 << 32
 
 
-class Tokenizer:
+class Tokenizer(FamiliarNames):
     """Byte-pair encoding, id for id what the vocabulary's own tokenizer gives.
 
     Special-token text in a document is plain text unless the caller allows it: web text can not
@@ -54,16 +52,22 @@ class Tokenizer:
             cache_bytes: Memory for pretokens already seen, for each thread that encodes.
 
         Raises:
+            TypeError: The name or path of a vocabulary is given: `load` takes those.
             PatternError: The split pattern does not compile.
             VocabularyError: The vocabulary contradicts itself.
             ConfigurationError: cache_bytes is not from 0 to 2^32.
         """
+        if isinstance(vocabulary, str | Path):
+            raise TypeError(
+                f"expected a Vocabulary, found {str(vocabulary)!r}: to load one by its name or "
+                f"path, call Tokenizer.load({str(vocabulary)!r})"
+            )
         if not 0 <= cache_bytes <= MAX_CACHE_BYTES:
             raise ConfigurationError(
                 f"cache_bytes: expected 0 to {MAX_CACHE_BYTES} (4 GiB), found {cache_bytes}"
             )
-        self._vocabulary = vocabulary
         self._route = Route(vocabulary, cache_bytes)
+        super().__init__(vocabulary, self._route.ids)
         self._reference = _reference
 
     @staticmethod
@@ -112,47 +116,6 @@ class Tokenizer:
     # -- what it is made of
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The tokens, pattern and special tokens it was made of."""
-        return self._vocabulary
-
-    @property
-    def name(self) -> str:
-        """cl100k_base; the stem of a file, the folder of a tokenizer.json, `org/name`."""
-        return self._vocabulary.name
-
-    @property
-    def vocabulary_size(self) -> int:
-        """The largest id, special tokens included, plus one: 100277 for cl100k_base."""
-        return self._vocabulary.size
-
-    @property
-    def n_vocab(self) -> int:
-        """`vocabulary_size`, under tiktoken's name."""
-        return self.vocabulary_size
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The smaller of <u2 and <u4 that holds every id."""
-        return np.dtype("<u2" if self.vocabulary_size <= 1 << 16 else "<u4")
-
-    @property
-    def begin_of_text(self) -> int | None:
-        """The id that the vocabulary's own tokenizer puts before each text, or None."""
-        return self._vocabulary.begin_of_text
-
-    @property
-    def end_of_text(self) -> int | None:
-        """The id that ends a document: what its own tokenizer puts after each text, else the
-        special token that is called so (`<|endoftext|>`, `</s>`, ...), or None."""
-        return self._vocabulary.end_of_text
-
-    @property
-    def eot_token(self) -> int | None:
-        """`end_of_text`, under tiktoken's name."""
-        return self.end_of_text
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides ids: docs/formats.md lists it."""
         return self._route.fingerprint
@@ -162,12 +125,6 @@ class Tokenizer:
         """Whether decode(encode(t)) == t for every text t: nothing normalizes it, adds to it or
         drops any of it."""
         return self._route.is_lossless
-
-    @property
-    def document_ids(self) -> npt.NDArray[np.bool_]:
-        """bool[vocabulary_size]: the ids that text can become. Special tokens are not among them,
-        nor are gaps in the numbering."""
-        return self._route.ids.in_documents
 
     # -- text to ids
 
@@ -186,14 +143,10 @@ class Tokenizer:
             UnicodeEncodeError: The text holds a lone surrogate; also a ValueError.
             ConfigurationError: A name in allowed_special is no special token.
         """
-        _expect_text(text)
+        expect_text(text)
         if allowed_special and (allowed := self._allowed(allowed_special)):
             return self._route.encode_allowing(text, allowed)
         return self._route.encode_text(text)
-
-    def encode_ordinary(self, text: str) -> npt.NDArray[np.uint32]:
-        """`encode`, under tiktoken's name for text without special tokens."""
-        return self.encode(text)
 
     def count(self, text: str) -> int:
         """How many ids `encode` gives for the text."""
@@ -210,7 +163,7 @@ class Tokenizer:
             TypeError: `documents` is one str, or holds something else than str.
             ValueError: A text is null or not UTF-8; the message has its index.
         """
-        array = documents if isinstance(documents, pa.Array) else _to_arrow(documents)
+        array = documents if isinstance(documents, pa.Array) else array_of_texts(documents)
         encoded = self.encode_documents(array)
         if not encoded.valid.all():
             raise ValueError(f"document {int(encoded.valid.argmin())} is not UTF-8")
@@ -262,7 +215,7 @@ class Tokenizer:
         Raises:
             TypeError, UnicodeEncodeError, ConfigurationError: As in `encode`.
         """
-        _expect_text(text)
+        expect_text(text)
         return list(self._route.trace(text, self._allowed(allowed_special)))
 
     def encode_with_offsets(
@@ -292,52 +245,6 @@ class Tokenizer:
     def pretokens(self, text: str) -> list[tuple[bytes, list[int]]]:
         """Each pretoken or added token of a text as the model sees it, and its ids."""
         return [(pretoken.text, pretoken.ids) for pretoken in self.trace(text)]
-
-    # -- ids to text
-
-    def decode_bytes(self, ids: npt.ArrayLike) -> bytes:
-        """The bytes that the ids stand for, added tokens as their text.
-
-        What a normalizer did to the text stays done: NFC is not undone, and where blanks were
-        replaced by U+2581 (SentencePiece), each U+2581 becomes a blank, one put before it stays.
-
-        Raises:
-            TypeError: The ids are no integers.
-            ValueError: An id is not one of the vocabulary; the message has its index.
-        """
-        return self._route.ids.decoder.decode_bytes(ids)
-
-    def decode(self, ids: npt.ArrayLike) -> str:
-        """As `decode_bytes`, as text; bytes that are no UTF-8 become U+FFFD."""
-        return self._route.ids.decoder.decode(ids)
-
-    def decode_batch(
-        self, tokens: npt.ArrayLike | Sequence[npt.ArrayLike], offsets: npt.ArrayLike | None = None
-    ) -> list[str]:
-        """The texts of several documents.
-
-        Args:
-            tokens: The ids of each document; or, with offsets, those of all, as `encode_batch`
-                returns them.
-            offsets: int64[d + 1], where each begins in `tokens`.
-
-        Raises:
-            TypeError, ValueError: As in `decode_bytes`.
-        """
-        if offsets is None:
-            return [self.decode(ids) for ids in tokens]  # type: ignore[union-attr]
-        bounds = np.asarray(offsets).tolist()
-        array = np.asarray(tokens)
-        return [self.decode(array[a:b]) for a, b in itertools.pairwise(bounds)]
-
-    def decoded_lengths(self, ids: npt.ArrayLike) -> npt.NDArray[np.int64]:
-        """How many bytes each id decodes to, int64[n].
-
-        Raises:
-            TypeError, ValueError: As in `decode_bytes`.
-        """
-        lengths: npt.NDArray[np.int64] = self._route.ids.decoded_lengths[self._checked(ids)]
-        return lengths
 
     def reencode(
         self,
@@ -374,54 +281,11 @@ class Tokenizer:
             np.dtype(dtype).itemsize,
         )
 
-    def token_to_id(self, token: str | bytes) -> int | None:
-        """The id of an added token, by its text, or of the token of these bytes; None: no such."""
-        return self._route.ids.by_text.get(token.encode() if isinstance(token, str) else token)
-
-    def id_to_token(self, token: int) -> bytes | None:
-        """The bytes that an id decodes to; None where there is no such id."""
-        number = operator.index(token)
-        if not 0 <= number < self.vocabulary_size:
-            return None
-        found: bytes | None = self._route.ids.decoded[number].as_py()
-        return found
-
     def _allowed(self, allowed_special: Iterable[str] | Literal["all"]) -> frozenset[str]:
-        special_tokens = self._vocabulary.special_tokens
-        if allowed_special == "all":
-            return frozenset(special_tokens)
-        if isinstance(allowed_special, str):
-            raise ConfigurationError(
-                f"allowed_special: expected names of special tokens or 'all', found the str "
-                f"{allowed_special!r}: put it into a set"
-            )
-        allowed = frozenset(allowed_special)
-        if unknown := sorted(map(str, allowed.difference(special_tokens))):
-            raise ConfigurationError(f"not special tokens of {self.name}: {unknown}")
-        return allowed
-
-    def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[Any]:
-        """The ids as an array; raises ValueError where one is no token."""
-        array = _integers(ids)
-        outside = (array < 0) | (array >= self.vocabulary_size)
-        wrong = outside | ~self._route.ids.is_token[np.where(outside, 0, array)]
-        if wrong.any():
-            at = int(wrong.argmax())
-            raise ValueError(f"id {array[at]} at index {at} is no token of {self.name}")
-        return array
+        return allowed_names(allowed_special, self._vocabulary.special_tokens, self.name)
 
 
-_loading = threading.Lock()
-
-
-def _renew_lock() -> None:
-    global _loading  # a thread that a forked child does not have may have held it
-    _loading = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-
+@load_once(maxsize=8)
 def _load(
     source: str,
     split_pattern: str | None,
@@ -429,46 +293,8 @@ def _load(
     cache_bytes: int,
     revision: str | None = None,
 ) -> Tokenizer:
-    # functools.cache alone lets threads that ask at the same time each load.
-    with _loading:
-        return _load_once(source, split_pattern, special_tokens, cache_bytes, revision)
-
-
-@functools.lru_cache(maxsize=8)
-def _load_once(
-    source: str,
-    split_pattern: str | None,
-    special_tokens: tuple[tuple[str, int], ...] | None,
-    cache_bytes: int,
-    revision: str | None,
-) -> Tokenizer:
     specials = None if special_tokens is None else dict(special_tokens)
     vocabulary = load_vocabulary(source, split_pattern, specials, revision)
     # Pinned: where it is unpickled, the hub may have moved on.
     reference = (source, split_pattern, special_tokens, cache_bytes, vocabulary.revision)
     return Tokenizer(vocabulary, cache_bytes=cache_bytes, _reference=reference)
-
-
-def _integers(ids: npt.ArrayLike) -> npt.NDArray[Any]:
-    array = np.asarray(ids)
-    if array.ndim != 1:
-        raise ValueError(f"expected a list of ids, found an array of shape {array.shape}")
-    if array.dtype.kind not in "iu":
-        if array.size:
-            raise TypeError(f"ids must be integers, found {array.dtype}: {array[0]!r}, ...")
-        return np.zeros(0, np.uint32)
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def _expect_text(text: str) -> None:
-    if not isinstance(text, str):
-        raise TypeError(f"expected a str, found {type(text).__name__}")
-
-
-def _to_arrow(documents: Sequence[str]) -> pa.Array:
-    if isinstance(documents, str | bytes):
-        raise TypeError(f"expected a list of str, found one {type(documents).__name__}")
-    try:
-        return pa.array(documents, pa.large_string())
-    except (TypeError, pa.ArrowInvalid, UnicodeEncodeError) as error:
-        raise ValueError(f"expected a sequence of str: {error}") from error

@@ -17,9 +17,9 @@ alone, and whose decomposition begins with a character c that composition joins 
 it. c has combining class 0, for what decomposes to marks is never composed again. Decomposition
 looks at one character at a time. Canonical order moves nothing across c. Composition joins a
 character to the last one of combining class 0 before it: what is before c never gets c, and what is
-behind c looks no further than c. (UAX #15, 9.1, Stable Code Points.)
+after c looks no further than c. (UAX #15, 9.1, Stable Code Points.)
 
-Why also behind a starter that nothing joins (class 0 of the table): what follows could only be
+Why also after a starter that nothing joins (class 0 of the table): what follows could only be
 joined to it. Where it is decomposed it is composed again, for a mark that came between its parts
 and joined the first would have changed the two characters alone.
 """
@@ -104,7 +104,7 @@ def table_of(form: str) -> dict[str, object]:
 def may_follow(
     before: tuple[bool, int, str, frozenset[str]], after: tuple[bool, int, str, frozenset[str]]
 ) -> bool:
-    """Whether `after` right behind `before` is surely as normalization leaves it."""
+    """Whether `after` right after `before` is surely as normalization leaves it."""
     changes, combining, first, _ = after
     if changes:
         return False

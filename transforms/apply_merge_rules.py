@@ -24,6 +24,7 @@ from apache_beam.utils import windowed_value
 from tokenizer import Tokenizer
 from transforms import token_coders
 from transforms.documents import Reason
+from transforms.faulty_texts import is_text, texts_and_faults
 from transforms.framing import begin_of_text_id, end_of_text_id
 
 # A call of the kernel costs as much as a hundred short documents. What is collected is bounded in
@@ -144,7 +145,7 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         except (TypeError, UnicodeEncodeError, pa.ArrowException):
             is_plain = False
         if not is_plain:
-            array, faults = _texts_and_faults(texts)
+            array, faults = texts_and_faults(texts)
         tokens, bounds = self._encode_texts(array)
         for number, element in enumerate(elements):
             # A copy of its own: a view would keep the whole batch alive.
@@ -158,10 +159,10 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
 
     def _encode_array(self, texts: Any) -> Iterator[Any]:
         """A list of ids for each text of an Arrow array; null where the text is a reject."""
-        values = texts.to_pylist() if texts.null_count or not _is_text(texts) else None
+        values = texts.to_pylist() if texts.null_count or not is_text(texts) else None
         faults: dict[int, Reason] = {}
         if values is not None:
-            array, faults = _texts_and_faults(values)
+            array, faults = texts_and_faults(values)
         else:
             combined = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
             array = combined.cast(pa.large_string())
@@ -201,29 +202,6 @@ class _ApplyMergeRulesGlobally(_ApplyMergeRules):
     ) -> Iterable[Any]:
         place = (timestamp.micros, self._WINDOWS, windowed_value.PANE_INFO_UNKNOWN)
         return self._collect(element, place)
-
-
-def _is_text(array: Any) -> bool:
-    return bool(pa.types.is_string(array.type) or pa.types.is_large_string(array.type))
-
-
-def _texts_and_faults(values: Sequence[Any]) -> tuple[pa.Array, dict[int, Reason]]:
-    """The texts, empty where one is at fault, and why by its number."""
-    texts: list[bytes] = []
-    faults: dict[int, Reason] = {}
-    for number, value in enumerate(values):
-        text = b""
-        if value is None:
-            faults[number] = Reason.NULL_TEXT
-        elif not isinstance(value, str):
-            faults[number] = Reason.TEXT_NOT_A_STRING
-        else:
-            try:
-                text = value.encode()
-            except UnicodeEncodeError:  # a lone surrogate
-                faults[number] = Reason.INVALID_UTF8
-        texts.append(text)
-    return pa.array(texts, pa.large_binary()).view(pa.large_string()), faults
 
 
 class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]

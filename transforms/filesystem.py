@@ -11,6 +11,7 @@ Every function raises OSError where a store can not do what it is asked for, Fil
 there is no such file.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from transforms.stores.store import FoundFile, Store
 __all__ = [
     "TEMPORARY_SUFFIX",
     "FoundFile",
+    "absolute_path",
     "create_exclusive",
     "create_raw",
     "delete_files",
@@ -50,6 +52,11 @@ _LOCAL = LocalStore()
 def is_local(path: str) -> bool:
     """True when plain file calls reach it."""
     return _SCHEME.match(path) is None
+
+
+def absolute_path(path: str) -> str:
+    """A local path from the root of its disk; any other as it is."""
+    return os.path.abspath(path) if is_local(path) else path
 
 
 def find_files(pattern: str) -> list[FoundFile]:

@@ -1,7 +1,7 @@
-"""Which ids go in front of a document and behind it: one meaning, wherever it is asked for.
+"""Which ids go before a document and after it: one meaning, wherever it is asked for.
 
-"auto"              in front: what the vocabulary's own tokenizer puts there, often nothing;
-                    behind: the vocabulary's end of text
+"auto"              before: what the vocabulary's own tokenizer puts there, often nothing;
+                    after: the vocabulary's end of text
 "none", None        nothing
 100257, "100257"    that id
 "<|endoftext|>"     the id of that special token
@@ -22,7 +22,7 @@ def begin_of_text_id(tokenizer: Tokenizer, wanted: str | int | None) -> int | No
 
 
 def end_of_text_id(tokenizer: Tokenizer, wanted: str | int | None) -> int | None:
-    """The id behind each document, or None for nothing.
+    """The id after each document, or None for nothing.
 
     Raises:
         ConfigurationError: `wanted` is none of the values above, or no id of the vocabulary; or

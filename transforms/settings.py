@@ -17,7 +17,7 @@ class TokenizeSettings:
 
     Attributes:
         tokenizer, split_pattern, special_tokens, revision: the arguments of Tokenizer.load.
-        begin_of_text, end_of_text: what to put in front of each document and behind it; framing.py
+        begin_of_text, end_of_text: what to put before each document and after it; framing.py
             has the values.
         read: how inputs are read.
         shards: how ids are written.
@@ -50,7 +50,7 @@ class TokenizeSettings:
         return begin_of_text_id(tokenizer, self.begin_of_text)
 
     def end_of_text_id(self, tokenizer: Tokenizer) -> int | None:
-        """The id behind each document, or None. Raises ConfigurationError when there is none."""
+        """The id after each document, or None. Raises ConfigurationError when there is none."""
         return end_of_text_id(tokenizer, self.end_of_text)
 
     def described(self, tokenizer: Tokenizer) -> dict[str, Any]:

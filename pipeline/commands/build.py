@@ -5,19 +5,10 @@ inputs listed ─ folder settled (ours, or refused) ─ lease taken ─ plan
 """
 
 import argparse
-import datetime
-import json
-import os
-import platform
-import shutil
-import sys
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline import books, exit_codes
 from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
@@ -29,13 +20,15 @@ from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
 from pipeline.preview import check_fields, preview
 from pipeline.progress import PassProgress
+from pipeline.quantities import counted
 from pipeline.report import BuildResult, as_json, explain_incomplete, report_of
+from pipeline.run_record import new_run_name, write_run_record
 from pipeline.runners import Running, run_pass
+from pipeline.standard_input import check_pipe, spool
 from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
-from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
-from transforms.filesystem import is_local, naming_place, pin_pattern
+from transforms.filesystem import absolute_path, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -45,7 +38,6 @@ from transforms.shards.layout import (
     MARK,
     VOCABULARY_SUFFIXES,
     receipt_path,
-    run_record_path,
     unit_of_receipt,
     vocabulary_path,
 )
@@ -59,10 +51,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "HELP", "TAKES_BEAM_FLAGS", "BuildResult", "add_arguments", "build", "run"]
 
-_STANDARD_INPUT = "stdin"
-
-
 TAKES_BEAM_FLAGS = True
+
+_SHOWN_REPAIRS = 10
 
 
 def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
@@ -118,13 +109,13 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     root = "" if from_pipe else config.input_root or common_root(config.inputs)
     units: tuple[WorkUnit, ...] = ()
     if from_pipe:
-        _check_pipe(config)
+        check_pipe(config)
     else:
         units = list_units(config.inputs, root, config.output, config.settings.read)
         check_fields(units, config.settings.read)
     work = TokenizePass(config.settings)
     mark = Mark(work.fingerprint, work.described())
-    target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
+    target = Build.at(absolute_path(config.output), new_run_name(), is_leased=True)
     _check_output(config, target, mark)
     with Lease(target) as lease:
         if config.overwrite:
@@ -133,7 +124,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if kept is not None and config.beam_flags:  # workers elsewhere do not see our files
             work = work.with_vocabulary(target, kept)
         if from_pipe:
-            units = (_spool(target),)
+            units = (spool(target),)
             config = replace(config, check_inputs=True)
         plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
@@ -168,8 +159,11 @@ def _run(job: _Job) -> list[Receipt]:
     """Does what is pending and returns the receipts of all units."""
     target, plan = job.target, job.plan
     _clear(target, plan)
-    if plan.done:
-        say(f"resuming: {len(plan.done)} of {len(plan.units)} units are done")
+    _tell_repaired(job)
+    if not plan.pending:
+        say(f"nothing to do: {counted(len(plan.units), 'unit')} done already")
+    elif plan.done:
+        say(f"resuming: {len(plan.done)} of {counted(len(plan.units), 'unit')} done")
     if plan.pending:
         note_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
@@ -178,32 +172,16 @@ def _run(job: _Job) -> list[Receipt]:
     return _collect(target, job.work, plan)
 
 
-def new_run_name() -> str:
-    """A name for a run: later runs sort after earlier ones, and no two are equal."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return f"{now.strftime('%Y%m%dT%H%M%S.%fZ')}-{uuid.uuid4().hex[:8]}"
-
-
-def _absolute(output: str) -> str:
-    return os.path.abspath(output) if is_local(output) else output
-
-
-def _check_pipe(config: BuildConfig) -> None:
-    if sys.stdin is None or sys.stdin.closed:
-        raise ConfigurationError("standard input is closed", setting="input")
-    if config.settings.read.input_format is None:
-        raise ConfigurationError("standard input has no name to go by", setting="input_format")
-    if config.beam_flags:
-        raise ConfigurationError("standard input reaches no other runner", setting="input")
-
-
-def _spool(target: Build) -> WorkUnit:
-    """Standard input as a file: a unit may have to be read twice."""
-    path = Path(target.staging, _STANDARD_INPUT)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_place(str(path)), path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-    return WorkUnit(_STANDARD_INPUT, str(path), path.stat().st_size)
+def _tell_repaired(job: _Job) -> None:
+    """What --repair found, and does again."""
+    if not job.config.repair:
+        return
+    broken = job.plan.broken
+    say(f"repair: {counted(len(broken), 'unit')} with files that are not what their receipts say")
+    for unit, path in sorted(broken.items())[:_SHOWN_REPAIRS]:
+        say(f"  {escaped(unit)} is done again: {escaped(path)}")
+    if len(broken) > _SHOWN_REPAIRS:
+        say(f"  ... and {len(broken) - _SHOWN_REPAIRS} more")
 
 
 def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
@@ -225,7 +203,7 @@ def _start_over(target: Build, mark: Mark) -> None:
     target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
         say(
-            f"left alone: {len(left)} files that no record of the build names, such as "
+            f"left alone: {counted(len(left), 'file')} that no record of the build names, such as "
             f"{escaped(left[0])}"
         )
     target.write(MARK, mark.to_json())
@@ -270,7 +248,11 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         books.over_limit(receipts, config.max_rejects, allow_truncated=config.allow_truncated)
     )
     if not totals.tokens and not config.allow_empty:
-        why.append("there is not a single token: is the text field the right one?")
+        why.append(
+            books.Shortfall(
+                "there is not a single token: is the text field the right one?", "allow_empty"
+            )
+        )
     if why:
         target.withdraw(MANIFEST)
         say(explain_incomplete(why, config.max_rejects, target.root))
@@ -285,7 +267,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
     return BuildResult(
         report=report_of(target, receipts, new_units, time.time() - job.started),
         manifest=manifest_path,
-        why_incomplete=tuple(why),
+        why_incomplete=tuple(one.text for one in why),
         units_done=len(job.plan.pending),
         units_kept=len(job.plan.done),
     )
@@ -293,24 +275,15 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
 
 def _write_run(job: _Job, receipts: Sequence[Receipt]) -> None:
     """What is not reproducible goes here, and nowhere else."""
-    config, target, plan, root = job.config, job.target, job.plan, job.input_root
+    config, plan, root = job.config, job.plan, job.input_root
     seconds = time.time() - job.started
     read = sum(receipt.input.text_bytes for receipt in receipts if receipt.unit not in plan.done)
-    run: dict[str, Any] = {
-        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "wall_seconds": round(seconds, 3),
+    facts = {
         "units_done": len(plan.pending),
         "units_kept": len(plan.done),
         "text_megabytes_per_second": round(read / 1e6 / seconds, 3),
-        "input_root": None if not root else os.path.abspath(root) if is_local(root) else root,
+        "input_root": absolute_path(root) if root else None,
         "workers": None if config.beam_flags else job.running.workers,
         "beam_flags": list(config.beam_flags),
-        "host": platform.node(),
-        "platform": f"{platform.system()}-{platform.release()}-{platform.machine()}",
-        "python": platform.python_version(),
-        "versions": {
-            name: metadata.version(name)
-            for name in ("tokenmill", "apache-beam", "pyarrow", "resiliparse")
-        },
     }
-    target.write(run_record_path(target.run), json.dumps(run, indent=2).encode() + b"\n")
+    write_run_record(job.target, seconds, facts)

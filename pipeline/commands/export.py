@@ -5,18 +5,12 @@ build's manifest ─ settings checked ─ folder settled (ours, or refused) ─ 
 """
 
 import argparse
-import datetime
 import hashlib
-import json
-import os
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import metadata
 from typing import Any
 
-from pipeline.commands.build import new_run_name
 from pipeline.config import available_cores
 from pipeline.export_config import ExportConfig
 from pipeline.export_options import add_export_options, export_config, parse_builds
@@ -25,7 +19,9 @@ from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
 from pipeline.options import add_common
 from pipeline.progress import PassProgress
+from pipeline.quantities import counted
 from pipeline.report import as_json
+from pipeline.run_record import new_run_name, write_run_record
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from pipeline.terminal import say, show
@@ -34,7 +30,7 @@ from transforms.errors import MismatchError
 from transforms.exports.carry import with_carry
 from transforms.exports.formats import export_format
 from transforms.exports.mixtures import SourceTotals, mixture_of
-from transforms.exports.plan import ExportPlan, ExportUnit, PlanSettings, plan_export
+from transforms.exports.plan import ExportPlan, PlanSettings, plan_export
 from transforms.exports.records import (
     ExportManifest,
     ExportShard,
@@ -43,14 +39,15 @@ from transforms.exports.records import (
     make_export_manifest,
 )
 from transforms.exports.settings import splitter_of
+from transforms.exports.shard_cutter import ExportUnit
 from transforms.exports.shuffle import BLOCK_TOKENS
-from transforms.filesystem import is_local
+from transforms.filesystem import absolute_path
 from transforms.passes.export import ExportPass
 from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
 from transforms.shards.joined_build import JoinedBuild
 from transforms.shards.json_records import is_export
-from transforms.shards.layout import MANIFEST, receipt_path, run_record_path, unit_of_receipt
+from transforms.shards.layout import MANIFEST, receipt_path, unit_of_receipt
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark, settle
 
@@ -123,7 +120,7 @@ def export(config: ExportConfig) -> ExportResult:
     source = open_source(config.directory)
     manifest, digest = read_source(source)
     described = config.settings.described(manifest, digest)
-    target = Build.at(_absolute(config.output), new_run_name(), is_leased=True)
+    target = Build.at(absolute_path(config.output), new_run_name(), is_leased=True)
     if target.root in roots_of(source).values():
         raise ConfigurationError("is the build itself: name another folder", setting="output")
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
@@ -135,7 +132,7 @@ def export(config: ExportConfig) -> ExportResult:
         done = _done(target, work, plan)
         pending = [unit for unit in plan.units if unit.name not in done]
         if done:
-            say(f"resuming: {len(done)} of {len(plan.units)} shards are done")
+            say(f"resuming: {len(done)} of {counted(len(plan.units), 'shard')} done")
         if pending:
             target.withdraw(MANIFEST)
             running = _running(config, pending)
@@ -162,8 +159,8 @@ def export(config: ExportConfig) -> ExportResult:
 def open_source(directory: str | Mapping[str, str]) -> Build:
     """The build, or all those of a mapping as one."""
     if isinstance(directory, str):
-        return Build.at(_absolute(directory))
-    return JoinedBuild.of({name: Build.at(_absolute(path)) for name, path in directory.items()})
+        return Build.at(absolute_path(directory))
+    return JoinedBuild.of({name: Build.at(absolute_path(path)) for name, path in directory.items()})
 
 
 def roots_of(source: Build) -> dict[str, str]:
@@ -218,10 +215,6 @@ def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> 
     return ExportPass(source, described, plan.splitter)
 
 
-def _absolute(path: str) -> str:
-    return os.path.abspath(path) if is_local(path) else path
-
-
 def _running(config: ExportConfig, pending: Sequence[ExportUnit]) -> Running:
     workers = available_cores() if config.workers is None else config.workers
     if config.workers is None and sum(unit.size_bytes for unit in pending) < _SMALL_BYTES:
@@ -272,16 +265,11 @@ def _write_run(
     config: ExportConfig, source: Build, target: Build, done: int, kept: int, seconds: float
 ) -> None:
     """What is not reproducible goes here, and nowhere else."""
-    run = {
-        "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "wall_seconds": round(seconds, 3),
+    facts = {
         "shards_done": done,
         "shards_kept": kept,
         "source_roots": roots_of(source),
         "workers": None if config.beam_flags else config.workers,
         "beam_flags": list(config.beam_flags),
-        "host": platform.node(),
-        "python": platform.python_version(),
-        "versions": {name: metadata.version(name) for name in ("tokenmill", "pyarrow")},
     }
-    target.write(run_record_path(target.run), json.dumps(run, indent=2).encode() + b"\n")
+    write_run_record(target, seconds, facts)

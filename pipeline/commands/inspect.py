@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -16,7 +17,7 @@ from pipeline.options import (
     check_tokenizer_name,
     given_tokenizer,
 )
-from pipeline.quantities import count
+from pipeline.quantities import count, counted
 from pipeline.report import as_json
 from pipeline.terminal import escaped, show
 from pipeline.token_text import token_texts
@@ -144,7 +145,51 @@ def inspect_document(
         raise ConfigurationError("must be at least 1", setting="limit")
     if index < 0:
         raise ConfigurationError("must be at least 0", setting="index")
-    source = Build.at(directory)
+    found = _look_up(Build.at(directory), document_id, shard, index, limit, tokenizer)
+    texts = token_texts(found.tokenizer, found.ids)
+    if json:
+        alike = {"documents_with_this_id": found.alike}
+        show(as_json({**found.facts, **alike, "ids": found.ids, "tokens": texts}))
+        return exit_codes.COMPLETE
+    console = _console()
+    if found.alike > 1:
+        console.print(f"{found.alike} documents have this id; the first of them:")
+    _print_facts(console, found.facts)
+    console.print()
+    if compared is None:
+        print_tokens(console, texts, found.ids)
+    else:
+        text = found.tokenizer.decode(_without_frame(found.ids, found.tokenizer))
+        views = [tokenized(one, text) for one in (found.tokenizer, compared)]
+        print_side_by_side(console, *views)
+    if more := found.facts["length"] - len(found.ids):
+        limit = found.facts["length"]
+        console.print(f"... and {counted(more, 'more token')}: see them with --limit {limit}")
+    return exit_codes.COMPLETE
+
+
+@dataclass(frozen=True)
+class _FoundDocument:
+    """A document of a build.
+
+    tokenizer: it was encoded with. ids: the first of them. facts: where it comes from. alike: how
+    many documents have its id.
+    """
+
+    tokenizer: Tokenizer
+    ids: list[int]
+    facts: Mapping[str, Any]
+    alike: int
+
+
+def _look_up(
+    source: Build,
+    document_id: str | None,
+    shard: str | None,
+    index: int,
+    limit: int,
+    tokenizer: Tokenizer | None,
+) -> _FoundDocument:
     manifest = source.manifest()
     used = tokenizer_of(source, manifest, tokenizer)
     alike = 1
@@ -158,28 +203,9 @@ def inspect_document(
     if not 0 <= row["shard"] < len(receipt.shards):
         raise MismatchError(f"{unit}: its index names shard {row['shard']}, its receipt does not")
     entry = receipt.shards[row["shard"]]
-    shown = min(limit, row["length"])
     with source.open_shard(entry) as opened:
-        ids = opened.read(row["start"], row["start"] + shown).tolist()
-    facts = _facts(receipt, entry.path, row)
-    texts = token_texts(used, ids)
-    if json:
-        show(as_json({**facts, "documents_with_this_id": alike, "ids": ids, "tokens": texts}))
-        return exit_codes.COMPLETE
-    console = _console()
-    if alike > 1:
-        console.print(f"{alike} documents have this id; the first of them:")
-    _print_facts(console, facts)
-    console.print()
-    if compared is None:
-        print_tokens(console, texts, ids)
-    else:
-        text = used.decode(_without_frame(ids, used))
-        print_side_by_side(console, tokenized(used, text), tokenized(compared, text))
-    if shown < row["length"]:
-        more = row["length"] - shown
-        console.print(f"... and {more:,} more tokens: see them with --limit {row['length']}")
-    return exit_codes.COMPLETE
+        ids = opened.read(row["start"], row["start"] + min(limit, row["length"])).tolist()
+    return _FoundDocument(used, ids, _facts(receipt, entry.path, row), alike)
 
 
 def inspect_text(
@@ -272,10 +298,11 @@ def _facts(receipt: Receipt, shard: str, row: Mapping[str, Any]) -> dict[str, An
 
 
 def _print_facts(console: Console, facts: Mapping[str, Any]) -> None:
+    tokens, text_bytes = counted(facts["length"], "token"), counted(facts["text_bytes"], "byte")
     lines = {
         **facts,
-        "input": f"{facts['input']} ({facts['input_bytes']:,} bytes)",
-        "length": f"{facts['length']} tokens, {facts['text_bytes']} bytes of text",
+        "input": f"{facts['input']} ({counted(facts['input_bytes'], 'byte')})",
+        "length": f"{tokens}, {text_bytes} of text",
     }
     for name, value in lines.items():
         if name not in ("input_bytes", "text_bytes"):

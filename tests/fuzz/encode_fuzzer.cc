@@ -36,7 +36,7 @@ enum Flags : uint8_t {
   kShuffledIds = 4,  // of merges, and of bytes as well: ranks are in no order
   kGaps = 8,         // numbers that no token has
   kLargeIds = 16 + 64,  // both bits, as it is slow: merges have ids that do not fit into 16 bits
-  kOffset = 32,      // the first document begins behind the beginning of the data
+  kOffset = 32,      // the first document begins after the beginning of the data
   kExtras = 128,
 };
 
@@ -133,7 +133,7 @@ void to_external(uint8_t seed, Case& made) {
   }
 }
 
-// How a stage cuts, as a byte says it. Behind a stage that cuts bytes there are only others.
+// How a stage cuts, as a byte says it. After a stage that cuts bytes there are only others.
 void set_cut(uint8_t byte, std::vector<oracle::Stage>& stages) {
   oracle::Stage& stage = stages.back();
   stage.behavior = oracle::Behavior(byte % 5);
@@ -281,7 +281,7 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
     joined += document;
     offsets.push_back(int64_t(joined.size()));
   }
-  // Nothing lies behind the data, so that AddressSanitizer sees what reads there.
+  // Nothing lies after the data, so that AddressSanitizer sees what reads there.
   const auto data = std::make_unique<char[]>(joined.size());
   std::memcpy(data.get(), joined.data(), joined.size());
   std::vector<int64_t> token_at(count + 1, -1);

@@ -1,5 +1,5 @@
 // What the engine has to give, written to be read: nothing here is fast, and nothing of the engine
-// is used. The split is the walk that tokenizer/split/table.py specifies, the merge the definition
+// is used. The split is the scan that tokenizer/split/table.py specifies, the merge the definition
 // in tokenizer/reference.py.
 #pragma once
 
@@ -175,7 +175,7 @@ inline void merge(const Ids& ids, size_t merged, std::string_view pretoken,
     out.push_back(id_of(pretoken.substr(begin[i], begin[i + 1] - begin[i])));
 }
 
-// Text, and which of the needles stands behind it; -1 behind the last.
+// Text, and which of the needles stands after it; -1 after the last.
 struct Found {
   std::string_view before;
   int needle;

@@ -13,7 +13,7 @@ _SMALL = {
     "character": r"[\s\S]",
     # More states than published patterns have.
     "300_letters": r"\p{L}{1,300}|\P{L}{1,3}",
-    # The walk goes to the end of the run of letters, and comes back for all but the last "b".
+    # The scan goes to the end of the run of letters, and comes back for all but the last "b".
     "far_back": r"[a-y]*z|[\s\S]",
     "ab": r"[ab]+|[^ab]{1,2}",
 }

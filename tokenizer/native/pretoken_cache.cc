@@ -25,13 +25,13 @@ PretokenCache::PretokenCache(size_t budget_bytes) {
   while (2 * set_bytes <= budget / 4) set_bytes *= 2;
   set_mask_ = set_bytes / sizeof(Set) - 1;
   buckets_ = budget / 8 / sizeof(Bucket);
-  segment_words_ = (budget - budget / 8 - set_bytes - kPadding) / kSegments / sizeof(uint32_t);
-  // A segment holds several records of the longest pretoken, even one of a token a byte.
-  max_bytes_ = std::min<size_t>(8192, segment_words_ / 8);
+  section_words_ = (budget - budget / 8 - set_bytes - kPadding) / kSections / sizeof(uint32_t);
+  // A section holds several records of the longest pretoken, even one of a token a byte.
+  max_bytes_ = std::min<size_t>(8192, section_words_ / 8);
   sets_.assign(set_bytes / sizeof(Set), Set{});
   index_.assign(buckets_, Bucket{});
   // Not cleared: nothing points into it yet, and its pages come as it is written.
-  ring_.resize(kSegments * segment_words_ + kPadding / sizeof(uint32_t));
+  ring_.resize(kSections * section_words_ + kPadding / sizeof(uint32_t));
 }
 
 uint64_t PretokenCache::hash_of(std::string_view pretoken) {
@@ -84,14 +84,14 @@ void PretokenCache::insert(std::string_view pretoken, uint64_t hash, TokenSpan t
 }
 
 uint32_t PretokenCache::allocate(size_t words) {
-  if (end_ % segment_words_ + words > segment_words_)
-    end_ = (end_ / segment_words_ + 1) * segment_words_;
-  if (end_ % segment_words_ == 0) {
-    if (end_ == kSegments * segment_words_) {
+  if (end_ % section_words_ + words > section_words_)
+    end_ = (end_ / section_words_ + 1) * section_words_;
+  if (end_ % section_words_ == 0) {
+    if (end_ == kSections * section_words_) {
       end_ = 0;
       is_full_ = true;
     }
-    if (is_full_) forget(uint32_t(end_), uint32_t(end_ + segment_words_));
+    if (is_full_) forget(uint32_t(end_), uint32_t(end_ + section_words_));
   }
   end_ += words;
   return uint32_t(end_ - words);

@@ -10,7 +10,7 @@
 //     bucket | 12 tags, 8 bits of the hash each | 12 places in the ring, in units of 4 bytes |
 //     record | bytes | count | ids | bytes of the pretoken |
 //
-//     The ring is written in segments. Before a segment is written again, both layers forget all
+//     The ring is written in sections. Before a section is written again, both layers forget all
 //     that points into it, so a place never points at anything but its record.
 //
 // Memory is allocated once and never grows.
@@ -91,7 +91,7 @@ class PretokenCache {
   void insert(std::string_view pretoken, uint64_t hash, TokenSpan tokens);
 
  private:
-  static constexpr size_t kSlots = 12, kSegments = 16;
+  static constexpr size_t kSlots = 12, kSections = 16;
   struct alignas(64) Set {
     Entry entries[2];
   };
@@ -125,7 +125,7 @@ class PretokenCache {
   void forget(uint32_t begin, uint32_t end);
 
   size_t set_mask_;  // how many sets there are, a power of two, less one
-  size_t buckets_, segment_words_, max_bytes_;
+  size_t buckets_, section_words_, max_bytes_;
   size_t end_ = 0;        // of what is written of the ring, in words
   bool is_full_ = false;  // whether the ring has been written to its end once
   HugeVector<Set> sets_;

@@ -63,7 +63,7 @@ Span next_span(const SplitTable& table, const uint8_t* at, const uint8_t* end) {
   return {end_of_gap<kOnBytes>(table, at, end), false};
 }
 
-// The piece that begins at `at`, where another has ended: its segments joined as the behavior says.
+// The piece that begins at `at`, where another has ended: its matches and gaps joined as the behavior says.
 Span piece(const SplitStage& stage, const uint8_t* at, const uint8_t* end) {
   const auto next = [&stage, end](const uint8_t* from) {
     Span found = stage.on_bytes ? next_span<true>(stage.table, from, end)
@@ -173,8 +173,8 @@ void Split::cut_by_windows(Cursor& cursor, const PretokenCache& cache, Block& bl
   block.count = count;
 }
 
-// Pieces nest: the one a stage is cutting ends where or before that of the stage before it does.
-// So at any place the deepest stage whose piece goes on is the one to cut next, and each stage
+// Pieces nest: the one a stage is splitting ends where or before that of the stage before it does.
+// So at any place the deepest stage whose piece goes on is the one to split next, and each stage
 // after it then begins with a new piece.
 void Split::cut_by_stages(Cursor& cursor, const PretokenCache& cache, Block& block) const {
   const size_t last = stages_.size() - 1;

@@ -21,8 +21,8 @@ constexpr size_t kBlockPretokens = 1024;
 constexpr size_t kPaddingBytes = SplitWindows::kReadsAfter;  // readable bytes after a document
 constexpr size_t kMaxStages = 16;
 
-// One of the cuts that a pre-tokenizer makes one after the other, each in the pieces of the one
-// before; tokenizer/split/stages.py says what the behaviors are.
+// One of the stages of a pre-tokenizer, which splits the pieces that the stage before it left;
+// tokenizer/split/stages.py says what the behaviors are.
 struct SplitStage {
   enum Behavior : uint8_t { kRemoved, kIsolated, kContiguous, kMergedWithPrevious, kMergedWithNext };
   SplitTable table;
@@ -36,7 +36,7 @@ struct Block {
   Pretoken pretokens[kBlockPretokens];
 };
 
-// A text being cut: what is left of it.
+// A text being split: what is left of it.
 struct Cursor {
   // Valid UTF-8 of less than 4 GiB, with kPaddingBytes readable bytes after it.
   explicit Cursor(std::string_view text)
@@ -44,7 +44,7 @@ struct Cursor {
 
   const uint8_t* at;
   const uint8_t* const end;
-  // Where the piece ends that a stage is cutting; null before the first.
+  // Where the piece ends that a stage is splitting; null before the first.
   std::array<const uint8_t*, kMaxStages> piece_end{};
 };
 

@@ -16,11 +16,20 @@ Engines read some of it differently; `tokenizer.split.dialect` has the differenc
 """
 
 import re
-from dataclasses import dataclass
-from typing import TypeAlias
 
 from tokenizer.errors import PatternError
 from tokenizer.split.dialect import Dialect, can_become_a_sequence, may_become_one, shorthands
+from tokenizer.split.pattern_tree import (
+    END,
+    LINE_END,
+    Character,
+    Choice,
+    LookAhead,
+    Node,
+    Repeat,
+    Sequence,
+    next_character,
+)
 from tokenizer.split.unicode_properties import (
     CODE_POINTS,
     EVERYTHING,
@@ -35,65 +44,13 @@ MAX_DEPTH = 50
 MAX_REPEAT = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Character:
-    """Consumes one character out of a set."""
-
-    members: CodePointSet
-
-
-@dataclass(frozen=True, slots=True)
-class LookAhead:
-    """Consumes nothing; holds when the next character is in `members`, or at the end if `at_end`.
-
-    All look-arounds of the language come down to this: `(?!\\S)` is LookAhead(\\s, True), `$` is
-    LookAhead(nothing, True).
-    """
-
-    members: CodePointSet
-    at_end: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """One item after the other; no items match the empty string."""
-
-    items: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The first of the options that lets the whole pattern match."""
-
-    options: tuple["Node", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """`low` to `high` times `item` (None: no limit), as many as possible.
-
-    `position` is that of the quantifier, for error messages.
-    """
-
-    item: "Node"
-    low: int
-    high: int | None
-    possessive: bool
-    position: int
-
-
-Node: TypeAlias = Character | LookAhead | Sequence | Choice | Repeat
-
-END = LookAhead(NOTHING, True)
-LINE_END = LookAhead(CodePointSet.of_code_points([10]), True)
-
 _CONTROL = {"r": 13, "n": 10, "t": 9, "f": 12, "v": 11}
 # Without < and >: after a backslash these are word boundaries in some engines.
 _PUNCTUATION = frozenset(" !\"#$%&'()*+,-./:;=?@[\\]^_`{|}~")
 _HEX = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|[xu]\{([0-9A-Fa-f]{1,8})\}")
 _PROPERTY = re.compile(r"[pP](?:\{(\^?)([^{}^]*)\}|([A-Za-z]))")
 _BOUNDS = re.compile(r"\{(\d+)(?:(,)(\d*))?\}")
-_GROUP = re.compile(r"\(\?(?:(?P<ahead>[=!])|(?P<flag>-?i)?:|P?<(?![=!])\w+>)|\((?!\?)")
+_GROUP = re.compile(r"\(\?(?:(?P<look>[=!])|(?P<flag>-?i)?:|P?<(?![=!])\w+>)|\((?!\?)")
 
 
 def parse_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> Node:
@@ -131,8 +88,8 @@ class _Parser:
             construct, self.position if position is None else position, self.pattern
         )
 
-    def peek(self, ahead: int = 0) -> str:
-        where = self.position + ahead
+    def peek(self, after: int = 0) -> str:
+        where = self.position + after
         return self.pattern[where : where + 1]
 
     def take(self, expected: str) -> bool:
@@ -244,12 +201,12 @@ class _Parser:
         if not self.take(")"):
             raise self.refuse("a group without its )", start)
         self.depth -= 1
-        if not found["ahead"]:
+        if not found["look"]:
             return body
-        seen = _next_character(body)
+        seen = next_character(body)
         if seen is None:
             raise self.refuse("a look-ahead at anything but one character", start)
-        if found["ahead"] == "=":
+        if found["look"] == "=":
             return seen
         return LookAhead(~seen.members, not seen.at_end)
 
@@ -351,17 +308,3 @@ class _Parser:
             return self.escape(ignore_case, in_class=True)
         self.position += 1
         return ord(self.pattern[self.position - 1])
-
-
-def _next_character(node: Node) -> LookAhead | None:
-    """What a look-ahead's body says of the next character; None where it says more than that."""
-    if isinstance(node, Character):
-        return LookAhead(node.members, False)
-    if isinstance(node, Choice):
-        options = [_next_character(option) for option in node.options]
-        known = [option for option in options if option]
-        if len(known) < len(options):
-            return None
-        members = CodePointSet.union(option.members for option in known)
-        return LookAhead(members, any(option.at_end for option in known))
-    return node if node in (END, LINE_END) else None

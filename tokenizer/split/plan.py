@@ -23,8 +23,9 @@ from tokenizer.split.dialect import Dialect
 from tokenizer.split.fast.composition import compose
 from tokenizer.split.fast.windows import Windows, windows_of
 from tokenizer.split.implied import implied_split
-from tokenizer.split.pattern import Character, Choice, Node, Repeat, parse_split_pattern
-from tokenizer.split.pattern import Sequence as Items
+from tokenizer.split.pattern import parse_split_pattern
+from tokenizer.split.pattern_tree import Character, Choice, Node, Repeat
+from tokenizer.split.pattern_tree import Sequence as Items
 from tokenizer.split.stages import Behavior, SplitStage, literal
 from tokenizer.split.table import SplitTable, compile_split_pattern, compile_split_tree
 from tokenizer.split.unicode_properties import EVERYTHING
@@ -69,7 +70,7 @@ class CompiledStage:
         return [one[0].encode(encoding) for one in made]
 
     def _joins(self, before_is_match: bool, before_was_joined: bool, is_match: bool) -> bool:
-        """Whether a segment becomes part of the piece before it, which may have been joined."""
+        """Whether a match or gap joins the piece before it, which may have been joined."""
         if self.behavior is Behavior.CONTIGUOUS:
             return is_match == before_is_match
         if self.behavior is Behavior.MERGED_WITH_PREVIOUS:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenizer.errors import PatternError
-from tokenizer.split.pattern import Character, Choice, LookAhead, Node, Repeat, Sequence
+from tokenizer.split.pattern_tree import Character, Choice, LookAhead, Node, Repeat, Sequence
 from tokenizer.split.unicode_properties import EVERYTHING, NOTHING, CodePointSet
 
 

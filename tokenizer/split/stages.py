@@ -10,8 +10,9 @@ become of both, here for the pattern `-` and the text `the-final--countdown`:
     MergedWithPrevious  the-|final-|-|countdown        a match joins the gap before it
     MergedWithNext      the|-final|-|-countdown        a match joins the gap after it
 
-A piece is never empty. These are the words and meanings of Hugging Face tokenizers, whose parts
-(`Digits`, `Punctuation`, ...) all come down to such stages.
+A piece is never empty. What the last stage leaves are the pretokens. These are the words and
+meanings of Hugging Face tokenizers, whose parts (`Digits`, `Punctuation`, ...) all come down to
+such stages.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ class Behavior(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SplitStage:
-    """One cut: a pattern, what becomes of its matches, and whether gaps are called matches.
+    """One stage: a pattern, what becomes of its matches, and whether gaps are called matches.
 
     on_bytes: the stage stands after a ByteLevel one, which has replaced each byte of the text by
       a character of its own, and so sees those in the place of the text.

@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 
 from tokenizer.errors import PatternError
 from tokenizer.split.dialect import Dialect
-from tokenizer.split.pattern import Node, parse_split_pattern
+from tokenizer.split.pattern import parse_split_pattern
+from tokenizer.split.pattern_tree import Node
 from tokenizer.split.program import Consume, Fork, Look, Program
 from tokenizer.split.repeats import prove_repeats
 from tokenizer.split.unicode_properties import CODE_POINTS, CodePointSet

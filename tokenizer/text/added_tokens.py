@@ -59,14 +59,14 @@ class AddedTokens:
 
     def cut(self, text: str, allowed: Collection[str] = ()) -> list[tuple[str, int]]:
         """Segments of `text` and their kinds. allowed: special tokens that are matched."""
-        pieces = [(text, TEXT)]
+        segments = [(text, TEXT)]
         for level in self._levels:
-            pieces = [
-                cut
-                for piece, kind in pieces
-                for cut in (_cut(level, piece, allowed) if kind == TEXT else [(piece, kind)])
+            segments = [
+                part
+                for segment, kind in segments
+                for part in (_cut(level, segment, allowed) if kind == TEXT else [(segment, kind)])
             ]
-        return pieces
+        return segments
 
     def _with_care(self, segments: Segments) -> Segments:
         """The same documents, those with added tokens cut again with an eye on what is around."""
@@ -77,8 +77,8 @@ class AddedTokens:
         ):
             if (segments.kinds[begin:end] >= 0).any():
                 text = bytes(data[segments.offsets[begin] : segments.offsets[end]]).decode()
-                for piece, kind in self.cut(text):
-                    offsets.append(offsets[-1] + len(piece.encode()))
+                for segment, kind in self.cut(text):
+                    offsets.append(offsets[-1] + len(segment.encode()))
                     kinds.append(kind)
             else:
                 offsets += segments.offsets[begin + 1 : end + 1].tolist()

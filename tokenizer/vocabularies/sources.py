@@ -15,6 +15,7 @@ import zstandard
 
 from tokenizer.errors import ConfigurationError, VocabularyError
 from tokenizer.vocabularies.hub import TOKENIZER_FILES, fetch_tokenizer, is_repository
+from tokenizer.vocabularies.model_names import vocabulary_of_model
 from tokenizer.vocabularies.tekken_json import read_tekken
 from tokenizer.vocabularies.tiktoken_file import parse_tiktoken
 from tokenizer.vocabularies.tokenizer_json import end_of_text_of, read_tokenizer_json
@@ -117,10 +118,12 @@ def load_vocabulary(
     if is_repository(source):
         file, commit = fetch_tokenizer(source, revision)
         return replace(_load_json(file, source), revision=commit)
+    meant = vocabulary_of_model(source)
+    hint = f": that model's is {meant}" if meant else ""
     raise ConfigurationError(
-        f"unknown tokenizer {source!r}: expected one of {', '.join(BUNDLED_NAMES)}; the path of a "
-        ".tiktoken file, a tokenizer.json, a tekken.json or a folder that holds one of these; or "
-        "org/name on the Hugging Face hub"
+        f"unknown tokenizer {source!r}{hint}: expected one of {', '.join(BUNDLED_NAMES)}; the path "
+        "of a .tiktoken file, a tokenizer.json, a tekken.json or a folder that holds one of these; "
+        "or org/name on the Hugging Face hub"
     )
 
 

@@ -53,16 +53,7 @@ def read_tokenizer_json(content: bytes, name: str) -> Vocabulary:
             field.
     """
     root = Section.parse(content, name)
-    root.expect_only(_TOP)
-    if root.fields.get("version") != "1.0":
-        raise root.error(f"version {root.fields.get('version')!r}: expected '1.0'")
-    for field in ("truncation", "padding"):
-        if root.fields.get(field) is not None:
-            raise root.error(
-                f"{field} is not supported: documents keep their length; set it to null"
-            )
-    if "model" not in root.fields:
-        raise root.error("not a tokenizer.json: it has no model")
+    _check_top(root)
     model = root.section("model")
     _check_model(model)
     pre_tokenizer = parse_pre_tokenizer(root.fields.get("pre_tokenizer"))
@@ -72,16 +63,11 @@ def read_tokenizer_json(content: bytes, name: str) -> Vocabulary:
             "neither a ByteLevel pre-tokenizer nor byte_fallback: some text has no tokens"
         )
     vocab = _vocab(model)
-    tokens = _by_id(vocab)
     byte_tokens, unreachable = None, set[int]()
     if pre_tokenizer.byte_level:
-        token_bytes, unreachable = _from_byte_alphabet(tokens)
+        token_bytes, unreachable = _from_byte_alphabet(_by_id(vocab))
     else:
-        token_bytes = [token.encode() for token in tokens]
-        byte_tokens = np.array([vocab.get(f"<0x{byte:02X}>", -1) for byte in range(256)])
-        for byte, one in enumerate(byte_tokens.tolist()):
-            if one >= 0:
-                token_bytes[one] = bytes([byte])
+        token_bytes, byte_tokens = _with_byte_fallback(vocab)
     added = _added_tokens(root, vocab)
     begin, end = _post_processor(root)
     known = {*vocab.values(), *(token.id for token in added)}
@@ -105,6 +91,29 @@ def read_tokenizer_json(content: bytes, name: str) -> Vocabulary:
         normalizer=parse_normalizer(root.fields.get("normalizer")),
         pre_tokenizer=pre_tokenizer,
     )
+
+
+def _check_top(root: Section) -> None:
+    root.expect_only(_TOP)
+    if root.fields.get("version") != "1.0":
+        raise root.error(f"version {root.fields.get('version')!r}: expected '1.0'")
+    for field in ("truncation", "padding"):
+        if root.fields.get(field) is not None:
+            raise root.error(
+                f"{field} is not supported: documents keep their length; set it to null"
+            )
+    if "model" not in root.fields:
+        raise root.error("not a tokenizer.json: it has no model")
+
+
+def _with_byte_fallback(vocab: Mapping[str, int]) -> tuple[list[bytes], npt.NDArray[np.int64]]:
+    """The bytes of each token, and the token of each byte, -1 where there is none."""
+    token_bytes = [token.encode() for token in _by_id(vocab)]
+    byte_tokens = np.array([vocab.get(f"<0x{byte:02X}>", -1) for byte in range(256)], np.int64)
+    for byte, one in enumerate(byte_tokens.tolist()):
+        if one >= 0:
+            token_bytes[one] = bytes([byte])
+    return token_bytes, byte_tokens
 
 
 def end_of_text_of(special_tokens: Mapping[str, int]) -> int | None:

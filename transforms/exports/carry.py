@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.exports.plan import ExportUnit
+from transforms.exports.shard_cutter import ExportUnit
 
 
 def with_carry(units: Iterable[ExportUnit], sequence_length: int) -> tuple[ExportUnit, ...]:

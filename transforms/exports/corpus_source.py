@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
@@ -35,6 +36,7 @@ class ExportSource:
         """
         self._export = export
         self._split = split
+        self.name = f"{export.root}:{split}"
         manifest = read_export_manifest(export)
         self._settings = manifest.settings
         names = [one.name for one in manifest.splits]
@@ -63,6 +65,9 @@ class ExportSource:
         shard = self._shards[part]
         index = read_index(self._export, shard.index.path, EXPORT_SCHEMA)
         return CorpusPart(index, (shard.files[0].path,), None)
+
+    def read_ids(self, part: int) -> pa.ChunkedArray:
+        return read_index(self._export, self._shards[part].index.path, EXPORT_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:
         found = self._shards[shard]

@@ -13,7 +13,7 @@ but none of a source with weight 0.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,19 +113,3 @@ class MixtureBooks:
 def mixture_of(described: Mapping[str, Any]) -> Mixture:
     """The Mixture that an export's settings describe."""
     return Mixture(tuple(Source(*entry) for entry in described["sources"]))
-
-
-def table_of(sources: Sequence[SourceTotals]) -> str:
-    """The share of each source in the build, as asked for, and as reached, as text."""
-    tokens = sum(source.tokens for source in sources) or 1
-    asked = sum(source.tokens * source.weight for source in sources) or 1
-    reached = sum(source.exported_tokens for source in sources) or 1
-    width = max(6, *(len(source.name) for source in sources))
-    lines = [f"{'source':<{width}}  weight    build    asked  reached            tokens"]
-    lines += [
-        f"{source.name:<{width}}  {source.weight:>6g}  {source.tokens / tokens:>7.2%}  "
-        f"{source.tokens * source.weight / asked:>7.2%}  {source.exported_tokens / reached:>7.2%}  "
-        f"{source.exported_tokens:>16,}"
-        for source in sources
-    ]
-    return "\n".join(lines)

@@ -8,18 +8,23 @@ A shard is kept as spans of index rows, so the plan is small; of its documents o
 split are meant. Memory: the rows of a few units, and 9 bytes for each text that is held out.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
+from transforms.exports.document_facts import (
+    Held,
+    UnitDocuments,
+    find_held_out,
+    in_order,
+    index_rows,
+    read_documents,
+)
 from transforms.exports.hashes import Hashes
 from transforms.exports.mixtures import Mixture, MixtureBooks, SourceTotals
+from transforms.exports.shard_cutter import ExportUnit, ShardCutter, unit_name_of
 from transforms.exports.shuffle import (
     BLOCK_TOKENS,
     Grid,
@@ -27,43 +32,8 @@ from transforms.exports.shuffle import (
     document_hashes,
     make_grid,
 )
-from transforms.exports.source import Span
-from transforms.exports.splits import Codes, Splitter, held_out_texts, look_up
-from transforms.passes.work_pass import WorkUnit
+from transforms.exports.splits import Splitter, look_up
 from transforms.shards.build import Build
-from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
-from transforms.shards.layout import documents_path
-
-_THREADS = 4
-_WINDOW = 16  # units under way at a time
-
-Held = tuple[Hashes, Codes]
-"""Texts that are held out, ascending, and the split of each."""
-
-_In = TypeVar("_In")
-_Out = TypeVar("_Out")
-
-
-@dataclass(frozen=True, slots=True)
-class ExportUnit(WorkUnit):
-    """One shard of an export: what is to go into it.
-
-    documents, tokens: that it will hold. spans: where they are in the build; of a shuffled shard
-    none, but the parts that it is gathered from, from first_part to before stop_part.
-    carried: ids of the shards before it that its first sequence begins with (carry.py); earlier:
-    those shards. is_last: of its split.
-    """
-
-    split: str = ""
-    number: int = 0
-    documents: int = 0
-    tokens: int = 0
-    spans: tuple[Span, ...] = ()
-    first_part: int = 0
-    stop_part: int = 0
-    carried: int = 0
-    earlier: tuple["ExportUnit", ...] = ()
-    is_last: bool = True
 
 
 @dataclass(frozen=True)
@@ -79,11 +49,6 @@ class ExportPlan:
     blocks: tuple[ExportUnit, ...] = ()
     grid: Grid | None = None
     sources: tuple[SourceTotals, ...] = ()
-
-
-def unit_name_of(split: str, number: int) -> str:
-    """What a shard's receipt and index are called after."""
-    return f"{split}/{number:06d}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,19 +82,15 @@ def plan_export(
     Raises:
         MismatchError: an index is missing or broken.
     """
-    held: Held | None = None
-    if splitter.shares:
-        held = _held_out(source, units, splitter)
+    held = find_held_out(source, units, splitter) if splitter.shares else None
 
-    def look(unit: str) -> "_UnitRows":
-        return _read_unit(source, unit, splitter, held, settings.mixture)
+    def look(unit: str) -> UnitDocuments:
+        return read_documents(source, unit, splitter, held, settings.mixture)
 
     is_shuffled = settings.shuffle is not None
-    cutters = [
-        _Cutter(name, None if is_shuffled else settings.max_tokens, settings.itemsize)
-        for name in splitter.names
-    ]
-    blocks = _Cutter("blocks", settings.block_tokens, settings.itemsize)
+    max_tokens = None if is_shuffled else settings.max_tokens
+    cutters = [ShardCutter(name, max_tokens, settings.itemsize) for name in splitter.names]
+    blocks = ShardCutter("blocks", settings.block_tokens, settings.itemsize)
     moved: list[Hashes] = []
     books = MixtureBooks(settings.mixture)
     for unit, found in zip(units, in_order(look, units), strict=True):
@@ -141,32 +102,44 @@ def plan_export(
             rows = np.flatnonzero((found.codes == code) & (found.copies > 0))
             cutter.add(unit, rows, (found.lengths[rows] + settings.more) * found.copies[rows])
     if held is not None:
-        texts = np.unique(np.concatenate(moved))
-        _, where = look_up(held[0], texts) if len(texts) else (None, np.zeros(0, np.int64))
-        splitter = replace(splitter, moved_texts=texts, moved_to=held[1][where])
-    planned = tuple(shard for cutter in cutters for shard in cutter.finish())
-    if not is_shuffled:
-        return ExportPlan(planned, splitter, sources=books.totals())
-    tokens = {unit.split: unit.tokens for unit in planned}
+        splitter = _with_moved(splitter, held, moved)
+    shards = tuple(shard for cutter in cutters for shard in cutter.finish())
+    if settings.shuffle is None:
+        return ExportPlan(shards, splitter, sources=books.totals())
+    tokens = {unit.split: unit.tokens for unit in shards}
     grid = make_grid(
         [tokens.get(name, 0) for name in splitter.names],
         settings.max_tokens,
         settings.block_tokens,
     )
-    shards = _count_shuffled(source, units, splitter, settings, grid)
+    parts = _count_parts(source, units, splitter, settings, settings.shuffle, grid)
+    shards = tuple(_shuffled_shards(splitter.names, settings.itemsize, grid, *parts))
     return ExportPlan(shards, splitter, tuple(blocks.finish()), grid, books.totals())
 
 
-def _count_shuffled(
-    source: Build, units: Sequence[str], splitter: Splitter, settings: PlanSettings, grid: Grid
-) -> tuple[ExportUnit, ...]:
-    """The shards of a shuffle that hold any document, and what each holds."""
-    assert settings.shuffle is not None
-    seed = settings.shuffle
+def _with_moved(splitter: Splitter, held: Held, moved: Sequence[Hashes]) -> Splitter:
+    """The splitter that also knows the texts that are not where their key says."""
+    texts = np.unique(np.concatenate(moved))
+    _, where = look_up(held[0], texts) if len(texts) else (None, np.zeros(0, np.int64))
+    return replace(splitter, moved_texts=texts, moved_to=held[1][where])
 
-    def look(unit: str) -> tuple[Any, Any]:
+
+_Counts = npt.NDArray[np.int64]
+
+
+def _count_parts(
+    source: Build,
+    units: Sequence[str],
+    splitter: Splitter,
+    settings: PlanSettings,
+    seed: int,
+    grid: Grid,
+) -> tuple[_Counts, _Counts]:
+    """How many documents, and how many tokens, come into each part of a shuffle."""
+
+    def look(unit: str) -> tuple[_Counts, _Counts]:
         documents, tokens = np.zeros(grid.total, np.int64), np.zeros(grid.total, np.int64)
-        for rows in _rows(source, unit, ("record", "length", *splitter.columns)):
+        for rows in index_rows(source, unit, ("record", "length", *splitter.columns)):
             codes, record = splitter.split_of(rows), rows.column("record").to_numpy()
             copies = settings.mixture.copies(unit, record, codes)
             hashes = copy_hashes(document_hashes(seed, unit, record), copies)
@@ -180,154 +153,29 @@ def _count_shuffled(
     for unit_documents, unit_tokens in in_order(look, units):
         documents += unit_documents
         tokens += unit_tokens
-    found: list[ExportUnit] = []
-    for code, split in enumerate(splitter.names):
+    return documents, tokens
+
+
+def _shuffled_shards(
+    splits: Sequence[str], itemsize: int, grid: Grid, documents: _Counts, tokens: _Counts
+) -> Iterator[ExportUnit]:
+    """The shards of a shuffle that hold any document; documents, tokens: of each part."""
+    for code, split in enumerate(splits):
         number = 0
         for place in range(grid.shards[code]):
             parts = grid.parts_of_shard(code, place)
             own = slice(parts.start, parts.stop)
             if documents[own].any():
                 count = int(tokens[own].sum())
-                found.append(
-                    ExportUnit(
-                        name=unit_name_of(split, number),
-                        path="",
-                        size_bytes=count * settings.itemsize,
-                        split=split,
-                        number=number,
-                        documents=int(documents[own].sum()),
-                        tokens=count,
-                        first_part=parts.start,
-                        stop_part=parts.stop,
-                    )
+                yield ExportUnit(
+                    name=unit_name_of(split, number),
+                    path="",
+                    size_bytes=count * itemsize,
+                    split=split,
+                    number=number,
+                    documents=int(documents[own].sum()),
+                    tokens=count,
+                    first_part=parts.start,
+                    stop_part=parts.stop,
                 )
                 number += 1
-    return tuple(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _UnitRows:
-    """Of each document of a unit its length, its split, and how often it is exported.
-
-    moved: the texts that are not where their key says.
-    """
-
-    lengths: npt.NDArray[np.int64]
-    codes: Codes
-    copies: npt.NDArray[np.int64]
-    moved: npt.NDArray[np.uint64]
-
-
-def _read_unit(
-    source: Build,
-    unit: str,
-    splitter: Splitter,
-    held: Held | None,
-    mixture: Mixture,
-) -> _UnitRows:
-    lengths, records, codes, moved = [], [], [], [np.zeros(0, np.uint64)]
-    for rows in _rows(source, unit, ("record", "length", *splitter.columns)):
-        lengths.append(rows.column("length").to_numpy())
-        records.append(rows.column("record").to_numpy())
-        if held is None:
-            codes.append(np.zeros(len(rows), np.int8))
-            continue
-        by_key = splitter.by_key(rows)
-        final = by_key.copy()
-        texts = rows.column("text_xxh3").to_numpy()
-        if len(held[0]):
-            found, where = look_up(held[0], texts)
-            final[found] = held[1][where[found]]
-        moved.append(texts[final != by_key])
-        codes.append(final)
-    empty = np.zeros(0, np.int64)
-    every = np.concatenate([empty.astype(np.int8), *codes])
-    copies = mixture.copies(unit, np.concatenate([empty, *records]), every)
-    return _UnitRows(np.concatenate([empty, *lengths]), every, copies, np.concatenate(moved))
-
-
-def _held_out(source: Build, units: Sequence[str], splitter: Splitter) -> Held:
-    """The texts that are held out because of the key of one of their documents."""
-
-    def look(unit: str) -> Held:
-        texts, codes = [np.zeros(0, np.uint64)], [np.zeros(0, np.int8)]
-        for rows in _rows(source, unit, splitter.columns):
-            by_key = splitter.by_key(rows)
-            texts.append(rows.column("text_xxh3").to_numpy()[by_key > 0])
-            codes.append(by_key[by_key > 0])
-        return np.concatenate(texts), np.concatenate(codes)
-
-    found = list(in_order(look, units))
-    return held_out_texts([texts for texts, _ in found], [codes for _, codes in found])
-
-
-def _rows(source: Build, unit: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    path = documents_path(unit)
-    with source.local_copy(path) as index:
-        yield from read_rows(index, path, DOCUMENTS_SCHEMA, columns)
-
-
-def in_order(function: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
-    """`map` on a few threads, with a few results under way."""
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="plan") as threads:
-        under_way: deque[Future[_Out]] = deque()
-        for item in items:
-            under_way.append(threads.submit(function, item))
-            if len(under_way) >= _WINDOW:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-
-
-@dataclass(slots=True)
-class _Cutter:
-    """Takes the documents of a split in order and cuts them into shards."""
-
-    split: str
-    max_tokens: int | None
-    itemsize: int
-    _spans: list[Span] = field(default_factory=list)
-    _documents: int = 0
-    _tokens: int = 0
-    _finished: list[ExportUnit] = field(default_factory=list)
-
-    def add(self, unit: str, rows: npt.NDArray[Any], lengths: npt.NDArray[np.int64]) -> None:
-        """Adds documents of a unit: their rows in its index, and their lengths as exported."""
-        ends = np.cumsum(lengths)
-        first = before = 0
-        while first < len(rows):
-            last = len(rows)
-            if self.max_tokens is not None:
-                room = before + self.max_tokens - self._tokens
-                last = int(np.searchsorted(ends, room, side="right"))
-                if last == first and not self._documents:
-                    last += 1  # larger than a shard: it has one to itself
-            if last > first:
-                self._spans.append(Span(unit, int(rows[first]), int(rows[last - 1]) + 1))
-                self._documents += last - first
-                self._tokens += int(ends[last - 1]) - before
-                first, before = last, int(ends[last - 1])
-            if first < len(rows):
-                self._end_shard()
-
-    def finish(self) -> list[ExportUnit]:
-        """All shards; none where there was no document."""
-        if self._documents:
-            self._end_shard()
-        return self._finished
-
-    def _end_shard(self) -> None:
-        number = len(self._finished)
-        self._finished.append(
-            ExportUnit(
-                name=unit_name_of(self.split, number),
-                path="",
-                size_bytes=self._tokens * self.itemsize,
-                split=self.split,
-                number=number,
-                documents=self._documents,
-                tokens=self._tokens,
-                spans=tuple(self._spans),
-            )
-        )
-        self._spans, self._documents, self._tokens = [], 0, 0

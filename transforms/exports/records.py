@@ -11,8 +11,8 @@ from transforms.errors import MismatchError
 from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape, WrittenShard
 from transforms.exports.mixtures import SourceTotals
-from transforms.exports.plan import unit_name_of
 from transforms.exports.sequences import SequenceBooks, total_books
+from transforms.exports.shard_cutter import unit_name_of
 from transforms.shards.build import Build
 from transforms.shards.json_records import (
     FORMAT,

@@ -22,7 +22,6 @@ from transforms.exports.formats.interface import ShardShape
 from transforms.exports.framing import Framing, framing_of_settings
 from transforms.exports.index import EXPORT_SCHEMA, index_rows
 from transforms.exports.mixtures import mixture_of
-from transforms.exports.plan import ExportUnit
 from transforms.exports.records import (
     ExportReceipt,
     ExportShard,
@@ -36,6 +35,7 @@ from transforms.exports.sequences import (
     SequenceSettings,
     sequence_settings_of,
 )
+from transforms.exports.shard_cutter import ExportUnit
 from transforms.exports.shuffle import gathered
 from transforms.exports.source import Chooser, DocumentChunk, Span, read_spans
 from transforms.exports.splits import Splitter
@@ -44,7 +44,7 @@ from transforms.shards.build import Build
 from transforms.shards.index import ParquetLog
 from transforms.shards.json_records import fingerprint_of
 from transforms.shards.layout import documents_path
-from transforms.shards.staged_file import StagedFile, sync_folders
+from transforms.shards.staged_file import StagedFile
 
 # Documents that are read at a time to find the last ids of a shard.
 _ROWS_BACKWARDS = 4096
@@ -250,12 +250,7 @@ class ExportPass:
             for path, file in zip(paths, staged, strict=True):
                 digest = file.finish()
                 files.append(FileEntry(path, digest.bytes, digest.sha256))
-            every = [*staged, log.staged]
-            build.check_owned()
-            build.note_intent(unit.name, [file.final_path for file in every])
-            for file in every:
-                file.publish()
-            sync_folders(file.final_path for file in every)
+            build.publish(unit.name, [*staged, log.staged])
         shard = ExportShard(
             unit.split, unit.number, unit.documents, shape.tokens, books, tuple(files), index
         )

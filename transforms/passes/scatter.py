@@ -16,8 +16,8 @@ import pyarrow as pa
 
 from transforms.exports.formats.raw_ids import RawFile
 from transforms.exports.mixtures import mixture_of
-from transforms.exports.plan import ExportUnit
 from transforms.exports.records import FileEntry
+from transforms.exports.shard_cutter import ExportUnit
 from transforms.exports.shuffle import (
     ROWS_SCHEMA,
     Grid,
@@ -37,7 +37,7 @@ from transforms.shards.json_records import (
     fingerprint_of,
     parse_record,
 )
-from transforms.shards.staged_file import StagedFile, sync_folders
+from transforms.shards.staged_file import StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,7 @@ class ScatterPass:
             staged = [stack.enter_context(build.stage(path)) for path in paths]
             self._write(chunks, staged)
             digests = [file.finish() for file in staged]
-            build.note_intent(unit.name, [file.final_path for file in staged])
-            for file in staged:
-                file.publish()
-            sync_folders(file.final_path for file in staged)
+            build.publish(unit.name, staged)
         files = tuple(
             FileEntry(path, digest.bytes, digest.sha256)
             for path, digest in zip(paths, digests, strict=True)

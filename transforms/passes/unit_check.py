@@ -73,7 +73,7 @@ def _check_digest(local_path: str, entry: ShardEntry | IndexEntry) -> None:
 
 
 def _check_index(index: str, receipt: Receipt) -> int:
-    """Documents lie one behind the other, shard by shard; returns the sum of record numbers."""
+    """Documents lie one after the other, shard by shard; returns the sum of record numbers."""
     place, books = receipt.documents.path, receipt.input
     tokens = np.zeros(len(receipt.shards), np.int64)
     documents = np.zeros(len(receipt.shards), np.int64)

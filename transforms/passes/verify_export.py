@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from transforms.errors import MismatchError
 from transforms.exports.index import EXPORT_SCHEMA
-from transforms.exports.plan import ExportUnit
 from transforms.exports.records import ExportReceipt, FileEntry
+from transforms.exports.shard_cutter import ExportUnit
 from transforms.passes.export import ExportedDocuments, ExportPass
 from transforms.passes.findings import Findings, expect, expect_rows
 from transforms.passes.verify import VerifyReceipt

@@ -106,13 +106,12 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
     try:
         with naming_place(build.root):
             receipt = work.run(unit, build)
-            build.check_owned()
             build.write(receipt_path(unit.name), receipt.to_json())
             build.drop_intent(unit.name)
     except Exception as error:
         if is_fatal(error):
             if isinstance(error, OSError):
-                raise StorageError(_where_it_is_full(unit, build, error)) from error
+                raise StorageError(_where_it_is_full(unit, error)) from error
             raise
         message = explain(unit, error)
         _write_failure(unit.name, build, message, error)
@@ -163,11 +162,11 @@ def prepare_worker(work: Pass, build: Build) -> None:
         raise
 
 
-def _where_it_is_full(unit: WorkUnit, build: Build, error: OSError) -> str:
-    place = error.filename or build.root
+def _where_it_is_full(unit: WorkUnit, error: OSError) -> str:
+    """The error has its place: `naming_place` saw it."""
     return (
-        f"{place}: {error.strerror}, while {unit.name} was written. What is committed is kept: "
-        "when there is room, run the same command again"
+        f"{error.filename}: {error.strerror}, while {unit.name} was written. What is committed is "
+        "kept: when there is room, run the same command again"
     )
 
 

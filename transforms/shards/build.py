@@ -136,6 +136,19 @@ class Build:
         """A new file of the build, to be filled and published."""
         return StagedFile(self.path(relative), self.staging)
 
+    def publish(self, unit: str, files: Sequence[StagedFile]) -> None:
+        """Makes all files of a unit appear, durably; the receipt that commits them comes after.
+
+        Raises:
+            BuildLostError: the build is not this run's any more: nothing appears.
+            OSError: one can not be written.
+        """
+        self.check_owned()
+        self.note_intent(unit, [file.final_path for file in files])
+        for file in files:
+            file.publish()
+        sync_folders(file.final_path for file in files)
+
     def note_intent(self, unit: str, final_paths: Sequence[str]) -> None:
         """Notes what a unit is about to publish, for the case that this run dies in between.
 

@@ -19,6 +19,7 @@ from typing import Any, Protocol, overload
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.loading.batches import Batches
 from transforms.loading.samples import Samples
@@ -78,6 +79,10 @@ class CorpusSource(TokenSource, Protocol):
     """Where a corpus has its documents from: a build, or one split of an export."""
 
     @property
+    def name(self) -> str:
+        """Where it is, for people."""
+
+    @property
     def documents(self) -> Sequence[int]:
         """How many documents each part has, in order."""
 
@@ -88,6 +93,9 @@ class CorpusSource(TokenSource, Protocol):
     def open_part(self, part: int) -> CorpusPart:
         """The index of a part. Raises MismatchError where it can not be read."""
 
+    def read_ids(self, part: int) -> pa.ChunkedArray:
+        """What the documents of a part are called, or null."""
+
 
 class Corpus(Sequence[CorpusDocument]):
     """The documents of a complete build, or of a split of an export, in its order; a sequence.
@@ -95,6 +103,7 @@ class Corpus(Sequence[CorpusDocument]):
         corpus = tokenmill.open("shards")
         len(corpus), corpus.tokens
         corpus[0].tokens, corpus[0].id
+        corpus["en-0010996"]                 the first document of that id
         for document in corpus: ...
         for input, target in corpus.batches(sequence_length=1024, batch_size=8, seed=1): ...
 
@@ -129,8 +138,12 @@ class Corpus(Sequence[CorpusDocument]):
     @overload
     def __getitem__(self, index: int) -> CorpusDocument: ...
     @overload
+    def __getitem__(self, index: str) -> CorpusDocument: ...
+    @overload
     def __getitem__(self, index: slice) -> list[CorpusDocument]: ...
-    def __getitem__(self, index: int | slice) -> CorpusDocument | list[CorpusDocument]:
+    def __getitem__(self, index: int | str | slice) -> CorpusDocument | list[CorpusDocument]:
+        if isinstance(index, str):
+            return self._of_id(index)
         if isinstance(index, slice):
             return [self[one] for one in range(*index.indices(len(self)))]
         number = index + len(self) if index < 0 else index
@@ -143,6 +156,9 @@ class Corpus(Sequence[CorpusDocument]):
         for at, documents in enumerate(self._source.documents):
             for row in range(documents):
                 yield self._document(at, row)
+
+    def __repr__(self) -> str:
+        return f"Corpus({self._source.name!r}, {len(self):,} documents, {self.tokens:,} tokens)"
 
     def samples(
         self,
@@ -199,6 +215,14 @@ class Corpus(Sequence[CorpusDocument]):
             epochs=epochs,
         )
 
+    def _of_id(self, document_id: str) -> CorpusDocument:
+        """Reads the ids of one part after the other until one fits."""
+        for at in range(len(self._ends)):
+            row = pc.index(self._source.read_ids(at), document_id).as_py()
+            if row >= 0:
+                return self._document(at, row)
+        raise KeyError(f"no document has the id {document_id!r}")
+
     def _document(self, at: int, row: int) -> CorpusDocument:
         part = self._part(at)
 
@@ -237,6 +261,7 @@ class BuildSource:
             MismatchError: there is none, or not one of this format.
         """
         self._build = build
+        self.name = build.root
         manifest = build.manifest()
         self.identity = hashlib.sha256(build.read(MANIFEST)).hexdigest()
         self.vocabulary_size = manifest.tokenizer.vocabulary_size
@@ -256,6 +281,10 @@ class BuildSource:
         index = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
         shards = tuple(shard.path for shard in self._build.receipt(unit).shards)
         return CorpusPart(index, shards, unit)
+
+    def read_ids(self, part: int) -> pa.ChunkedArray:
+        path = documents_path(self._units[part])
+        return read_index(self._build, path, DOCUMENTS_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:
         entry = self._shards[shard]

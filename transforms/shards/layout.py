@@ -91,28 +91,31 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
 def is_file_of(unit: str, path: str) -> bool:
     """Whether a file is one of those that a unit may have beside its receipt.
 
+    A unit of a build, or a shard of an export: then a file of its split and number.
+
     >>> is_file_of("a.jsonl", "tokens/a.jsonl-00000.npy"), is_file_of("a.jsonl", "tokens/b.npy")
     (True, False)
+    >>> is_file_of("train/000003", "tokens/train/part-0-00003.npy")
+    True
+    >>> is_file_of("train/000003", "tokens/train/000004.bin")
+    False
     """
+    return _is_file_of_unit(unit, path) or _is_file_of_shard(unit, path)
+
+
+def _is_file_of_unit(unit: str, path: str) -> bool:
     if path in (documents_path(unit), rejects_path(unit)):
         return True
     return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
 
 
-def is_file_of_export(unit: str, path: str) -> bool:
-    """Whether a file may be one of a shard of an export: below tokens/, of its split and number.
-
-    >>> is_file_of_export("train/000003", "tokens/train/part-0-00003.npy")
-    True
-    >>> is_file_of_export("train/000003", "tokens/train/000004.bin")
-    False
-    """
+def _is_file_of_shard(unit: str, path: str) -> bool:
     split, slash, digits = unit.rpartition("/")
     if not slash or "/" in split or not (digits.isascii() and digits.isdigit()):
         return False
     numbered = rf"[/_](?:[a-z]+[-.])?(?:0-)?0*{int(digits)}"
     pattern = rf"tokens/(?:tokens_)?{re.escape(split)}(?:{numbered})?(?:\.[a-z_]+)+"
-    return path == documents_path(unit) or re.fullmatch(pattern, path) is not None
+    return re.fullmatch(pattern, path) is not None
 
 
 def vocabulary_path(suffix: str) -> str:

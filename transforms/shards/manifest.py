@@ -15,7 +15,7 @@ from transforms.shards.json_records import (
     is_export,
     parse_record,
 )
-from transforms.shards.receipt import IndexEntry, InputBooks, ShardEntry
+from transforms.shards.receipt import Counts, IndexEntry, InputBooks, ShardEntry
 
 _REMEDY = "run `tokenmill build` again to write it anew"
 
@@ -39,21 +39,12 @@ class TokenizerEntry:
     end_of_text: Count | None
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over all inputs; `records == documents + sum(rejects.values())`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals(Counts):
+    """Sums over all inputs."""
 
     inputs: Count
     input_bytes: Count
-    records: Count
-    documents: Count
-    rejects: Mapping[str, Count]
-    tokens: Count
-    text_bytes: Count
-    special_token_texts: Count
-    decoded_bytes: Count
-    lost_bytes: Count
-    undecoded_bytes: Count
     truncated_inputs: Count
 
 

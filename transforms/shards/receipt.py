@@ -74,23 +74,17 @@ class InputFacts:
     html_extractor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class InputBooks:
-    """The books of one input: `records == documents + sum(rejects.values())`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What is counted of an input, and added up: `records == documents + sum(rejects.values())`.
 
-    path: the unit's name. part: start and stop of the part of the file that the unit is; None: all
-    of it. bytes, sha256: of the raw file. tokens: begin and end of text included. text_bytes: UTF-8
-    bytes of the documents written. special_token_texts: occurrences of special-token text in them,
-    all encoded as plain text. decoded_bytes: what decompressing gave. lost_bytes: those of them
-    that were skipped where the container is broken. undecoded_bytes: raw bytes that could not be
-    decompressed. is_truncated: the file ends too early, nobody knows by how much. html_extractor:
-    what turned pages into text, with its version; None where the input has no pages.
+    rejects: by reason. tokens: begin and end of text included. text_bytes: UTF-8 bytes of the
+    documents written. special_token_texts: occurrences of special-token text in them, all encoded
+    as plain text. decoded_bytes: what decompressing gave. lost_bytes: those of them that were
+    skipped where the container is broken. undecoded_bytes: raw bytes that could not be
+    decompressed.
     """
 
-    path: str
-    part: tuple[Count, Count] | None
-    bytes: Count
-    sha256: Sha256
     records: Count
     documents: Count
     rejects: Mapping[str, Count]
@@ -100,6 +94,22 @@ class InputBooks:
     decoded_bytes: Count
     lost_bytes: Count
     undecoded_bytes: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputBooks(Counts):
+    """The books of one input.
+
+    path: the unit's name. part: start and stop of the part of the file that the unit is; None: all
+    of it. bytes, sha256: of the raw file. is_truncated: the file ends too early, nobody knows by
+    how much. html_extractor: what turned pages into text, with its version; None where the input
+    has no pages.
+    """
+
+    path: str
+    part: tuple[Count, Count] | None
+    bytes: Count
+    sha256: Sha256
     is_truncated: bool
     html_extractor: str | None
 

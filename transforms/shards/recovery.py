@@ -1,4 +1,4 @@
-"""What a run that ended, or died, leaves behind: removed because records of the build name it."""
+"""What is left of a run that ended, or died: removed because records of the build name it."""
 
 import contextlib
 import os
@@ -11,7 +11,6 @@ from transforms.shards.layout import (
     beat_path,
     intent_path,
     is_file_of,
-    is_file_of_export,
     owner_path,
     receipt_path,
     run_folder,
@@ -57,10 +56,7 @@ def _undo(build: Build, path: str) -> None:
     except MismatchError:
         return  # it died while it wrote the intent: then nothing is published
     if is_safe(intent.unit) and not build.exists(receipt_path(intent.unit)):
-        unit = intent.unit
-        build.delete(
-            path for path in intent.paths if is_file_of(unit, path) or is_file_of_export(unit, path)
-        )
+        build.delete(path for path in intent.paths if is_file_of(intent.unit, path))
 
 
 def remove_units(build: Build, receipts: dict[str, Receipt]) -> None:

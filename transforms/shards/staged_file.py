@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from transforms import filesystem
 from transforms.filesystem import is_local, put_file, replace_file
+from transforms.stores.durable import make_folder, sync
 
 # Threads that wait for disks; they are made when the first is needed.
 _DISKS = ThreadPoolExecutor(4, thread_name_prefix="fsync")
@@ -84,7 +84,7 @@ class StagedFile:
     def finish(self) -> FileDigest:
         """The digest of all that was written, which goes to the disk in the meantime."""
         if self._is_local:
-            self._synced = _DISKS.submit(_sync, self.local_path)
+            self._synced = _DISKS.submit(sync, self.local_path)
         return digest_of(self.local_path)
 
     def publish(self) -> None:
@@ -99,7 +99,7 @@ class StagedFile:
             put_file(self.local_path, self.final_path)
             return
         if self._synced is None:
-            _sync(self.local_path)
+            sync(self.local_path)
         else:
             self._synced.result()
         make_folder(os.path.dirname(self.final_path))
@@ -113,23 +113,8 @@ class StagedFile:
     def __enter__(self) -> "StagedFile":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.discard()
-
-
-def make_folder(folder: str) -> None:
-    """Makes a local folder and those above it that are missing, durably."""
-    if not folder or os.path.isdir(folder):
-        return
-    above = os.path.dirname(folder)
-    make_folder(above)
-    os.makedirs(folder, exist_ok=True)
-    _sync(above or os.curdir)
 
 
 def sync_folders(paths: Iterable[str]) -> None:
@@ -139,7 +124,7 @@ def sync_folders(paths: Iterable[str]) -> None:
         paths: final paths of files that were published; those on object stores need nothing.
     """
     for folder in sorted({os.path.dirname(path) for path in paths if is_local(path)}):
-        _sync(folder)
+        sync(folder)
 
 
 def write_whole(final_path: str, content: bytes, staging: str) -> None:
@@ -151,11 +136,3 @@ def write_whole(final_path: str, content: bytes, staging: str) -> None:
         Path(staged.local_path).write_bytes(content)
         staged.publish()
     sync_folders([final_path])
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

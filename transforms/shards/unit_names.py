@@ -14,10 +14,10 @@ import hashlib
 import os
 import re
 
-# A build writes a unit's files as the name with one of these behind it, and a folder of inputs may
+# A build writes a unit's files as the name with one of these after it, and a folder of inputs may
 # carry such a name already: `tokens/a.jsonl.npy` would be file and folder at once.
 _SUFFIXES = (".npy", ".parquet", ".json")
-# File systems take 255 bytes; a suffix and the number of a shard come behind the name.
+# File systems take 255 bytes; a suffix and the number of a shard come after the name.
 _MAX_COMPONENT_BYTES = 200
 _KEPT_BYTES = 120
 

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, ParquetLog
 from transforms.shards.layout import documents_path, rejects_path, shard_path
 from transforms.shards.receipt import IndexEntry, InputBooks, InputFacts, Receipt, ShardEntry
 from transforms.shards.settings import ShardSettings
-from transforms.shards.staged_file import StagedFile, sync_folders
+from transforms.shards.staged_file import StagedFile
 
 
 @dataclass(slots=True)
@@ -124,11 +123,7 @@ class UnitWriter:
         self._check(books, shards, rejects)
         staged = [file for file, _ in self._finished]
         staged += [log.staged for log in (self._documents, self._rejects) if log is not None]
-        self._build.check_owned()
-        self._build.note_intent(self._unit, [file.final_path for file in staged])
-        for file in staged:
-            file.publish()
-        sync_folders(file.final_path for file in staged)
+        self._build.publish(self._unit, staged)
         return Receipt(
             fingerprint=fingerprint,
             settings=settings,
@@ -141,12 +136,7 @@ class UnitWriter:
     def __enter__(self) -> "UnitWriter":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def _check(

@@ -10,11 +10,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from transforms.stores.patterns import (
-    compile_pattern,
-    has_wildcard,
-    literal_folder,
-)
+from transforms.stores.patterns import find_by_listing
 from transforms.stores.store import FoundFile
 
 
@@ -28,11 +24,7 @@ class BeamStore:
 
     def find(self, pattern: str) -> list[FoundFile]:
         """Lists the folder before the first wild card, at any depth."""
-        if not has_wildcard(pattern):
-            found = self.look_up(pattern)
-            return [found] if found else []
-        matches = compile_pattern(pattern).fullmatch
-        return [file for file in self.list(literal_folder(pattern)) if matches(file.path)]
+        return find_by_listing(pattern, self.look_up, lambda folder, _: self.list(folder))
 
     def list(self, folder: str) -> Iterator[FoundFile]:
         """All at once: Beam gives no pages."""

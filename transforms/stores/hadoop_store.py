@@ -17,12 +17,7 @@ from typing import Any, BinaryIO
 from pyarrow import fs
 
 from tokenizer import ConfigurationError
-from transforms.stores.patterns import (
-    compile_pattern,
-    crosses_folders,
-    has_wildcard,
-    literal_folder,
-)
+from transforms.stores.patterns import find_by_listing
 from transforms.stores.store import FoundFile
 
 
@@ -37,12 +32,7 @@ class HadoopStore:
 
     def find(self, pattern: str) -> list[FoundFile]:
         """Lists the folder before the first wild card; subfolders where the pattern needs them."""
-        if not has_wildcard(pattern):
-            found = self.look_up(pattern)
-            return [found] if found else []
-        matches = compile_pattern(pattern).fullmatch
-        listed = self._list(literal_folder(pattern), crosses_folders(pattern))
-        return [file for file in listed if matches(file.path)]
+        return find_by_listing(pattern, self.look_up, self._list)
 
     def list(self, folder: str) -> Iterator[FoundFile]:
         """All at once: Arrow gives no pages."""

@@ -16,12 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from tokenizer import ConfigurationError
-from transforms.stores.patterns import (
-    compile_pattern,
-    crosses_folders,
-    has_wildcard,
-    literal_folder,
-)
+from transforms.stores.patterns import find_by_listing
 from transforms.stores.read_only import ReadOnlyStore
 from transforms.stores.store import FoundFile
 from transforms.stores.web_client import request
@@ -36,12 +31,7 @@ class HubStore(ReadOnlyStore):
 
     def find(self, pattern: str) -> list[FoundFile]:
         """Subfolders are listed only where the pattern reaches into them."""
-        if not has_wildcard(pattern):
-            found = self.look_up(pattern)
-            return [found] if found else []
-        matches = compile_pattern(pattern).fullmatch
-        listed = self._list(literal_folder(pattern), crosses_folders(pattern))
-        return [file for file in listed if matches(file.path)]
+        return find_by_listing(pattern, self.look_up, self._list)
 
     def list(self, folder: str) -> Iterator[FoundFile]:
         """A page of a thousand in a request."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
+from transforms.stores.durable import make_folder, sync, sync_folder_of
 from transforms.stores.patterns import (
     compile_pattern,
     crosses_folders,
@@ -60,7 +61,7 @@ class LocalStore:
 
     def create(self, path: str) -> BinaryIO:
         """Its folder is made."""
-        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+        make_folder(os.path.dirname(path))
         return open(path, "wb")
 
     def read(self, path: str) -> tuple[bytes, str]:
@@ -72,19 +73,19 @@ class LocalStore:
         """Returns when a power cut can not undo it."""
         with _written_beside(path, content) as temporary:
             os.replace(temporary, path)
-            _sync_folder(path)
+            sync_folder_of(path)
 
     def put(self, local_path: str, path: str) -> None:
         """Moves the file where both lie on one disk."""
-        os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+        make_folder(os.path.dirname(path))
         try:
-            _sync(local_path)
+            sync(local_path)
             os.replace(local_path, path)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             self._copy(local_path, path)
-        _sync_folder(path)
+        sync_folder_of(path)
 
     def write_new(self, path: str, content: bytes) -> bool:
         """By a hard link, which fails where the name is taken."""
@@ -94,7 +95,7 @@ class LocalStore:
                     os.link(temporary, path)
         except FileExistsError:
             return False
-        _sync_folder(path)
+        sync_folder_of(path)
         return True
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
@@ -109,7 +110,7 @@ class LocalStore:
             if not _is_still(present, path) or _version_of(os.fstat(present.fileno())) != version:
                 return False
             os.replace(temporary, path)
-            _sync_folder(path)
+            sync_folder_of(path)
             return True
 
     def delete(self, paths: Sequence[str]) -> None:
@@ -125,7 +126,7 @@ class LocalStore:
         temporary = _temporary_name(target)
         try:
             shutil.copyfile(source, temporary)
-            _sync(temporary)
+            sync(temporary)
             os.replace(temporary, target)
         finally:
             _remove_if_there(temporary)
@@ -202,7 +203,7 @@ def _temporary_name(path: str) -> str:
 @contextmanager
 def _written_beside(path: str, content: bytes) -> Iterator[str]:
     """The content in a synced file of another name; what is left of that name goes at the end."""
-    os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+    make_folder(os.path.dirname(path))
     temporary = _temporary_name(path)
     try:
         with open(temporary, "xb") as file:
@@ -220,7 +221,7 @@ def _link_unnamed(path: str, content: bytes) -> bool:
     Whoever is killed before that leaves nothing: nobody may remove a file of another name later.
     """
     folder = os.path.dirname(path) or os.curdir
-    os.makedirs(folder, exist_ok=True)
+    make_folder(folder)
     try:
         descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o666)
     except (AttributeError, OSError) as error:
@@ -246,16 +247,3 @@ def _link_unnamed(path: str, content: bytes) -> bool:
 def _remove_if_there(path: str) -> None:
     with suppress(FileNotFoundError):
         os.remove(path)
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(path: str) -> None:
-    """Without it a power cut can undo a rename."""
-    _sync(os.path.dirname(path) or os.curdir)

@@ -13,23 +13,19 @@ import io
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from transforms.stores import object_settings
+from transforms.stores.object_errors import CutOffError, ObjectErrors, first_line
 from transforms.stores.object_reader import ObjectReader
 from transforms.stores.packages import needed_package
-from transforms.stores.patterns import (
-    compile_pattern,
-    crosses_folders,
-    has_wildcard,
-    literal_folder,
-)
+from transforms.stores.patterns import find_by_listing
 from transforms.stores.store import FoundFile
+from transforms.stores.upload import Upload
 
 # An outage of a minute must not end a job; more than 5 minutes outlive a signature.
 RETRY_SECONDS = 180.0
@@ -56,17 +52,16 @@ class ObjectStore:
         self._obstore: Any = needed_package("obstore", f"{scheme}://", _EXTRAS[scheme])
         self._stores: Any = needed_package("obstore.store", f"{scheme}://", _EXTRAS[scheme])
         self._errors: Any = needed_package("obstore.exceptions", f"{scheme}://", _EXTRAS[scheme])
+        self._named = ObjectErrors(self._errors, object_settings.HINTS[scheme]).named
         self._bucket_store: Callable[[str], Any] = lru_cache(self._open_bucket)
 
     def find(self, pattern: str) -> list[FoundFile]:
         """One listing of the folder before the first wild card; subfolders only where needed."""
-        if not has_wildcard(pattern):
-            found = self.look_up(pattern)
-            return [found] if found else []
-        folder = literal_folder(pattern)
-        matches = compile_pattern(pattern).fullmatch
-        listed = self.list(folder) if crosses_folders(pattern) else self._list_one(folder)
-        return [file for file in listed if matches(file.path)]
+        return find_by_listing(
+            pattern,
+            self.look_up,
+            lambda folder, is_deep: self.list(folder) if is_deep else self._list_one(folder),
+        )
 
     def list(self, folder: str) -> Iterator[FoundFile]:
         """A page of a thousand at a time."""
@@ -113,7 +108,7 @@ class ObjectStore:
 
     def create(self, path: str) -> BinaryIO:
         """Uploaded when it is closed, and not at all when an exception ends its `with`."""
-        return _Upload(lambda file: self._put(path, file))
+        return Upload(lambda file: self._put(path, file))
 
     def read(self, path: str) -> tuple[bytes, str]:
         """One request."""
@@ -224,7 +219,7 @@ class ObjectStore:
             except self._errors.PreconditionError as error:
                 raise OSError(f"{path}: it was replaced while it was read; run again") from error
             except self._errors.GenericError as error:
-                if "416" not in _first_line(error):
+                if "416" not in first_line(error):
                     raise
                 meta = self._obstore.head(store, key)  # an empty object has no range
                 return b"", meta["size"], meta["e_tag"]
@@ -262,7 +257,7 @@ class ObjectStore:
             except self._errors.GenericError as error:
                 if self._is_there(path, content):
                     return True
-                if is_last or "HTTP error" not in _first_line(error):
+                if is_last or "HTTP error" not in first_line(error):
                     raise
                 return None
         return True
@@ -283,59 +278,11 @@ class ObjectStore:
         """Repeats a listing whose answer was cut off: obstore does not."""
         give_up = time.monotonic() + RETRY_SECONDS
         while time.monotonic() < give_up:
-            with suppress(_CutOffError), self._named(path):
+            with suppress(CutOffError), self._named(path):
                 return operation()
         raise OSError(f"{path}: for {RETRY_SECONDS:g} s each listing was cut off")
-
-    @contextmanager
-    def _named(self, path: str) -> Iterator[None]:
-        """Errors of the library become OSErrors that begin with the path."""
-        try:
-            yield
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{path}: no such object") from error
-        except (self._errors.PermissionDeniedError, self._errors.UnauthenticatedError) as error:
-            raise PermissionError(
-                f"{path}: the store refuses access: {_first_line(error)}; "
-                f"{object_settings.HINTS[self._scheme]}"
-            ) from error
-        except (self._errors.BaseError, ValueError) as error:
-            cut_off = "body error" in _first_line(error)
-            kind = _CutOffError if cut_off else OSError
-            raise kind(f"{path}: {_first_line(error)}") from error
-
-
-class _CutOffError(OSError):
-    """The connection ended within an answer."""
-
-
-class _Upload(io.BufferedRandom):
-    """A temporary local file that is handed to `upload` when it is closed."""
-
-    def __init__(self, upload: Callable[[BinaryIO], None]) -> None:
-        file = TemporaryFile(buffering=0)  # noqa: SIM115
-        super().__init__(file)
-        self._upload = upload
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is not None:
-            super().close()
-        self.close()
-
-    def close(self) -> None:
-        if self.closed:
-            return
-        try:
-            self.seek(0)
-            self._upload(self)
-        finally:
-            super().close()
 
 
 def _etag_of(meta: Any) -> str:
     # Azure gives ETags with quotation marks, and lists them without.
     return str(meta["e_tag"] or "").strip('"')
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]

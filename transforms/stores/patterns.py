@@ -9,6 +9,9 @@ They are Beam's, with one difference: Beam's `?` matches a "/" too.
 """
 
 import re
+from collections.abc import Callable, Iterable
+
+from transforms.stores.store import FoundFile
 
 _WILDCARDS = "*?["
 
@@ -43,6 +46,26 @@ def crosses_folders(pattern: str) -> bool:
     """
     rest = pattern[len(literal_folder(pattern)) :]
     return "/" in rest or "**" in rest
+
+
+def find_by_listing(
+    pattern: str,
+    look_up: Callable[[str], FoundFile | None],
+    list_folder: Callable[[str, bool], Iterable[FoundFile]],
+) -> list[FoundFile]:
+    """What a pattern stands for, by one listing of its literal folder.
+
+    Args:
+        pattern: A path, with or without wild cards.
+        look_up: The file of a path without wild cards, or None.
+        list_folder: The files of a folder; with True, also of those below it.
+    """
+    if not has_wildcard(pattern):
+        found = look_up(pattern)
+        return [found] if found else []
+    matches = compile_pattern(pattern).fullmatch
+    listed = list_folder(literal_folder(pattern), crosses_folders(pattern))
+    return [file for file in listed if matches(file.path)]
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

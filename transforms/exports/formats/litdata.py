@@ -10,22 +10,26 @@
 The loader takes blocks of ids regardless of documents; where these begin the offsets tell.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from transforms.errors import MismatchError
 from transforms.exports.formats.interface import (
-    ExportFormat,
     ExportWriter,
     Ids,
     Lengths,
     ShardShape,
     WrittenShard,
 )
-from transforms.exports.formats.offset_table import OffsetTableFile, read_offsets
+from transforms.exports.formats.offset_table import (
+    OffsetTableFormat,
+    OffsetTableWriter,
+    name_in_folder,
+    read_offsets,
+)
 from transforms.exports.formats.raw_ids import read_documents
 
 _CODES = {"<u2": 5, "<u4": 6}
@@ -33,15 +37,15 @@ _CODES = {"<u2": 5, "<u4": 6}
 _DATA_SPEC = '[1, {"type": null, "context": null, "children_spec": []}]'
 
 
-class Litdata(ExportFormat):
+class Litdata(OffsetTableFormat):
     """Ids after a table of offsets."""
 
     name = "litdata"
     # Offsets are u32, and a document has 4 bytes of them beside its ids.
     max_shard_tokens = 500_000_000
 
-    def file_names(self, split: str, number: int) -> tuple[str, ...]:
-        return (f"{split}/chunk-0-{number}.bin",)
+    def file_name(self, number: int) -> str:
+        return f"chunk-0-{number}.bin"
 
     def create(self, paths: Sequence[str], shape: ShardShape) -> ExportWriter:
         return _Writer(paths[0], shape)
@@ -57,15 +61,13 @@ class Litdata(ExportFormat):
     def ids_at(self, shape: ShardShape) -> int:
         return 4 * (shape.documents + 2)
 
-    def folder_files(
-        self, split: str, shape: ShardShape, shards: Sequence[WrittenShard]
-    ) -> Mapping[str, bytes]:
+    def index(self, shape: ShardShape, shards: Sequence[WrittenShard]) -> Mapping[str, Any]:
         chunks = [
             {
                 "chunk_bytes": shard.sizes[0],
                 "chunk_size": shard.documents,
                 "dim": shard.tokens,
-                "filename": shard.names[0].split("/")[-1],
+                "filename": name_in_folder(shard),
             }
             for shard in shards
         ]
@@ -78,21 +80,10 @@ class Litdata(ExportFormat):
             "encryption": None,
             "item_loader": "TokensLoader",
         }
-        index = json.dumps({"chunks": chunks, "config": config}, sort_keys=True)
-        return {f"{split}/index.json": index.encode()}
+        return {"chunks": chunks, "config": config}
 
 
-class _Writer(ExportWriter):
-    def __init__(self, path: str, shape: ShardShape) -> None:
-        self._itemsize = shape.dtype.itemsize
-        self._file = OffsetTableFile(path, shape.documents)
-
+class _Writer(OffsetTableWriter):
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
         self._file.note(lengths * self._itemsize)
         self._file.file.write(ids)
-
-    def finish(self) -> None:
-        self._file.finish()
-
-    def close(self) -> None:
-        self._file.file.close()

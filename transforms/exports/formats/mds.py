@@ -25,14 +25,18 @@ import pyarrow as pa
 
 from transforms.errors import MismatchError
 from transforms.exports.formats.interface import (
-    ExportFormat,
     ExportWriter,
     Ids,
     Lengths,
     ShardShape,
     WrittenShard,
 )
-from transforms.exports.formats.offset_table import OffsetTableFile, read_offsets
+from transforms.exports.formats.offset_table import (
+    OffsetTableFormat,
+    OffsetTableWriter,
+    name_in_folder,
+    read_offsets,
+)
 from transforms.exports.formats.raw_ids import CHUNK_TOKENS, read_exactly
 
 _LENGTHS = ((1 << 8, "<B"), (1 << 16, "<H"), (1 << 32, "<I"))
@@ -41,18 +45,18 @@ _SHAPE_HEADS = {
 }
 
 
-class Mds(ExportFormat):
+class Mds(OffsetTableFormat):
     """Samples after a table of offsets."""
 
     name = "mds"
     # Offsets are u32 and a sample has up to 13 bytes beside its ids: enough for any documents.
     max_shard_tokens = 200_000_000
 
-    def file_names(self, split: str, number: int) -> tuple[str, ...]:
-        return (f"{split}/shard.{number:05d}.mds",)
+    def file_name(self, number: int) -> str:
+        return f"shard.{number:05d}.mds"
 
     def create(self, paths: Sequence[str], shape: ShardShape) -> ExportWriter:
-        return _Writer(paths[0], shape)
+        return _Writer(paths[0], shape, _config_bytes(shape))
 
     def read(self, paths: Sequence[str], shape: ShardShape) -> Iterator[tuple[Ids, Lengths | None]]:
         offsets = read_offsets(paths[0], shape.documents, _config_bytes(shape))
@@ -65,11 +69,8 @@ class Mds(ExportFormat):
             yield _decode(content, offsets[first : last + 1] - start, shape.dtype)
             first = last
 
-    def folder_files(
-        self, split: str, shape: ShardShape, shards: Sequence[WrittenShard]
-    ) -> Mapping[str, bytes]:
-        index = {"version": 2, "shards": [_index_entry(shape, shard) for shard in shards]}
-        return {f"{split}/index.json": json.dumps(index, sort_keys=True).encode()}
+    def index(self, shape: ShardShape, shards: Sequence[WrittenShard]) -> Mapping[str, Any]:
+        return {"version": 2, "shards": [_index_entry(shape, shard) for shard in shards]}
 
 
 def _config(shape: ShardShape) -> dict[str, object]:
@@ -90,7 +91,7 @@ def _config_bytes(shape: ShardShape) -> bytes:
 
 
 def _index_entry(shape: ShardShape, shard: WrittenShard) -> dict[str, object]:
-    raw = {"basename": shard.names[0].split("/")[-1], "bytes": shard.sizes[0], "hashes": {}}
+    raw = {"basename": name_in_folder(shard), "bytes": shard.sizes[0], "hashes": {}}
     return {**_config(shape), "raw_data": raw, "samples": shard.documents, "zip_data": None}
 
 
@@ -113,11 +114,7 @@ def _decode(content: bytes, offsets: Lengths, dtype: np.dtype[Any]) -> tuple[Ids
     return np.frombuffer(b"".join(parts), dtype), np.array(lengths, np.int64)
 
 
-class _Writer(ExportWriter):
-    def __init__(self, path: str, shape: ShardShape) -> None:
-        self._itemsize = shape.dtype.itemsize
-        self._file = OffsetTableFile(path, shape.documents, _config_bytes(shape))
-
+class _Writer(OffsetTableWriter):
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
         content = ids.data.cast("B")
         parts: list[bytes | memoryview] = []
@@ -129,9 +126,3 @@ class _Writer(ExportWriter):
         heads = np.array([len(part) for part in parts[::2]], np.int64)
         self._file.note(heads + lengths * self._itemsize)
         self._file.file.write(b"".join(parts))
-
-    def finish(self) -> None:
-        self._file.finish()
-
-    def close(self) -> None:
-        self._file.file.close()

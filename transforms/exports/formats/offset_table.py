@@ -7,15 +7,66 @@
 How many items there are is known, so that room is left for the table, and it is written last.
 """
 
+import json
 import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from transforms.errors import MismatchError
-from transforms.exports.formats.interface import Lengths, check_bytes
+from transforms.exports.formats.interface import (
+    ExportFormat,
+    ExportWriter,
+    Lengths,
+    ShardShape,
+    WrittenShard,
+    check_bytes,
+)
 from transforms.exports.formats.raw_ids import RawFile
 
 _LIMIT = (1 << 32) - 1
+
+
+class OffsetTableFormat(ExportFormat):
+    """A format of such files, one a shard, with an `index.json` beside them."""
+
+    @abstractmethod
+    def file_name(self, number: int) -> str:
+        """The file of a shard, relative to the folder of its split."""
+
+    @abstractmethod
+    def index(self, shape: ShardShape, shards: Sequence[WrittenShard]) -> Mapping[str, Any]:
+        """What `index.json` says of a split."""
+
+    def file_names(self, split: str, number: int) -> tuple[str, ...]:
+        return (f"{split}/{self.file_name(number)}",)
+
+    def folder_files(
+        self, split: str, shape: ShardShape, shards: Sequence[WrittenShard]
+    ) -> Mapping[str, bytes]:
+        index = json.dumps(self.index(shape, shards), sort_keys=True)
+        return {f"{split}/index.json": index.encode()}
+
+
+def name_in_folder(shard: WrittenShard) -> str:
+    """The name of a shard's file, as its index.json has it."""
+    return shard.names[0].rpartition("/")[2]
+
+
+class OffsetTableWriter(ExportWriter):
+    """Writes one such file; a format says how items are appended."""
+
+    def __init__(self, path: str, shape: ShardShape, config: bytes = b"") -> None:
+        self._itemsize = shape.dtype.itemsize
+        self._file = OffsetTableFile(path, shape.documents, config)
+
+    def finish(self) -> None:
+        self._file.finish()
+
+    def close(self) -> None:
+        self._file.file.close()
 
 
 class OffsetTableFile:
