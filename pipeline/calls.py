@@ -20,7 +20,8 @@ from transforms.exports.splits import TRAIN
 from transforms.reading import InputFormat, ReadSettings
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
-from transforms.shards.corpus import BuildSource, Corpus
+from transforms.shards.build_source import BuildSource
+from transforms.shards.corpus import Corpus
 from transforms.shards.settings import ShardSettings
 
 _READ = ReadSettings()

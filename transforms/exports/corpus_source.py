@@ -17,7 +17,8 @@ from transforms.exports.sequences import sequence_settings_of
 from transforms.exports.splits import TRAIN
 from transforms.loading.stream import Segments
 from transforms.shards.build import Build
-from transforms.shards.corpus import CorpusPart, read_index
+from transforms.shards.build_source import read_index
+from transforms.shards.corpus import CorpusPart
 from transforms.shards.layout import MANIFEST
 
 

@@ -3,35 +3,26 @@
 number 7 ─► part: parts' documents added up ─► row of its index ─► shard, start, length
                                                                       └► a slice of the map
 
-A part is a unit of a build (BuildSource), or a shard of an export (exports/corpus_source.py).
+A part is a unit of a build (build_source.py), or a shard of an export (exports/corpus_source.py).
 """
 
 import functools
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol, overload
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.loading.batches import Batches
 from transforms.loading.samples import Samples
-from transforms.loading.stream import Segments, TokenSource
-from transforms.shards.build import Build
-from transforms.shards.formats import shard_format
-from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
-from transforms.shards.layout import MANIFEST, documents_path
+from transforms.loading.stream import TokenSource
 
 _KEPT_PARTS = 16
 _KEPT_MAPS = 256
-_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,71 +235,3 @@ class Corpus(Sequence[CorpusDocument]):
             text_bytes=value("text_bytes"),
             offset=value("offset", 0),
         )
-
-
-class BuildSource:
-    """The documents of a build: a part is a unit."""
-
-    packed_length: int | None = None
-
-    def __init__(self, build: Build) -> None:
-        """Reads the manifest.
-
-        Args:
-            build: where.
-
-        Raises:
-            MismatchError: there is none, or not one of this format.
-        """
-        self._build = build
-        self.name = build.root
-        manifest = build.manifest()
-        self.identity = hashlib.sha256(build.read(MANIFEST)).hexdigest()
-        self.vocabulary_size = manifest.tokenizer.vocabulary_size
-        self.documents = [book.documents for book in manifest.inputs]
-        self.shard_paths = [shard.path for shard in manifest.shards]
-        self.shard_tokens = [shard.tokens for shard in manifest.shards]
-        self.dtype = np.dtype(manifest.shards[0].dtype if manifest.shards else "<u4")
-        self._units = manifest.units
-        self._shards = manifest.shards
-        self._copies = ExitStack()
-
-    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build]]:
-        return type(self), (self._build,)
-
-    def open_part(self, part: int) -> CorpusPart:
-        unit = self._units[part]
-        index = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
-        shards = tuple(shard.path for shard in self._build.receipt(unit).shards)
-        return CorpusPart(index, shards, unit)
-
-    def read_ids(self, part: int) -> pa.ChunkedArray:
-        path = documents_path(self._units[part])
-        return read_index(self._build, path, DOCUMENTS_SCHEMA, ("id",))["id"]
-
-    def open_ids(self, shard: int) -> npt.NDArray[Any]:
-        entry = self._shards[shard]
-        local_path = self._copies.enter_context(self._build.local_copy(entry.path))
-        return shard_format(entry.format).open(local_path, entry).map()
-
-    def segments(self) -> Segments:
-        def lengths_of(unit: str) -> npt.NDArray[np.int64]:
-            path = documents_path(unit)
-            index = read_index(self._build, path, DOCUMENTS_SCHEMA, ("length",))
-            lengths: npt.NDArray[np.int64] = index["length"].to_numpy()
-            return lengths
-
-        with ThreadPoolExecutor(_THREADS, thread_name_prefix="lengths") as threads:
-            lengths = list(threads.map(lengths_of, self._units))
-        return Segments(np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
-
-
-def read_index(
-    build: Build, path: str, schema: pa.Schema, columns: Sequence[str] | None = None
-) -> pa.Table:
-    """All rows of an index file. Raises MismatchError where it is not of that schema."""
-    names = schema.names if columns is None else list(columns)
-    with build.local_copy(path) as local_path:
-        batches = list(read_rows(local_path, path, schema, names))
-    kept = pa.schema([schema.field(name) for name in names])
-    return pa.Table.from_batches(batches, kept).combine_chunks()
