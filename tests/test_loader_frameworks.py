@@ -121,7 +121,7 @@ def test_without_torch_it_is_said_what_is_needed(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transforms.loading.samples.find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match="pip install torch"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'tokenmill\[torch\]'"):
         tokenmill.open(source).samples(LENGTH).torch()
 
 

@@ -201,7 +201,7 @@ class Samples(Sequence[dict[str, npt.NDArray[Any]]]):
 def torch_class(name: str) -> Any:
     """A class of torch_datasets.py. Raises ConfigurationError where torch is not installed."""
     if find_spec("torch") is None:
-        raise ConfigurationError("this needs PyTorch: pip install torch")
+        raise ConfigurationError("this needs PyTorch: pip install 'tokenmill[torch]'")
     from transforms.loading import torch_datasets
 
     return getattr(torch_datasets, name)
