@@ -1,5 +1,6 @@
 """The native engine; see tokenizer/native/encoder.h for how it works."""
 
+import collections.abc
 import typing
 
 import numpy
@@ -162,8 +163,10 @@ class Engine:
         Returns tokens, their offsets, and XXH3-64, counted tokens and validity of each text.
         """
 
-    def encode_text(self, added: AddedTokens, text: str) -> numpy.typing.NDArray[numpy.uint32]:
-        """The ids of one text, uint32[n]: scan and encode_documents in one call.
+    def text_encoder(
+        self, added: AddedTokens
+    ) -> collections.abc.Callable[[str], numpy.typing.NDArray[numpy.uint32]]:
+        """A function that gives the ids of one text, uint32[n]: scan and encode_documents in one.
 
         Without the GIL where the text is longer than 4 KiB. Raises UnicodeEncodeError when the
         text holds a lone surrogate, TypeError when it is no str.

@@ -30,7 +30,7 @@ What can be said of the ids of a text `t`, and so be checked without it:
 """
 
 import functools
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tokenizer import _native
+from tokenizer.arguments import expect_text
 from tokenizer.fingerprint import fingerprint_of
 from tokenizer.id_table import IdTable
 from tokenizer.split.plan import plan_of, windows_of_plan
@@ -122,6 +123,11 @@ class Route:
         self._is_direct = not (
             vocabulary.normalizer or self._added_late or self._prefix or self._added.needs_care
         )
+        # The ids of one text, special tokens being text; an attribute, for each call of Python
+        # costs a short text as much as its merges.
+        self.encode_text: Callable[[str], npt.NDArray[np.uint32]] = (
+            self._engine.text_encoder(self._added.engine) if self._is_direct else self._encode_text
+        )
 
     # -- text to ids
 
@@ -146,10 +152,8 @@ class Route:
         )
         return EncodedDocuments(tokens, token_offsets, hashes, specials, valid)
 
-    def encode_text(self, text: str) -> npt.NDArray[np.uint32]:
-        """The ids of one text; special tokens are text."""
-        if self._is_direct:
-            return self._engine.encode_text(self._added.engine, text)
+    def _encode_text(self, text: str) -> npt.NDArray[np.uint32]:
+        expect_text(text)
         utf8 = text.encode()
         tokens: npt.NDArray[np.uint32] = self.encode(
             np.array([0, len(utf8)], np.int64), utf8

@@ -67,6 +67,7 @@ class Tokenizer(FamiliarNames):
                 f"cache_bytes: expected 0 to {MAX_CACHE_BYTES} (4 GiB), found {cache_bytes}"
             )
         self._route = Route(vocabulary, cache_bytes)
+        self._encode_text = self._route.encode_text
         super().__init__(vocabulary, self._route.ids)
         self._reference = _reference
 
@@ -143,10 +144,10 @@ class Tokenizer(FamiliarNames):
             UnicodeEncodeError: The text holds a lone surrogate; also a ValueError.
             ConfigurationError: A name in allowed_special is no special token.
         """
-        expect_text(text)
         if allowed_special and (allowed := self._allowed(allowed_special)):
+            expect_text(text)
             return self._route.encode_allowing(text, allowed)
-        return self._route.encode_text(text)
+        return self._encode_text(text)
 
     def count(self, text: str) -> int:
         """How many ids `encode` gives for the text."""
