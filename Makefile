@@ -1,6 +1,7 @@
 # The same commands a person and CI run. Needs Python 3.10 or newer and a C++ compiler.
 #
-#   make demo     install, build a small real sample, run the main job on it, verify the result
+#   make demo     install, build a small real sample, verify it, export it for a trainer, show the
+#                 first batch
 #   make test     install with the test tools, check, run the tests
 #
 # PYTHON picks the interpreter, VENV the environment: make demo PYTHON=python3.13 VENV=.venv-3.13
@@ -41,6 +42,9 @@ demo: $(VENV)/installed
 	$(BIN)/python -m pipeline.sample $(DEMO)/input
 	$(BIN)/tokenmill build --input '$(DEMO)/input/*' --output $(DEMO)/output
 	$(BIN)/tokenmill verify $(DEMO)/output --retokenize 1
+	$(BIN)/tokenmill export $(DEMO)/output --output $(DEMO)/megatron --format megatron --shuffle 1
+	$(BIN)/tokenmill verify $(DEMO)/megatron
+	$(BIN)/python -m pipeline.first_batch $(DEMO)/output $(DEMO)/megatron
 
 test: check replay
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -22,6 +22,7 @@ setup(
         "transforms",
         "transforms.exports",
         "transforms.exports.formats",
+        "transforms.loading",
         "transforms.passes",
         "transforms.reading",
         "transforms.stores",

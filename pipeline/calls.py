@@ -1,17 +1,26 @@
-"""What the command does, as functions: `tokenmill.build`, `tokenmill.verify`, `tokenmill.open`."""
+"""What the command does, as functions: `tokenmill.build`, `export`, `verify`, and `open`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.commands.build import build as run_build
+from pipeline.commands.export import export as run_export
+from pipeline.commands.verify import check
 from pipeline.config import BuildConfig
+from pipeline.export_config import ExportConfig
+from pipeline.export_report import ExportResult
 from pipeline.report import BuildResult
-from pipeline.verify_build import check_build
-from pipeline.verify_result import VerifyResult
-from tokenizer import Tokenizer
+from pipeline.verify_export import holds_export
+from pipeline.verify_result import VerifyExportResult, VerifyResult
+from tokenizer import ConfigurationError, Tokenizer
+from transforms.exports.corpus_source import ExportSource
+from transforms.exports.settings import ExportSettings, make_sources
+from transforms.exports.shuffle import BLOCK_TOKENS
+from transforms.exports.splits import TRAIN
 from transforms.reading import InputFormat, ReadSettings
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
+from transforms.shards.build_source import BuildSource
 from transforms.shards.corpus import Corpus
 from transforms.shards.settings import ShardSettings
 
@@ -118,21 +127,98 @@ def build(
     )
 
 
+def export(
+    directory: str | Path | Mapping[str, str | Path],
+    output: str | Path,
+    *,
+    format: str,
+    shard_tokens: int | None = None,
+    splits: Mapping[str, float] | None = None,
+    split_key: str = "id",
+    end_of_text: str = "auto",
+    shuffle: int | None = None,
+    shuffle_tokens: int = BLOCK_TOKENS,
+    sources: Mapping[str, str] | None = None,
+    weights: Mapping[str, float] | None = None,
+    sequence_length: int | None = None,
+    packing: str = "concat",
+    tail: str = "pad",
+    workers: int | None = None,
+    beam_flags: Sequence[str] = (),
+) -> ExportResult:
+    """Writes a build in the files that a trainer reads, as `tokenmill export` does; resumes.
+
+    Args:
+        directory: a complete build; or several by name, with one tokenizer: each is a source of a
+            mixture, whose units are called `name/...`.
+        output: the export's folder: new, empty, or an export of the same settings.
+        format: bin, nanogpt, megatron, olmo, datatrove, llmc, mds, litdata, pbin, parquet,
+            arrayrecord or npy.
+        shard_tokens: a shard ends before the document that would bring it above this; None: 100
+            million, or what the format holds.
+        splits: shares of documents to hold out, by name; None: as the format wants it.
+        split_key: what decides a document's split: id, host, url or text.
+        end_of_text: auto (where the trainer wants it), before, after, none or as-built.
+        shuffle: the seed of a global shuffle; None: documents stay in the order of the build.
+        shuffle_tokens: ids that are shuffled at a time: memory, and no byte, depends on it.
+        sources: of a mixture: a pattern of unit names for each name.
+        weights: how often the documents of each source are in `train`; 1 where none is given.
+        sequence_length: pack documents into sequences of so many ids; None: they stay whole.
+        packing: concat or best-fit.
+        tail: what becomes of ids that do not fill the last sequence of a shard: pad, drop, or
+            carry: the next shard begins with them, and the last is padded.
+        workers: local worker processes; None: one a core.
+        beam_flags: for another Beam runner, `--runner=...` among them.
+
+    Raises:
+        ConfigurationError: before anything is written.
+        MismatchError: the build is not complete, or not as its receipts say.
+        TokenmillError, OSError: it failed; calling it again resumes.
+    """
+    source = _source(directory)
+    settings = ExportSettings(
+        format=format,
+        shard_tokens=shard_tokens,
+        splits=None if splits is None else tuple(splits.items()),
+        split_key=split_key,
+        end_of_text=end_of_text,
+        shuffle=shuffle,
+        sources=make_sources(sources or {}, weights or {}, source),
+        sequence_length=sequence_length,
+        packing=packing,
+        tail=tail,
+    )
+    return run_export(
+        ExportConfig(
+            directory=source,
+            output=str(output),
+            settings=settings,
+            block_tokens=shuffle_tokens,
+            workers=workers,
+            beam_flags=tuple(beam_flags),
+        )
+    )
+
+
 def verify(
     directory: str | Path,
     *,
     retokenize: float = 0.0,
     input_root: str | Path | None = None,
+    source: str | Path | Mapping[str, str | Path] | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
-) -> VerifyResult:
-    """Checks a build, as `tokenmill verify` does.
+) -> VerifyResult | VerifyExportResult:
+    """Checks a build or an export, as `tokenmill verify` does.
 
     Args:
-        directory: the build.
-        retokenize: the share of the units to do again from their inputs and compare, 0 to 1.
-        input_root: where the inputs are; None: where the newest run read them.
-        tokenizer: None: the build's own.
+        directory: the build or the export.
+        retokenize: of a build: the share of the units to do again from their inputs and compare,
+            0 to 1.
+        input_root: of a build: where the inputs are; None: where the newest run read them.
+        source: of an export: the build it was made of, or several by name; None: where the newest
+            run read them.
+        tokenizer: of a build; None: its own.
         beam_flags: for another Beam runner.
 
     Returns:
@@ -142,30 +228,47 @@ def verify(
         ConfigurationError: impossible arguments.
         MismatchError: there is no manifest to go by.
     """
-    return check_build(
+    return check(
         str(directory),
         retokenize=retokenize,
         input_root=None if input_root is None else str(input_root),
         tokenizer=tokenizer,
         beam_flags=beam_flags,
+        source=None if source is None else _source(source),
     )
 
 
-def open(directory: str | Path) -> Corpus:
-    """The documents of a complete build, memory-mapped.
+def open(directory: str | Path, *, split: str | None = None) -> Corpus:
+    """The documents of a complete build or export, memory-mapped, and batches of their ids.
+
+        corpus = tokenmill.open("shards")
+        corpus[0].tokens, corpus[0].id
+        for input, target in corpus.batches(sequence_length=1024, batch_size=8, seed=1): ...
 
     Args:
-        directory: the build.
+        directory: the build, or an export in a format whose files hold ids one after the other:
+            not mds, parquet or arrayrecord.
+        split: of an export; None: `train`.
 
     Raises:
         MismatchError: there is no manifest, or not one of this format.
+        ConfigurationError: no such split, or files that can not be mapped.
     """
-    return Corpus(Build.at(str(directory)))
+    place = Build.at(str(directory))
+    if holds_export(str(directory)):
+        return Corpus(ExportSource(place, TRAIN if split is None else split))
+    if split is not None:
+        raise ConfigurationError("is for exports: this is a build", setting="split")
+    return Corpus(BuildSource(place))
+
+
+def _source(directory: str | Path | Mapping[str, str | Path]) -> str | dict[str, str]:
+    if isinstance(directory, Mapping):
+        return {name: str(path) for name, path in directory.items()}
+    return str(directory)
 
 
 def _format(name: str | None) -> InputFormat | None:
-    from tokenizer import ConfigurationError
-
     try:
         return None if name is None else InputFormat(name)
     except ValueError as error:

@@ -1,5 +1,6 @@
 """What an export is asked to do."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.config import check_workers
@@ -13,13 +14,14 @@ class ExportConfig:
     """What one `tokenmill export` is asked to do.
 
     Attributes:
-        directory: the build. output: the export's folder. settings: what decides its bytes.
+        directory: the build, or several by name. output: the export's folder. settings: what
+            decides its bytes.
         workers: local worker processes; None: one a core. Only without beam_flags.
         beam_flags: for another Beam runner; empty: run here.
         block_tokens: how many ids are shuffled at a time: memory, and no byte, depends on it.
     """
 
-    directory: str
+    directory: str | Mapping[str, str]
     output: str
     settings: ExportSettings
     block_tokens: int = BLOCK_TOKENS

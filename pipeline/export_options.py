@@ -1,7 +1,7 @@
 """The options of an export: of `tokenmill export`, and of `build`, named `--export-`."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +100,9 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "tail",
         {
             "default": "pad",
-            "choices": ["pad", "drop"],
-            "help": "what becomes of ids that do not fill the last sequence of a shard (default: "
-            "pad)",
+            "choices": ["pad", "drop", "carry"],
+            "help": "what becomes of ids that do not fill the last sequence of a shard: carry has "
+            "the next shard begin with them, and pads the last (default: pad)",
         },
     ),
     (
@@ -144,9 +144,32 @@ def add_export_options(command: argparse.ArgumentParser, prefix: str = "") -> No
         add(f"--{prefix}{name}", required=not prefix and name == "format", **how)
 
 
+def parse_builds(texts: Sequence[str]) -> str | dict[str, str]:
+    """The build, or several by name, as they are written.
+
+    >>> parse_builds(["shards"]), parse_builds(["web=shards", "code=gs://code/shards"])
+    ('shards', {'web': 'shards', 'code': 'gs://code/shards'})
+
+    Raises:
+        ConfigurationError: of several one has no name, or that of another.
+    """
+    if len(texts) == 1:
+        return texts[0]
+    builds: dict[str, str] = {}
+    for text in texts:
+        name, _, directory = text.partition("=")
+        if not directory or name in builds:
+            raise ConfigurationError(
+                f"several builds need NAME=DIR each, every name once, found {text!r}",
+                setting="directory",
+            )
+        builds[name] = directory
+    return builds
+
+
 def export_config(
     options: argparse.Namespace,
-    directory: str,
+    directory: str | Mapping[str, str],
     output: str,
     beam_flags: Sequence[str],
     prefix: str = "",
@@ -179,7 +202,7 @@ def export_config(
                 sequence_length=given("sequence-length"),
                 packing=given("packing"),
                 tail=given("tail"),
-                sources=parse_sources(given("source"), given("weight")),
+                sources=parse_sources(given("source"), given("weight"), directory),
             ),
             block_tokens=given("shuffle-tokens"),
         )

@@ -66,11 +66,11 @@ def _split_rows(manifest: ExportManifest) -> list[list[str]]:
         for split in manifest.splits
     ]
     if any(split.sequences for split in manifest.splits):
-        rows[0] += ["sequences", "padding", "dropped", "cut documents"]
+        rows[0] += ["sequences", "padding", "dropped", "carried", "cut documents"]
     for row, split in zip(rows[1:], manifest.splits, strict=True):
         if (books := split.sequences) is not None:
             padding = books.padding / split.tokens if split.tokens else 0.0
-            counts = (books.dropped, books.cut_documents)
+            counts = (books.dropped, books.carried, books.cut_documents)
             row += [f"{books.sequences:,}", f"{padding:.3%}", *(f"{count:,}" for count in counts)]
     return rows
 

@@ -9,18 +9,16 @@ passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs agai
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 from pipeline import books
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
-from pipeline.run_record import new_run_name
 from pipeline.runners import Running, run_pass
 from pipeline.tokenizers import tokenizer_of
+from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
@@ -31,11 +29,10 @@ from transforms.passes.verify import VerifyPass, VerifyReceipt
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json, fingerprint_of
-from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
+from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
 from transforms.shards.receipt import Receipt
-from transforms.shards.recovery import clear_run
 from transforms.shards.unit_names import relative_path, unit_name
 
 # Of shards: below, starting workers takes longer than the work.
@@ -187,7 +184,7 @@ def _run(
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
     sizes = {receipt.unit: sum(receipt.sizes().values()) for receipt in receipts}
     units = [WorkUnit(unit, path, sizes.get(unit, 0)) for unit, path in paths.items()]
-    with _place(source, beam_flags) as place:
+    with verify_place(source, beam_flags) as place:
         with PassProgress("verify", place, units) as progress:
             is_small = sum(unit.size_bytes for unit in units) < _SMALL_BYTES
             workers = 0 if is_small else available_cores()
@@ -207,19 +204,3 @@ def _input_paths(input_root: str | None, units: Sequence[str]) -> dict[str, str]
         for file in list_files(root):
             paths[unit_name(file.path.removeprefix(root))] = file.path.removeprefix(root)
     return {unit: root + (paths[unit] or unit) for unit in units}
-
-
-@contextmanager
-def _place(source: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
-    """Where the pass leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
-    run = new_run_name()
-    if not beam_flags:
-        with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
-            yield Build.at(folder, run)
-        return
-    place = Build.at(source.path(run_folder(run)), run)
-    try:
-        yield place
-    finally:
-        clear_run(place, run)
-        place.delete(place.files())

@@ -8,17 +8,17 @@ passes/verify_export.py ── checksums, the format's reader, ids, documents, i
 
 import hashlib
 import os
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.commands.export import make_pass, plan_of, read_source
+from pipeline.commands.export import make_pass, open_source, plan_of, read_source
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
 from pipeline.run_record import new_run_name
 from pipeline.runners import Running, run_pass
 from pipeline.shuffling import FOLDER, remove_blocks, scatter
+from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyExportResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import MismatchError
@@ -29,6 +29,7 @@ from transforms.exports.records import (
     FileEntry,
     folder_contents,
     make_export_manifest,
+    read_export_manifest,
 )
 from transforms.passes.export import ExportPass
 from transforms.passes.findings import Findings, expect
@@ -56,7 +57,6 @@ def refuse_options_of_builds(
     retokenize: float,
     input_root: str | None,
     tokenizer: Tokenizer | None,
-    beam_flags: Sequence[str],
 ) -> None:
     """Refuses options that builds alone can be verified with.
 
@@ -67,7 +67,6 @@ def refuse_options_of_builds(
         "retokenize": bool(retokenize),
         "input_root": input_root is not None,
         "tokenizer": tokenizer is not None,
-        "runner": bool(beam_flags),
     }
     for setting, is_given in given.items():
         if is_given:
@@ -76,33 +75,25 @@ def refuse_options_of_builds(
             )
 
 
-def export_manifest_of(export: Build) -> ExportManifest:
-    """The manifest of a complete export.
-
-    Raises:
-        MismatchError: there is none.
-    """
-    if not export.exists(MANIFEST):
-        raise MismatchError(
-            f"{export.path(MANIFEST)} does not exist: the export is not complete; run `tokenmill "
-            "export` again to complete it"
-        )
-    return ExportManifest.from_json(export.read(MANIFEST), export.path(MANIFEST))
-
-
-def check_export(directory: str, source: str | None = None) -> VerifyExportResult:
+def check_export(
+    directory: str,
+    source: str | Mapping[str, str] | None = None,
+    beam_flags: Sequence[str] = (),
+) -> VerifyExportResult:
     """Checks a whole export against its build.
 
     Args:
-        directory: the export. source: the build; None: where the newest run read it.
+        directory: the export.
+        source: the build, or several by name; None: where the newest run read them.
+        beam_flags: for a Beam runner; empty: worker processes here.
 
     Raises:
         ConfigurationError: nobody says where the build is, or it is another one.
         MismatchError: there is no manifest to go by.
     """
     export = Build.at(directory)
-    manifest = export_manifest_of(export)
-    build = Build.at(source or _last_source(export))
+    manifest = read_export_manifest(export)
+    build = open_source(source or _last_source(export))
     found, digest = read_source(build)
     expected = manifest.settings["source"]["manifest_sha256"]
     if digest != expected:
@@ -114,7 +105,7 @@ def check_export(directory: str, source: str | None = None) -> VerifyExportResul
     plan = plan_of(build, found, manifest.settings)
     work = make_pass(build, manifest.settings, plan)
     findings = Findings()
-    for unit in _check_shards(export, work, plan):
+    for unit in _check_shards(export, work, plan, beam_flags):
         findings.messages += unit.differences
     with findings.collect():
         _check_manifest(export, manifest, work, plan)
@@ -131,19 +122,26 @@ def check_export(directory: str, source: str | None = None) -> VerifyExportResul
     return VerifyExportResult(root, tuple(findings.messages), manifest)
 
 
-def _last_source(export: Build) -> str:
-    root = (export.newest_run_record() or {}).get("source_root")
-    if not isinstance(root, str) or not root:
+def _last_source(export: Build) -> str | dict[str, str]:
+    roots = (export.newest_run_record() or {}).get("source_roots")
+    if not isinstance(roots, dict) or not roots or not all(map(_is_text, roots.values())):
         raise ConfigurationError(
             f"{export.path('runs')} does not tell where the build is: say it", setting="source"
         )
-    return root
+    return str(roots[""]) if "" in roots else roots
 
 
-def _check_shards(export: Build, work: ExportPass, plan: ExportPlan) -> Sequence[VerifyReceipt]:
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _check_shards(
+    export: Build, work: ExportPass, plan: ExportPlan, beam_flags: Sequence[str]
+) -> Sequence[VerifyReceipt]:
     """Checks each shard; a shuffle is done again for it, below the export's `runs`."""
     is_small = sum(unit.size_bytes for unit in plan.units) < _SMALL_BYTES
-    running = Running(workers=0 if is_small else available_cores())
+    workers = 0 if is_small else available_cores()
+    running = Running(workers=workers, beam_flags=tuple(beam_flags))
     run = new_run_name()
     again = Build.at(export.path(f"{run_folder(run)}/{FOLDER}"), run)
     try:
@@ -158,8 +156,7 @@ def _check_shards(export: Build, work: ExportPass, plan: ExportPlan) -> Sequence
 
 
 def _run(check: VerifyExportPass, plan: ExportPlan, running: Running) -> Sequence[VerifyReceipt]:
-    with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
-        place = Build.at(folder, new_run_name())
+    with verify_place(check.export, running.beam_flags) as place:
         with PassProgress("verify", place, plan.units) as progress:
             run_pass(check, plan.units, place, running, progress.update)
         raise_unit_failures(place, [unit.name for unit in plan.units])

@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import zstandard
+from sample_inputs import json_lines
+from small_build import make_build
 from small_export import exported, make_source, run_export, shard_files, store_documents
 
+import tokenmill
 from pipeline.cli import main
 from pipeline.commands.verify import verify
 from tokenizer import ConfigurationError
 from transforms.exports.mixtures import Mixture, Source
 from transforms.exports.settings import ExportSettings, parse_sources
+from transforms.settings import TokenizeSettings
+from transforms.shards.settings import ShardSettings
 
 SOURCES = (
     Source("twice", "a.jsonl*", 2.25),
@@ -132,3 +138,95 @@ def test_the_command_tells_shares_asked_and_reached(
     assert lines[1].split()[3] == lines[1].split()[4]
     manifest = json.loads((tmp_path / "out/manifest.json").read_bytes())
     assert manifest["settings"]["sources"] == [["twice", "a.*", 2.0]]
+
+
+@pytest.fixture(scope="module")
+def builds(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two builds with a unit of the same name."""
+    folder = tmp_path_factory.mktemp("more")
+    (folder / "in").mkdir()
+    (folder / "in" / "a.jsonl.zst").write_bytes(zstandard.compress(json_lines("more", 80)))
+    shards = ShardSettings(max_tokens=100)
+    make_build(folder / "in", folder / "out", TokenizeSettings(tokenizer="gpt2", shards=shards))
+    return {"web": source, "more": folder / "out"}
+
+
+def ids_of(builds: dict[str, Path]) -> dict[tuple[str, int], list[int]]:
+    return {
+        (f"{name}/{row['unit']}", row["record"]): ids
+        for name, build in builds.items()
+        for row, ids in store_documents(build)
+    }
+
+
+def test_several_builds_are_mixed_counted_exactly_and_verified(
+    builds: dict[str, Path], tmp_path: Path
+) -> None:
+    result = tokenmill.export(
+        builds,
+        tmp_path / "out",
+        format="olmo",
+        shuffle=1,
+        shard_tokens=3000,
+        sources={"few": "web/sub/**"},
+        weights={"more": 2.5, "few": 0.5},
+        splits={"test": 0.1},
+    )
+    store = ids_of(builds)
+    exported_ids = Counter[tuple[str, int]]()
+    for shard, (path, _) in shard_files(tmp_path / "out"):
+        ids = np.fromfile(path, "<u2").tolist()
+        for row in pq.read_table(tmp_path / "out" / shard["index"]["path"]).to_pylist():
+            place = (row["unit"], row["record"])
+            assert ids[row["start"] : row["start"] + row["length"]] == store[place]
+            exported_ids[place] += 1
+    books = {one.name: one for one in result.manifest.sources}
+    assert list(books) == ["few", "web", "more"]
+    assert sum(one.documents for one in books.values()) == len(store)
+    for name, units in (("few", "web/sub/"), ("more", "more/")):
+        own = {place: n for place, n in exported_ids.items() if place[0].startswith(units)}
+        assert books[name].exported_documents == sum(own.values())
+        assert books[name].exported_tokens == sum(len(store[p]) * n for p, n in own.items())
+        assert books[name].tokens == sum(
+            len(ids) for (unit, _), ids in store.items() if unit.startswith(units)
+        )
+    assert {n for (unit, _), n in exported_ids.items() if unit.startswith("more/")} == {1, 2, 3}
+    assert tokenmill.verify(tmp_path / "out").is_sound
+    assert tokenmill.verify(tmp_path / "out", source=builds).is_sound
+    with pytest.raises(ConfigurationError, match="not the build that was exported"):
+        tokenmill.verify(tmp_path / "out", source={**builds, "more": builds["web"]})
+
+
+def test_the_command_mixes_builds_and_tells_shares_asked_and_reached(
+    builds: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [f"{name}={path}" for name, path in builds.items()]
+    more = ["--output", str(tmp_path / "out"), "--format", "bin", "--shuffle", "1"]
+    assert main(["export", *named, *more, "--weight", "more=3"]) == 0
+    table = [line.split() for line in capsys.readouterr().out.splitlines()[:3]]
+    assert [row[0] for row in table] == ["source", "web", "more"]
+    tokens = {
+        name: sum(len(ids) for _, ids in store_documents(path)) for name, path in builds.items()
+    }
+    asked = 3 * tokens["more"] / (tokens["web"] + 3 * tokens["more"])
+    assert table[2][3] == table[2][4] == f"{asked:.2%}"
+    assert main(["verify", str(tmp_path / "out"), "--source", *named]) == 0
+    assert main(["find", str(tmp_path / "out"), "--at", "train/000000.bin:0"]) == 0
+    assert "unit      " in capsys.readouterr().out
+
+
+def test_builds_that_do_not_go_together_are_refused(
+    builds: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_source(tmp_path, "cl100k_base")
+    with pytest.raises(ConfigurationError, match="books and more differ in tokenizer"):
+        tokenmill.export({**builds, "books": other}, tmp_path / "out", format="bin")
+    with pytest.raises(ConfigurationError, match="is the build itself"):
+        tokenmill.export(builds, builds["more"], format="bin")
+    export = exported(builds["web"], tmp_path / "export", "bin")
+    with pytest.raises(ConfigurationError, match="is an export"):
+        tokenmill.export({**builds, "third": export}, tmp_path / "out", format="bin")
+    arguments = ["--output", str(tmp_path / "out"), "--format", "bin"]
+    assert main(["export", str(builds["web"]), str(builds["more"]), *arguments]) == 2
+    assert "several builds need NAME=DIR each" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sample_inputs import output_bytes
 from small_export import GPT2_END, exported, make_source, shard_files, store_documents
 
+import tokenmill
 import transforms.exports.sequences as sequences_module
 from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.find import place_of_token
@@ -197,6 +198,49 @@ def test_a_dropped_tail_is_counted(source: Path, tmp_path: Path) -> None:
     limits = np.arange(1000, tokens, 1000)
     whole = ~((ends - lengths < limits[:, None]) & (ends > limits[:, None])).any(axis=0)
     assert books["cut_documents"] == int((~whole).sum())
+
+
+@pytest.mark.parametrize("shuffle", [None, 4])
+@pytest.mark.parametrize(("shard_tokens", "length"), [(3000, 64), (700, 500), (150, 400)])
+@pytest.mark.parametrize("format", ["npy", "megatron"])
+def test_a_carried_tail_makes_of_all_shards_the_sequences_of_one(
+    source: Path,
+    tmp_path: Path,
+    format: str,
+    shard_tokens: int,
+    length: int,
+    shuffle: int | None,
+) -> None:
+    """Also where a shard has less than one sequence, and carries on what was carried into it."""
+    settings: dict[str, Any] = {"sequence_length": length, "shuffle": shuffle, "tail": "carry"}
+    splits = (("test", 0.3),)
+    one = exported(source, tmp_path / "one", format, splits=splits, **settings)
+    many = exported(
+        source, tmp_path / "many", format, splits=splits, shard_tokens=shard_tokens, **settings
+    )
+    for split in ("train", "test"):
+        whole, corpus = (tokenmill.open(place, split=split) for place in (one, many))
+        found = [batch.input.tolist() for batch in corpus.batches()]
+        assert found == [batch.input.tolist() for batch in whole.batches()]
+        assert len(found) >= 5
+    (whole_books, *_), (books, *_) = (
+        [
+            entry["sequences"]
+            for entry in json.loads((place / "manifest.json").read_bytes())["splits"]
+        ]
+        for place in (one, many)
+    )
+    assert {**books, "carried": 0} == whole_books
+    assert books["padding"] < length
+    assert books["dropped"] == 0
+    shards = [shard for shard, _ in shard_files(many)]
+    assert len(shards) > 3
+    for shard in shards:
+        own = shard["sequences"]
+        ids = sum(row["length"] for row in rows_of(many, shard))
+        assert ids + own["padding"] == own["sequences"] * length == shard["tokens"]
+        assert own["carried"] < length
+    assert verify(str(many)) == 0
 
 
 @pytest.mark.parametrize("format", ["mds", "megatron", "litdata", "pbin", "datatrove"])

@@ -150,12 +150,26 @@ def test_another_build_is_refused(output: Path, tmp_path: Path) -> None:
         verify(str(output), source=str(other))
 
 
+def test_a_beam_runner_verifies_an_export_and_leaves_nothing(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = exported(source, tmp_path / "out", "megatron", shuffle=3, **SETTINGS)
+    before = sorted(output.rglob("*"))
+    assert verify(str(output), beam_flags=["--runner=DirectRunner"]) == 0
+    assert sorted(path for path in output.rglob("*") if path.is_file()) == [
+        path for path in before if path.is_file()
+    ]
+    path = output / "tokens/train/000000.bin"
+    path.write_bytes(b"\1\1" + path.read_bytes()[2:])
+    assert verify(str(output), beam_flags=["--runner=DirectRunner"]) == 1
+    assert "tokens/train/000000.bin: expected SHA-256" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "setting"),
     [
         ({"retokenize": 1.0}, "retokenize"),
         ({"input_root": "x"}, "input_root"),
-        ({"beam_flags": ("--runner=DirectRunner",)}, "runner"),
     ],
 )
 def test_what_is_for_builds_alone_is_refused(

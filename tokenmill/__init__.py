@@ -7,6 +7,8 @@
     tokenmill.verify("shards").is_sound
     corpus = tokenmill.open("shards")
     corpus[0].tokens, corpus[0].id            # memory-mapped ids, and where they come from
+    for input, target in corpus.batches(sequence_length=1024, batch_size=8, seed=1): ...
+    tokenmill.export("shards", "train", format="megatron")
     tokenmill.Tokenizer.load("o200k_base").encode("Hello world")
 
 `ApplyMergeRules` and `TokenizeShards` are transforms for Apache Beam pipelines. Everything is
@@ -28,11 +30,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-    from pipeline.calls import build, open, verify
+    from pipeline.calls import build, export, open, verify
+    from pipeline.export_report import ExportResult
     from pipeline.report import BuildResult
-    from pipeline.verify_result import VerifyResult
+    from pipeline.verify_result import VerifyExportResult, VerifyResult
     from tokenizer import ConfigurationError, Tokenizer, TokenmillError
     from transforms.apply_merge_rules import ApplyMergeRules
+    from transforms.loading.batches import Batches
+    from transforms.loading.samples import Batch, Samples
     from transforms.shards.corpus import Corpus, CorpusDocument
     from transforms.tokenize_shards import TokenizeShards
 
@@ -40,31 +45,43 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ApplyMergeRules",
+    "Batch",
+    "Batches",
     "BuildResult",
     "ConfigurationError",
     "Corpus",
     "CorpusDocument",
+    "ExportResult",
+    "Samples",
     "TokenizeShards",
     "Tokenizer",
     "TokenmillError",
+    "VerifyExportResult",
     "VerifyResult",
     "__version__",
     "build",
+    "export",
     "open",
     "verify",
 ]
 
 _MODULES = {
     "ApplyMergeRules": "transforms.apply_merge_rules",
+    "Batch": "transforms.loading.samples",
+    "Batches": "transforms.loading.batches",
     "BuildResult": "pipeline.report",
     "ConfigurationError": "tokenizer",
     "Corpus": "transforms.shards.corpus",
     "CorpusDocument": "transforms.shards.corpus",
+    "ExportResult": "pipeline.export_report",
+    "Samples": "transforms.loading.samples",
     "TokenizeShards": "transforms.tokenize_shards",
     "Tokenizer": "tokenizer",
     "TokenmillError": "tokenizer",
+    "VerifyExportResult": "pipeline.verify_result",
     "VerifyResult": "pipeline.verify_result",
     "build": "pipeline.calls",
+    "export": "pipeline.calls",
     "open": "pipeline.calls",
     "verify": "pipeline.calls",
 }

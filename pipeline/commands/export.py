@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.config import available_cores
 from pipeline.export_config import ExportConfig
-from pipeline.export_options import add_export_options, export_config
+from pipeline.export_options import add_export_options, export_config, parse_builds
 from pipeline.export_report import ExportResult
 from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
@@ -27,6 +27,7 @@ from pipeline.shuffling import FOLDER, remove_blocks, scatter
 from pipeline.terminal import say, show
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
+from transforms.exports.carry import with_carry
 from transforms.exports.formats import export_format
 from transforms.exports.mixtures import SourceTotals, mixture_of
 from transforms.exports.plan import ExportPlan, PlanSettings, plan_export
@@ -44,6 +45,7 @@ from transforms.filesystem import absolute_path
 from transforms.passes.export import ExportPass
 from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
+from transforms.shards.joined_build import JoinedBuild
 from transforms.shards.json_records import is_export
 from transforms.shards.layout import MANIFEST, receipt_path, unit_of_receipt
 from transforms.shards.manifest import Manifest
@@ -70,6 +72,8 @@ EXAMPLES = """\
   tokenmill export shards --output train --format npy --sequence-length 4096 --packing best-fit
   tokenmill export shards --output train --format olmo --shuffle 1 \\
       --source 'code=code/*' --weight code=2
+  tokenmill export web=shards code=code-shards --output train --format megatron --shuffle 1 \\
+      --weight code=2
   tokenmill export gs://shards --output gs://train --format bin --runner=FlinkRunner \\
       --flink_master=host:8081
 
@@ -80,7 +84,13 @@ TAKES_BEAM_FLAGS = True
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Adds every option of the command."""
     add = command.add_argument
-    add("directory", metavar="DIR", help="a complete build")
+    add(
+        "directory",
+        nargs="+",
+        metavar="DIR",
+        help="a complete build; or several, each as NAME=DIR, with one tokenizer: each is a source "
+        "of a mixture, whose units are called NAME/...",
+    )
     add("--output", required=True, metavar="DIR", help="a folder: new, empty, or to complete")
     add_export_options(command)
     add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
@@ -89,7 +99,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
     """The command; returns its exit code."""
-    result = export(export_config(options, options.directory, options.output, beam_flags))
+    directory = parse_builds(options.directory)
+    result = export(export_config(options, directory, options.output, beam_flags))
     show(as_json(result.to_json()) if options.json else result.text())
     return result.exit_code
 
@@ -106,11 +117,11 @@ def export(config: ExportConfig) -> ExportResult:
     """
     started = time.time()
     export_format(config.settings.format).check_available()
-    source = Build.at(absolute_path(config.directory))
+    source = open_source(config.directory)
     manifest, digest = read_source(source)
     described = config.settings.described(manifest, digest)
     target = Build.at(absolute_path(config.output), new_run_name(), is_leased=True)
-    if target.root == source.root:
+    if target.root in roots_of(source).values():
         raise ConfigurationError("is the build itself: name another folder", setting="output")
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
     settle(target, Mark(work.fingerprint, described))
@@ -145,6 +156,20 @@ def export(config: ExportConfig) -> ExportResult:
     return result
 
 
+def open_source(directory: str | Mapping[str, str]) -> Build:
+    """The build, or all those of a mapping as one."""
+    if isinstance(directory, str):
+        return Build.at(absolute_path(directory))
+    return JoinedBuild.of({name: Build.at(absolute_path(path)) for name, path in directory.items()})
+
+
+def roots_of(source: Build) -> dict[str, str]:
+    """Where each build of a source is, by its name; of a single one the name is empty."""
+    if isinstance(source, JoinedBuild):
+        return {name: build.root for name, build in source.parts}
+    return {"": source.root}
+
+
 def read_source(source: Build) -> tuple[Manifest, str]:
     """The manifest of a build, and its SHA-256.
 
@@ -152,11 +177,12 @@ def read_source(source: Build) -> tuple[Manifest, str]:
         ConfigurationError: the folder is an export.
         MismatchError: there is no complete build.
     """
-    mark = read_mark(source)
-    if mark is not None and is_export(mark.settings):
-        raise ConfigurationError(
-            f"{source.root} is an export: name the build that it was made of", setting="source"
-        )
+    for root in roots_of(source).values():
+        mark = read_mark(Build.at(root))
+        if mark is not None and is_export(mark.settings):
+            raise ConfigurationError(
+                f"{root} is an export: name the build that it was made of", setting="source"
+            )
     manifest = source.manifest()
     return manifest, hashlib.sha256(source.read(MANIFEST)).hexdigest()
 
@@ -181,12 +207,16 @@ def plan_of(
         block_tokens=block_tokens,
         mixture=mixture_of(described),
     )
-    return plan_export(source, manifest.units, work.splitter, settings)
+    plan = plan_export(source, manifest.units, work.splitter, settings)
+    how = work.sequences
+    if how is not None and how.tail == "carry":
+        return replace(plan, units=with_carry(plan.units, how.length))
+    return plan
 
 
 def make_pass(source: Build, described: Mapping[str, Any], plan: ExportPlan) -> ExportPass:
     """The pass that writes the shards of a plan."""
-    return ExportPass(Build.at(source.root), described, plan.splitter)
+    return ExportPass(source, described, plan.splitter)
 
 
 def _running(config: ExportConfig, pending: Sequence[ExportUnit]) -> Running:
@@ -242,7 +272,7 @@ def _write_run(
     facts = {
         "shards_done": done,
         "shards_kept": kept,
-        "source_root": source.root,
+        "source_roots": roots_of(source),
         "workers": None if config.beam_flags else config.workers,
         "beam_flags": list(config.beam_flags),
     }

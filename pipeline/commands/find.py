@@ -17,10 +17,10 @@ from pipeline import exit_codes
 from pipeline.options import add_common
 from pipeline.report import as_json
 from pipeline.terminal import escaped, say, show
-from pipeline.verify_export import export_manifest_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.index import EXPORT_SCHEMA
+from transforms.exports.records import read_export_manifest
 from transforms.shards.build import Build
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.json_records import is_export
@@ -183,7 +183,7 @@ def places_of(build: Build, column: str, value: str) -> Iterator[Place]:
 def _indexes(build: Build) -> Iterator[_Index]:
     mark = read_mark(build)
     if mark is not None and is_export(mark.settings):
-        for shard in export_manifest_of(build).shards:
+        for shard in read_export_manifest(build).shards:
             yield _Index(shard.index.path, EXPORT_SCHEMA, None, (shard.files[0].path,))
         return
     for unit in build.manifest().units:

@@ -1,9 +1,10 @@
 """`tokenmill verify`: checks a build (pipeline/verify_build.py) or an export (verify_export.py)."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline import exit_codes
+from pipeline.export_options import parse_builds
 from pipeline.options import add_common, add_tokenizer, given_tokenizer
 from pipeline.quantities import share
 from pipeline.report import as_json
@@ -41,8 +42,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--source",
+        nargs="+",
         metavar="DIR",
-        help="of an export: the build that it was made of (default: where the last run read it)",
+        help="of an export: the build that it was made of, or several, each as NAME=DIR (default: "
+        "where the last run read them)",
     )
     add_tokenizer(command, default="the build's own")
     add_common(command)
@@ -56,7 +59,7 @@ def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         input_root=options.input_root,
         tokenizer=given_tokenizer(options),
         beam_flags=beam_flags,
-        source=options.source,
+        source=None if options.source is None else parse_builds(options.source),
         json=options.json,
     )
 
@@ -68,36 +71,29 @@ def verify(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
-    source: str | None = None,
+    source: str | Mapping[str, str] | None = None,
     json: bool = False,
 ) -> int:
     """Checks a build or an export; prints what was checked, or to stderr each difference.
 
     Args:
-        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
-        source: as in `check_export`.
+        directory, retokenize, input_root, tokenizer, beam_flags, source: as in `check`.
         json: print the result as one JSON object instead.
 
     Returns:
         The exit code: COMPLETE, or FAILED at any difference.
 
     Raises:
-        ConfigurationError, MismatchError: as `check_build` and `check_export`.
+        ConfigurationError, MismatchError: as `check`.
     """
-    result: VerifyResult | VerifyExportResult
-    if holds_export(directory):
-        refuse_options_of_builds(retokenize, input_root, tokenizer, beam_flags)
-        result = check_export(directory, source)
-    elif source is not None:
-        raise ConfigurationError("is for exports: this is a build", setting="source")
-    else:
-        result = check_build(
-            directory,
-            retokenize=retokenize,
-            input_root=input_root,
-            tokenizer=tokenizer,
-            beam_flags=beam_flags,
-        )
+    result = check(
+        directory,
+        retokenize=retokenize,
+        input_root=input_root,
+        tokenizer=tokenizer,
+        beam_flags=beam_flags,
+        source=source,
+    )
     if json:
         show(as_json(result.to_json()))
     elif result.is_sound:
@@ -105,3 +101,36 @@ def verify(
     else:
         say(result.text())
     return exit_codes.COMPLETE if result.is_sound else exit_codes.FAILED
+
+
+def check(
+    directory: str,
+    *,
+    retokenize: float = 0.0,
+    input_root: str | None = None,
+    tokenizer: Tokenizer | None = None,
+    beam_flags: Sequence[str] = (),
+    source: str | Mapping[str, str] | None = None,
+) -> VerifyResult | VerifyExportResult:
+    """Checks a build or an export.
+
+    Args:
+        directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
+        source: as in `check_export`.
+
+    Raises:
+        ConfigurationError: impossible arguments, or such as are for the other kind.
+        MismatchError: there is no manifest to go by.
+    """
+    if holds_export(directory):
+        refuse_options_of_builds(retokenize, input_root, tokenizer)
+        return check_export(directory, source, beam_flags)
+    if source is not None:
+        raise ConfigurationError("is for exports: this is a build", setting="source")
+    return check_build(
+        directory,
+        retokenize=retokenize,
+        input_root=input_root,
+        tokenizer=tokenizer,
+        beam_flags=beam_flags,
+    )

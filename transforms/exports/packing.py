@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 PACKINGS = ("concat", "best-fit")
-TAILS = ("pad", "drop")
+TAILS = ("pad", "drop", "carry")
 WINDOW_TOKENS = 1 << 24
 """Ids that are packed together; a part of what decides the bytes."""
 

@@ -13,6 +13,7 @@ from transforms.exports.formats.interface import ShardShape, WrittenShard
 from transforms.exports.mixtures import SourceTotals
 from transforms.exports.sequences import SequenceBooks, total_books
 from transforms.exports.shard_cutter import unit_name_of
+from transforms.shards.build import Build
 from transforms.shards.json_records import (
     FORMAT,
     Count,
@@ -21,7 +22,7 @@ from transforms.shards.json_records import (
     check_settings,
     parse_record,
 )
-from transforms.shards.layout import TOKENS, documents_path
+from transforms.shards.layout import MANIFEST, TOKENS, documents_path
 from transforms.shards.receipt import IndexEntry
 
 _REMEDY = "remove it and run `tokenmill export` again"
@@ -174,6 +175,20 @@ class ExportManifest:
     def tokens(self) -> int:
         """Of all splits."""
         return sum(split.tokens for split in self.splits)
+
+
+def read_export_manifest(export: Build) -> ExportManifest:
+    """The manifest of a complete export.
+
+    Raises:
+      MismatchError: there is none.
+    """
+    if not export.exists(MANIFEST):
+        raise MismatchError(
+            f"{export.path(MANIFEST)} does not exist: the export is not complete; run `tokenmill "
+            "export` again to complete it"
+        )
+    return ExportManifest.from_json(export.read(MANIFEST), export.path(MANIFEST))
 
 
 def paths_of(one: ExportFormat, split: str, number: int) -> list[str]:

@@ -43,15 +43,17 @@ class SequenceSettings:
 
 @dataclass(frozen=True, slots=True)
 class SequenceBooks:
-    """Counts: ids of documents + padding == sequences * length, dropped ids apart.
+    """Counts: ids of documents + padding == sequences * length + dropped, in a whole split.
 
-    cut_documents: those that are in more than one piece, or not as a whole.
+    cut_documents: those that are in more than one piece, or not as a whole. carried: ids that the
+    next shard begins with instead.
     """
 
     sequences: Count
     padding: Count
     dropped: Count
     cut_documents: Count
+    carried: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +87,22 @@ class _Window:
 class SequencePacker:
     """Packs the documents of one shard; `books` when it is at its end."""
 
-    def __init__(self, settings: SequenceSettings) -> None:
+    def __init__(
+        self, settings: SequenceSettings, *, skipped: int = 0, is_last: bool = True
+    ) -> None:
+        """Begins a shard.
+
+        Args:
+            settings: how. skipped: ids of the first document that are in an earlier shard.
+            is_last: of its split: no other takes what it carries.
+        """
         self._settings = settings
+        self._is_last = is_last
+        self._skipped = skipped
         self._start = 0
-        self._sequences = self._padding = self._dropped = self._cut = 0
-        self._last_offset = 0  # of the last piece that was written, in its document
+        self._sequences = self._padding = self._dropped = self._cut = self._carried = 0
+        # Of the last piece that was written, in its document; perhaps by an earlier shard.
+        self._last_offset = max(0, skipped - settings.length)
 
     @property
     def length(self) -> int:
@@ -99,14 +112,16 @@ class SequencePacker:
     @property
     def books(self) -> SequenceBooks:
         """Of all that was packed so far."""
-        return SequenceBooks(self._sequences, self._padding, self._dropped, self._cut)
+        return SequenceBooks(
+            self._sequences, self._padding, self._dropped, self._cut, self._carried
+        )
 
     def pack(
         self,
         chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
     ) -> Iterator[PackedChunk]:
         """The sequences of documents: ids, lengths and rows of EXPORT_SCHEMA, in order."""
-        window = _Window([], [], [])
+        window = _Window([], [], [], skipped=self._skipped)
         for ids, lengths, rows in chunks:
             ends = np.cumsum(lengths)
             first = before = 0
@@ -121,8 +136,11 @@ class SequencePacker:
                     window = yield from self._pack(window, is_last=False)
         if window.tokens:
             window = yield from self._pack(window, is_last=True)
-            self._dropped += window.tokens
-            self._cut += window.skipped > 0 and self._last_offset == 0
+            if self._settings.tail == "carry":
+                self._carried = window.tokens
+            else:
+                self._dropped += window.tokens
+                self._cut += window.skipped > 0 and self._last_offset == 0
 
     def _pack(self, window: _Window, *, is_last: bool) -> Generator[PackedChunk, None, _Window]:
         """Gives the sequences of a window; returns one of what is left."""
@@ -133,7 +151,7 @@ class SequencePacker:
             packed = pack_best_fit(lengths, size)
         else:
             packed = pack_concat(lengths, size)
-            if is_last and packed.left and self._settings.tail == "pad":
+            if is_last and packed.left and self._pads:
                 packed = _with_tail(packed, lengths, size)
         starts = np.cumsum(lengths) - lengths
         if packed.sequences:
@@ -142,6 +160,11 @@ class SequencePacker:
             yield PackedChunk(found, segments_of(packed, size), rows_of_pieces)
             self._count(packed, rows_of_pieces)
         return self._left(ids, lengths, rows, packed, window.skipped)
+
+    @property
+    def _pads(self) -> bool:
+        tail = self._settings.tail
+        return tail == "pad" or (tail == "carry" and self._is_last)
 
     def _rows(self, rows: pa.RecordBatch, packed: Packed, skipped: int) -> pa.RecordBatch:
         taken = pa.Table.from_batches([rows]).take(pa.array(packed.document)).combine_chunks()

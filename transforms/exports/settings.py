@@ -34,7 +34,7 @@ class ExportSettings:
         sources: of a mixture, with their weights; empty: every document once.
         sequence_length: of sequences that documents are packed into; None: documents stay whole.
         packing: how, a name in packing.PACKINGS. tail: what becomes of ids that do not fill the
-            last sequence of a shard, one of packing.TAILS; best-fit always pads.
+            last sequence of a shard, one of packing.TAILS (carry.py); best-fit always pads.
     """
 
     format: str
@@ -233,7 +233,9 @@ def _check_splits(splits: tuple[tuple[str, float], ...]) -> None:
         )
 
 
-def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Source, ...]:
+def parse_sources(
+    patterns: Sequence[str], weights: Sequence[str], builds: str | Mapping[str, str] = ""
+) -> tuple[Source, ...]:
     """The sources of a mixture as they are written.
 
     >>> parse_sources(["web=web/**", "code=code/**"], ["code=2.5"])[1]
@@ -241,6 +243,7 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
 
     Args:
         patterns: NAME=PATTERN each. weights: NAME=WEIGHT each; 1 where none is given.
+        builds: as in `make_sources`.
 
     Raises:
         ConfigurationError: they are none, or a weight is of no source.
@@ -254,17 +257,38 @@ def parse_sources(patterns: Sequence[str], weights: Sequence[str]) -> tuple[Sour
             raise ConfigurationError(
                 f"expected NAME=NUMBER, found {text!r}", setting="weight"
             ) from None
-    sources = []
+    named: dict[str, str] = {}
     for text in patterns:
         name, _, pattern = text.partition("=")
-        if not pattern:
-            raise ConfigurationError(f"expected NAME=PATTERN, found {text!r}", setting="source")
-        sources.append(Source(name, pattern, given.pop(name, 1.0)))
-    if given:
-        raise ConfigurationError(
-            f"there is no source of the name {next(iter(given))!r}", setting="weight"
-        )
-    return tuple(sources)
+        if not pattern or name in named:
+            raise ConfigurationError(
+                f"expected NAME=PATTERN, each name once, found {text!r}", setting="source"
+            )
+        named[name] = pattern
+    return make_sources(named, given, builds)
+
+
+def make_sources(
+    patterns: Mapping[str, str],
+    weights: Mapping[str, float],
+    builds: str | Mapping[str, str] = "",
+) -> tuple[Source, ...]:
+    """The sources of a mixture.
+
+    Args:
+        patterns: of each name. weights: of some of them; 1 where there is none.
+        builds: where there are several by name, each is a source after the patterns.
+
+    Raises:
+        ConfigurationError: a weight is of no source.
+    """
+    if not isinstance(builds, str):
+        patterns = {**patterns, **{name: f"{name}/**" for name in builds if name not in patterns}}
+    if unknown := sorted(weights.keys() - patterns.keys()):
+        raise ConfigurationError(f"there is no source of the name {unknown[0]!r}", setting="weight")
+    return tuple(
+        Source(name, pattern, float(weights.get(name, 1.0))) for name, pattern in patterns.items()
+    )
 
 
 def _check_sources(sources: tuple[Source, ...]) -> None:

@@ -21,6 +21,8 @@ class ExportUnit(WorkUnit):
 
     documents, tokens: that it will hold. spans: where they are in the build; of a shuffled shard
     none, but the parts that it is gathered from, from first_part to before stop_part.
+    carried: ids of the shards before it that its first sequence begins with (carry.py); earlier:
+    those shards. is_last: of its split.
     """
 
     split: str = ""
@@ -30,6 +32,9 @@ class ExportUnit(WorkUnit):
     spans: tuple[Span, ...] = ()
     first_part: int = 0
     stop_part: int = 0
+    carried: int = 0
+    earlier: tuple["ExportUnit", ...] = ()
+    is_last: bool = True
 
 
 def unit_name_of(split: str, number: int) -> str:

@@ -5,6 +5,7 @@ build ─ spans of documents ─► the unit's split ─► framing ─► dtype
 """
 
 import functools
+import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.errors import BooksError
+from transforms.exports.carry import last_ids
 from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape
 from transforms.exports.framing import Framing, framing_of_settings
@@ -35,7 +37,7 @@ from transforms.exports.sequences import (
 )
 from transforms.exports.shard_cutter import ExportUnit
 from transforms.exports.shuffle import gathered
-from transforms.exports.source import DocumentChunk, read_spans
+from transforms.exports.source import Chooser, DocumentChunk, Span, read_spans
 from transforms.exports.splits import Splitter
 from transforms.passes.work_pass import WorkUnit, report_progress
 from transforms.shards.build import Build
@@ -43,6 +45,11 @@ from transforms.shards.index import ParquetLog
 from transforms.shards.json_records import fingerprint_of
 from transforms.shards.layout import documents_path
 from transforms.shards.staged_file import StagedFile
+
+# Documents that are read at a time to find the last ids of a shard.
+_ROWS_BACKWARDS = 4096
+
+Documents = tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +128,8 @@ class ExportPass:
         """How many sequences a shard has: its documents are read for it. None without sequences."""
         if self.sequences is None:
             return None
-        packer = SequencePacker(self.sequences)
-        for _ in self._packed(unit, packer):
+        packer, documents = self._packer(unit, self.sequences)
+        for _ in packer.pack(documents):
             pass
         return packer.books
 
@@ -134,25 +141,55 @@ class ExportPass:
         """
         if self.sequences is None:
             return self._documents(unit)
-        return self._packed(unit, SequencePacker(self.sequences))
+        return self._packed(unit, self.sequences)
 
-    def _packed(self, unit: ExportUnit, packer: SequencePacker) -> Iterator[ExportedDocuments]:
-        documents = ((one.ids, one.lengths, one.rows) for one in self._documents(unit))
+    def _packed(self, unit: ExportUnit, how: SequenceSettings) -> Iterator[ExportedDocuments]:
+        packer, documents = self._packer(unit, how)
         for chunk in packer.pack(documents):
             lengths = np.full(len(chunk.ids) // packer.length, packer.length)
             if self.format.has_segments:
                 lengths = chunk.segments
             yield ExportedDocuments(chunk.ids, lengths, chunk.rows)
 
+    def _packer(
+        self, unit: ExportUnit, how: SequenceSettings
+    ) -> tuple[SequencePacker, Iterator[Documents]]:
+        """What packs a shard, and the documents to pack, those that are carried into it first."""
+        own = ((one.ids, one.lengths, one.rows) for one in self._documents(unit))
+        if not unit.carried:
+            return SequencePacker(how, is_last=unit.is_last), own
+        *carried, skipped = self._carried(unit)
+        packer = SequencePacker(how, skipped=skipped, is_last=unit.is_last)
+        return packer, itertools.chain([tuple(carried)], own)
+
+    def _carried(
+        self, unit: ExportUnit
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch, int]:
+        """The last ids of the shards before this one, as `last_ids` gives them."""
+        found: list[ExportedDocuments] = []
+        backwards = (
+            chunk for one in reversed(unit.earlier) for chunk in self._chunks_backwards(one)
+        )
+        while sum(len(one.ids) for one in found) < unit.carried:
+            found.insert(0, self._framed(next(backwards), 0))
+        ids, lengths = (
+            np.concatenate([getattr(one, name) for one in found]) for name in ("ids", "lengths")
+        )
+        rows = pa.Table.from_batches([one.rows for one in found]).combine_chunks()
+        return last_ids(ids, lengths, rows.to_batches()[0], unit.carried)
+
+    def _framed(self, chunk: DocumentChunk, start: int) -> ExportedDocuments:
+        ids, lengths = self.framing.apply(chunk.ids, chunk.lengths)
+        rows = index_rows(start, lengths, chunk.units, chunk.rows)
+        return ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
+
     def _documents(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
-        framing = self.framing
         documents = start = 0
         for chunk in self._chunks(unit):
-            ids, lengths = framing.apply(chunk.ids, chunk.lengths)
-            rows = index_rows(start, lengths, chunk.units, chunk.rows)
-            yield ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
-            documents += len(lengths)
-            start += len(ids)
+            framed = self._framed(chunk, start)
+            yield framed
+            documents += len(framed.lengths)
+            start += len(framed.ids)
         if (documents, start) != (unit.documents, unit.tokens):
             raise BooksError(
                 f"{unit.name}: planned {unit.documents} documents and {unit.tokens} tokens, "
@@ -161,11 +198,26 @@ class ExportPass:
 
     def _chunks(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
         if self.blocks is not None:
-            parts = range(unit.first_part, unit.stop_part)
-            return gathered(
-                self.blocks.place, self.blocks.count, parts, np.dtype(self.blocks.dtype)
-            )
-        code, mixture = self.splitter.names.index(unit.split), mixture_of(self.settings)
+            return self._gathered(range(unit.first_part, unit.stop_part))
+        return read_spans(self.source, unit.spans, self._is_wanted(unit.split))
+
+    def _chunks_backwards(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
+        """The same documents from the end: chunks of them, each in its own order."""
+        for part in reversed(range(unit.first_part, unit.stop_part)):
+            yield from self._gathered(range(part, part + 1))
+        is_wanted = self._is_wanted(unit.split)
+        for span in reversed(unit.spans):
+            for stop in range(span.stop, span.first, -_ROWS_BACKWARDS):
+                piece = Span(span.unit, max(span.first, stop - _ROWS_BACKWARDS), stop)
+                yield from reversed(list(read_spans(self.source, [piece], is_wanted)))
+
+    def _gathered(self, parts: range) -> Iterator[DocumentChunk]:
+        assert self.blocks is not None
+        dtype: np.dtype[Any] = np.dtype(self.blocks.dtype)
+        return gathered(self.blocks.place, self.blocks.count, parts, dtype)
+
+    def _is_wanted(self, split: str) -> Chooser:
+        code, mixture = self.splitter.names.index(split), mixture_of(self.settings)
 
         def is_wanted(name: str, rows: pa.RecordBatch) -> npt.NDArray[np.bool_]:
             codes = self.splitter.split_of(rows)
@@ -173,7 +225,7 @@ class ExportPass:
             wanted: npt.NDArray[np.bool_] = (codes == code) & (copies > 0)
             return wanted
 
-        return read_spans(self.source, unit.spans, is_wanted)
+        return is_wanted
 
     def run(self, unit: WorkUnit, build: Build) -> ExportReceipt:
         """Writes one shard.

@@ -1,29 +1,27 @@
-"""`Corpus`: the documents of a complete build, by number, with their ids and where they come from.
+"""`Corpus`: the documents of a complete build or export, by number, with their ids and origins.
 
-number 7 ─► unit: units' documents added up ─► row of its index ─► shard, start, length
+number 7 ─► part: parts' documents added up ─► row of its index ─► shard, start, length
                                                                       └► a slice of the map
+
+A part is a unit of a build (build_source.py), or a shard of an export (exports/corpus_source.py).
 """
 
 import functools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.shards.build import Build
-from transforms.shards.formats import shard_format
-from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
-from transforms.shards.layout import documents_path
-from transforms.shards.manifest import Manifest
-from transforms.shards.receipt import ShardEntry
+from transforms.loading.batches import Batches
+from transforms.loading.samples import Samples
+from transforms.loading.stream import TokenSource
 
-_KEPT_UNITS = 16
+_KEPT_PARTS = 16
 _KEPT_MAPS = 256
 
 
@@ -32,12 +30,14 @@ class CorpusDocument:
     """A document: its ids, and where they come from.
 
     Attributes:
-        tokens: uint16[n] or uint32[n], begin and end of text included; read-only, a view of the
-            memory map where the build is local.
+        tokens: uint16[n], uint32[n] or, of a megatron export, int32[n], begin and end of text
+            included; read-only, a view of the memory map where the disk is local.
         id, url: as the input named it, or None.
         unit: the input's name. record: its record, from 0.
-        shard: the path of its shard below the build. start: its first token there.
-        text_bytes: of UTF-8.
+        shard: the path of its shard below the folder. start: its first token there.
+        text_bytes: of UTF-8; None in an export, which does not tell.
+        offset: the first id of the document that is here: 0, but where an export's sequences cut
+            it; then a piece counts as a document.
     """
 
     tokens: npt.NDArray[Any]
@@ -47,48 +47,84 @@ class CorpusDocument:
     record: int
     shard: str
     start: int
-    text_bytes: int
+    text_bytes: int | None
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusPart:
+    """Some documents that follow each other.
+
+    Attributes:
+        index: a row each; of DOCUMENTS_SCHEMA, or of an export's schema.
+        shards: the paths that its column `shard` counts; without that column, the only one.
+        unit: of all of them; None: a column tells.
+    """
+
+    index: pa.Table
+    shards: tuple[str, ...]
+    unit: str | None
+
+
+class CorpusSource(TokenSource, Protocol):
+    """Where a corpus has its documents from: a build, or one split of an export."""
+
+    @property
+    def name(self) -> str:
+        """Where it is, for people."""
+
+    @property
+    def documents(self) -> Sequence[int]:
+        """How many documents each part has, in order."""
+
+    @property
+    def shard_paths(self) -> Sequence[str]:
+        """Every shard in order: those of `shard_tokens` and `open_ids`."""
+
+    def open_part(self, part: int) -> CorpusPart:
+        """The index of a part. Raises MismatchError where it can not be read."""
+
+    def read_ids(self, part: int) -> pa.ChunkedArray:
+        """What the documents of a part are called, or null."""
 
 
 class Corpus(Sequence[CorpusDocument]):
-    """The documents of a complete build, in the order of its units; a sequence.
+    """The documents of a complete build, or of a split of an export, in its order; a sequence.
 
         corpus = tokenmill.open("shards")
         len(corpus), corpus.tokens
         corpus[0].tokens, corpus[0].id
         corpus["en-0010996"]                 the first document of that id
         for document in corpus: ...
+        for input, target in corpus.batches(sequence_length=1024, batch_size=8, seed=1): ...
 
     Memory: the manifest, and the indexes of the last few inputs that were looked into. Ids are
     mapped, not read; shards of a remote build are fetched whole when they are first needed.
     """
 
-    def __init__(self, build: Build) -> None:
-        """Reads the manifest.
+    def __init__(self, source: CorpusSource) -> None:
+        """Opens nothing yet.
 
         Args:
-            build: where.
-
-        Raises:
-            MismatchError: there is none, or not one of this format.
+            source: where documents are.
         """
-        self._build = build
-        self.manifest: Manifest = build.manifest()
-        self._units = self.manifest.units
-        self._ends = list(accumulate(book.documents for book in self.manifest.inputs))
-        self._copies = ExitStack()
-        self._shards = {shard.path: shard for shard in self.manifest.shards}
+        self._source = source
+        self._ends = list(accumulate(source.documents))
+        self._numbers = {path: number for number, path in enumerate(source.shard_paths)}
         # Of this object, so that they go with it.
-        self._unit = functools.lru_cache(_KEPT_UNITS)(self._open_unit)
-        self._ids = functools.lru_cache(_KEPT_MAPS)(self._open_ids)
+        self._part = functools.lru_cache(_KEPT_PARTS)(source.open_part)
+        self._ids = functools.lru_cache(_KEPT_MAPS)(source.open_ids)
+
+    def __reduce__(self) -> tuple[type["Corpus"], tuple[CorpusSource]]:
+        return type(self), (self._source,)
 
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
     @property
     def tokens(self) -> int:
-        """How many ids there are in all documents."""
-        return self.manifest.totals.tokens
+        """How many ids there are in all documents, padding of sequences included."""
+        return sum(self._source.shard_tokens)
 
     @overload
     def __getitem__(self, index: int) -> CorpusDocument: ...
@@ -108,59 +144,94 @@ class Corpus(Sequence[CorpusDocument]):
         return self._document(at, number - (self._ends[at - 1] if at else 0))
 
     def __iter__(self) -> Iterator[CorpusDocument]:
-        for at, book in enumerate(self.manifest.inputs):
-            for row in range(book.documents):
+        for at, documents in enumerate(self._source.documents):
+            for row in range(documents):
                 yield self._document(at, row)
 
     def __repr__(self) -> str:
-        return f"Corpus({self._build.root!r}, {len(self):,} documents, {self.tokens:,} tokens)"
+        return f"Corpus({self._source.name!r}, {len(self):,} documents, {self.tokens:,} tokens)"
+
+    def samples(
+        self,
+        sequence_length: int | None = None,
+        *,
+        documents: bool = False,
+        dtype: str = "int64",
+    ) -> Samples:
+        """Windows of the ids by number, in order: for grain, or a sampler of your own.
+
+        Args:
+            sequence_length: ids of input and of target; None: of a packed export, one less than
+                its sequences have.
+            documents: each sample also has `segment_ids`, `positions` and `loss_mask`.
+            dtype: of input and target: int64, int32, uint32 or uint16.
+
+        Raises:
+            ConfigurationError: a length or a dtype that can not be, or a corpus that is shorter.
+        """
+        return Samples(self._source, sequence_length, documents=documents, dtype=dtype)
+
+    def batches(
+        self,
+        sequence_length: int | None = None,
+        batch_size: int = 1,
+        *,
+        seed: int | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+        epochs: int | None = 1,
+        dtype: str = "int64",
+    ) -> Batches:
+        """Batches of (input, target), target shifted by one: a loop is an epoch.
+
+        Args:
+            sequence_length: ids of input and of target, L; None: of a packed export, one less than
+                its sequences have.
+            batch_size: samples of a batch of this rank, b.
+            seed: of the order of samples, another in each epoch; None: that of the corpus.
+            rank: of this process, from 0. world_size: how many there are: together they have
+                every sample once, in the same order however many they are.
+            epochs: of one loop; None: it never ends.
+            dtype: of input and target, [b, L]: int64, int32, uint32 or uint16.
+
+        Raises:
+            ConfigurationError: numbers that can not be, or a corpus that is shorter.
+        """
+        return Batches(
+            self.samples(sequence_length, dtype=dtype),
+            batch_size,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+            epochs=epochs,
+        )
 
     def _of_id(self, document_id: str) -> CorpusDocument:
-        """Reads the ids of one input after the other until one fits."""
-        for at, unit in enumerate(self._units):
-            path = documents_path(unit)
-            earlier = 0
-            with self._build.local_copy(path) as local_path:
-                for batch in read_rows(local_path, path, DOCUMENTS_SCHEMA, ["id"]):
-                    row = pc.index(batch.column("id"), document_id).as_py()
-                    if row >= 0:
-                        return self._document(at, earlier + row)
-                    earlier += len(batch)
+        """Reads the ids of one part after the other until one fits."""
+        for at in range(len(self._ends)):
+            row = pc.index(self._source.read_ids(at), document_id).as_py()
+            if row >= 0:
+                return self._document(at, row)
         raise KeyError(f"no document has the id {document_id!r}")
 
     def _document(self, at: int, row: int) -> CorpusDocument:
-        unit = self._unit(at)
-        index = unit.index
-        shard = unit.shards[index["shard"][row].as_py()]
-        start, length = index["start"][row].as_py(), index["length"][row].as_py()
+        part = self._part(at)
+
+        def value(column: str, default: Any = None) -> Any:
+            if column not in part.index.column_names:
+                return default
+            return part.index[column][row].as_py()
+
+        shard = part.shards[value("shard", 0)]
+        start, length = value("start"), value("length")
         return CorpusDocument(
-            tokens=self._ids(shard.path)[start : start + length],
-            id=index["id"][row].as_py(),
-            url=index["url"][row].as_py(),
-            unit=self._units[at],
-            record=index["record"][row].as_py(),
-            shard=shard.path,
+            tokens=self._ids(self._numbers[shard])[start : start + length],
+            id=value("id"),
+            url=value("url"),
+            unit=value("unit") if part.unit is None else part.unit,
+            record=value("record"),
+            shard=shard,
             start=start,
-            text_bytes=index["text_bytes"][row].as_py(),
+            text_bytes=value("text_bytes"),
+            offset=value("offset", 0),
         )
-
-    def _open_unit(self, at: int) -> "_Unit":
-        unit = self._units[at]
-        path = documents_path(unit)
-        with self._build.local_copy(path) as local_path:
-            batches = list(read_rows(local_path, path, DOCUMENTS_SCHEMA, DOCUMENTS_SCHEMA.names))
-        table = pa.Table.from_batches(batches, DOCUMENTS_SCHEMA).combine_chunks()
-        return _Unit(table, self._build.receipt(unit).shards)
-
-    def _open_ids(self, path: str) -> npt.NDArray[Any]:
-        entry = self._shards[path]
-        local_path = self._copies.enter_context(self._build.local_copy(path))
-        return shard_format(entry.format).open(local_path, entry).map()
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """One input of the corpus: its index in memory, and its shards by number."""
-
-    index: pa.Table
-    shards: tuple[ShardEntry, ...]

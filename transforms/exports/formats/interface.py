@@ -117,6 +117,11 @@ class ExportFormat(ABC):
             MismatchError: the files are not of this format, or not of this shape.
         """
 
+    def ids_at(self, shape: ShardShape) -> int | None:
+        """The byte of a shard's first file where its ids begin, up to the last with nothing
+        between them; None: something is between them."""
+        return None
+
     def folder_files(
         self, split: str, shape: ShardShape, shards: Sequence[WrittenShard]
     ) -> Mapping[str, bytes]:

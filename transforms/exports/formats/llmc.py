@@ -50,6 +50,9 @@ class LlmC(ExportFormat):
         expect_size(paths[0], _HEADER_BYTES + shape.tokens * shape.dtype.itemsize)
         yield from read_chunks(paths[0], shape.dtype, _HEADER_BYTES, shape.tokens)
 
+    def ids_at(self, shape: ShardShape) -> int:
+        return _HEADER_BYTES
+
 
 def _header(shape: ShardShape) -> bytes:
     header = np.zeros(_HEADER_BYTES // 4, "<i4")

@@ -55,6 +55,9 @@ class Npy2d(ExportFormat):
             raise MismatchError(f"{paths[1]}: the bounds do not ascend to the last id")
         yield from read_documents(paths[0], shape.dtype, len(head), lengths)
 
+    def ids_at(self, shape: ShardShape) -> int:
+        return len(_header(shape.dtype, _dimensions(shape)))
+
 
 def _dimensions(shape: ShardShape) -> tuple[int, int]:
     return shape.documents, shape.tokens // max(shape.documents, 1)

@@ -48,6 +48,9 @@ class Pbin(ExportFormat):
         lengths = _read_lengths(paths[0], shape)
         yield from read_documents(paths[0], shape.dtype, _HEAD.size, lengths)
 
+    def ids_at(self, shape: ShardShape) -> int:
+        return _HEAD.size
+
 
 def _head(shape: ShardShape) -> bytes:
     return _HEAD.pack(shape.tokens * shape.dtype.itemsize, shape.dtype.itemsize)

@@ -54,6 +54,9 @@ class Bin(ExportFormat):
         expect_size(paths[0], shape.tokens * shape.dtype.itemsize)
         yield from read_chunks(paths[0], shape.dtype, 0, shape.tokens)
 
+    def ids_at(self, shape: ShardShape) -> int:
+        return 0
+
 
 class NanoGpt(Bin):
     """One file a split, as nanoGPT's train.py maps them."""

@@ -1,0 +1,31 @@
+"""Where a check leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from pipeline.run_record import new_run_name
+from transforms.shards.build import Build
+from transforms.shards.layout import run_folder
+from transforms.shards.recovery import clear_run
+
+
+@contextmanager
+def verify_place(checked: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
+    """A folder for the receipts of a check, which is gone afterwards.
+
+    Args:
+        checked: the build or export. beam_flags: of the runner whose workers are to reach the
+            folder; empty: they are here.
+    """
+    run = new_run_name()
+    if not beam_flags:
+        with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
+            yield Build.at(folder, run)
+        return
+    place = Build.at(checked.path(run_folder(run)), run)
+    try:
+        yield place
+    finally:
+        clear_run(place, run)
+        place.delete(place.files())

@@ -1,0 +1,88 @@
+"""The documents of a build, for `tokenmill.open`: a part is a unit."""
+
+import hashlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.loading.stream import Segments
+from transforms.shards.build import Build
+from transforms.shards.corpus import CorpusPart
+from transforms.shards.formats import shard_format
+from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
+from transforms.shards.layout import MANIFEST, documents_path
+
+_THREADS = 4
+
+
+class BuildSource:
+    """All units of a complete build."""
+
+    packed_length: int | None = None
+
+    def __init__(self, build: Build) -> None:
+        """Reads the manifest.
+
+        Args:
+            build: where.
+
+        Raises:
+            MismatchError: there is none, or not one of this format.
+        """
+        self._build = build
+        self.name = build.root
+        manifest = build.manifest()
+        self.identity = hashlib.sha256(build.read(MANIFEST)).hexdigest()
+        self.vocabulary_size = manifest.tokenizer.vocabulary_size
+        self.documents = [book.documents for book in manifest.inputs]
+        self.shard_paths = [shard.path for shard in manifest.shards]
+        self.shard_tokens = [shard.tokens for shard in manifest.shards]
+        self.dtype = np.dtype(manifest.shards[0].dtype if manifest.shards else "<u4")
+        self._units = manifest.units
+        self._shards = manifest.shards
+        self._copies = ExitStack()
+
+    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build]]:
+        return type(self), (self._build,)
+
+    def open_part(self, part: int) -> CorpusPart:
+        unit = self._units[part]
+        index = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
+        shards = tuple(shard.path for shard in self._build.receipt(unit).shards)
+        return CorpusPart(index, shards, unit)
+
+    def read_ids(self, part: int) -> pa.ChunkedArray:
+        path = documents_path(self._units[part])
+        return read_index(self._build, path, DOCUMENTS_SCHEMA, ("id",))["id"]
+
+    def open_ids(self, shard: int) -> npt.NDArray[Any]:
+        entry = self._shards[shard]
+        local_path = self._copies.enter_context(self._build.local_copy(entry.path))
+        return shard_format(entry.format).open(local_path, entry).map()
+
+    def segments(self) -> Segments:
+        def lengths_of(unit: str) -> npt.NDArray[np.int64]:
+            path = documents_path(unit)
+            index = read_index(self._build, path, DOCUMENTS_SCHEMA, ("length",))
+            lengths: npt.NDArray[np.int64] = index["length"].to_numpy()
+            return lengths
+
+        with ThreadPoolExecutor(_THREADS, thread_name_prefix="lengths") as threads:
+            lengths = list(threads.map(lengths_of, self._units))
+        return Segments(np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
+
+
+def read_index(
+    build: Build, path: str, schema: pa.Schema, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """All rows of an index file. Raises MismatchError where it is not of that schema."""
+    names = schema.names if columns is None else list(columns)
+    with build.local_copy(path) as local_path:
+        batches = list(read_rows(local_path, path, schema, names))
+    kept = pa.schema([schema.field(name) for name in names])
+    return pa.Table.from_batches(batches, kept).combine_chunks()

@@ -1,0 +1,140 @@
+"""Several builds as one: the units of each below its name.
+
+    web=shards/web     a.jsonl.zst    ─►  web/a.jsonl.zst
+    code=shards/code   a.jsonl.zst    ─►  code/a.jsonl.zst
+
+To read only. All of them have the same ids: one tokenizer, one begin and end of text.
+"""
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
+from transforms.shards.build import Build
+from transforms.shards.json_records import canonical_json
+from transforms.shards.layout import MANIFEST
+from transforms.shards.manifest import Manifest, Totals
+from transforms.shards.receipt import IndexEntry, Receipt, ShardEntry
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedBuild(Build):
+    """Builds by name. root: of the first; every file is found below its own build's.
+
+    parts: name and build, ascending by name.
+    """
+
+    parts: tuple[tuple[str, Build], ...] = ()
+
+    @classmethod
+    def of(cls, builds: Mapping[str, Build]) -> "JoinedBuild":
+        """Those builds, called by their names, which have no slash."""
+        parts = tuple(sorted(builds.items()))
+        return cls(parts[0][1].root, parts=parts)
+
+    def read(self, relative: str) -> bytes:
+        """Of the manifest: what pins all of them. Of another file: its content."""
+        if relative == MANIFEST:
+            digests = {
+                name: hashlib.sha256(build.read(MANIFEST)).hexdigest() for name, build in self.parts
+            }
+            return canonical_json(digests)
+        build, inner = self._inside(relative)
+        return build.read(inner)
+
+    def manifest(self) -> Manifest:
+        """As if they were one build.
+
+        Raises:
+            MismatchError: one of them is not complete.
+            ConfigurationError: they have not the same tokenizer.
+        """
+        manifests = {name: build.manifest() for name, build in self.parts}
+        (first_name, first), *others = manifests.items()
+        for name, other in others:
+            for key, value in first.settings["tokenizer"].items():
+                if key not in ("name", "revision") and other.settings["tokenizer"][key] != value:
+                    raise ConfigurationError(
+                        f"{first_name} and {name} differ in tokenizer.{key}: {value!r} and "
+                        f"{other.settings['tokenizer'][key]!r}: build them alike",
+                        setting="directory",
+                    )
+        return Manifest(
+            fingerprint=hashlib.sha256(
+                canonical_json({name: one.fingerprint for name, one in manifests.items()})
+            ).hexdigest(),
+            settings=first.settings,
+            tokenizer=first.tokenizer,
+            totals=_sum([one.totals for one in manifests.values()]),
+            inputs=tuple(
+                dataclasses.replace(book, path=f"{name}/{book.path}")
+                for name, one in manifests.items()
+                for book in one.inputs
+            ),
+            shards=tuple(
+                _named_shard(name, shard) for name, one in manifests.items() for shard in one.shards
+            ),
+            indexes=tuple(
+                _named_index(name, index)
+                for name, one in manifests.items()
+                for index in one.indexes
+            ),
+        )
+
+    def receipt(self, unit: str) -> Receipt:
+        """A unit's receipt, its paths as they are here."""
+        name, _, inner = unit.partition("/")
+        receipt = self._named(name).receipt(inner)
+        return dataclasses.replace(
+            receipt,
+            input=dataclasses.replace(receipt.input, path=unit),
+            shards=tuple(_named_shard(name, shard) for shard in receipt.shards),
+            documents=_named_index(name, receipt.documents),
+            rejects=None if receipt.rejects is None else _named_index(name, receipt.rejects),
+        )
+
+    @contextmanager
+    def local_copy(self, relative: str) -> Iterator[str]:
+        """A name under which plain file calls reach a file; a copy where they can not."""
+        build, inner = self._inside(relative)
+        with build.local_copy(inner) as local_path:
+            yield local_path
+
+    def _inside(self, relative: str) -> tuple[Build, str]:
+        folder, _, rest = relative.partition("/")
+        name, _, inner = rest.partition("/")
+        return self._named(name), f"{folder}/{inner}"
+
+    def _named(self, name: str) -> Build:
+        for own, build in self.parts:
+            if own == name:
+                return build
+        raise MismatchError(f"no build of the name {name!r} among {[own for own, _ in self.parts]}")
+
+
+def _named_shard(name: str, shard: ShardEntry) -> ShardEntry:
+    return dataclasses.replace(shard, path=_below(name, shard.path))
+
+
+def _named_index(name: str, index: IndexEntry) -> IndexEntry:
+    return dataclasses.replace(index, path=_below(name, index.path))
+
+
+def _below(name: str, path: str) -> str:
+    folder, _, rest = path.partition("/")
+    return f"{folder}/{name}/{rest}"
+
+
+def _sum(totals: Sequence[Totals]) -> Totals:
+    sums = {
+        field.name: sum(getattr(one, field.name) for one in totals)
+        for field in dataclasses.fields(Totals)
+        if field.name != "rejects"
+    }
+    rejects = sum((Counter(one.rejects) for one in totals), Counter[str]())
+    return Totals(**sums, rejects=dict(sorted(rejects.items())))
