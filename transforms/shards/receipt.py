@@ -103,8 +103,8 @@ class InputBooks(Counts):
 
     path: the unit's name. part: start and stop of the part of the file that the unit is; None: all
     of it. bytes, sha256: of the raw file, or of that part. is_truncated: the file ends too early,
-    nobody knows by how much. html_extractor: what turned pages into text, with its version; None where the input
-    has no pages.
+    nobody knows by how much. html_extractor: what turned pages into text, with its version; None
+    where the input has no pages.
     """
 
     path: str
