@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
@@ -61,6 +62,14 @@ def test_a_queue_of_several_blocks_is_taken_whole(
     monkeypatch.setattr(unit_queue, "_BLOCK", 4)
     queue = UnitQueue(Build.at(str(tmp_path), "run"), units_of(list(range(11))))
     assert [unit.size_bytes for unit in queue] == list(range(10, -1, -1))
+
+
+def test_workers_at_the_same_time_take_each_unit_once(tmp_path: Path) -> None:
+    queue = pickle.dumps(UnitQueue(Build.at(str(tmp_path), "run"), units_of([1] * 60)))
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(lambda _: list(pickle.loads(queue)), range(8)))
+    names = [unit.name for units in taken for unit in units]
+    assert len(names) == len(set(names)) == 60
 
 
 def test_what_a_worker_took_and_did_not_finish_is_told(tmp_path: Path) -> None:

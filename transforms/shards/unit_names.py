@@ -25,6 +25,7 @@ _SUFFIXES = (".npy", ".parquet", ".json")
 # File systems take 255 bytes; a suffix and the number of a shard come after the name.
 _MAX_COMPONENT_BYTES = 200
 _KEPT_BYTES = 120
+_PART = re.compile(r"(.+)/part-\d{5,}")
 
 
 def unit_name(relative_path: str) -> str:
@@ -52,12 +53,17 @@ def part_name(unit: str, number: int, count: int) -> str:
 
 
 def input_name(unit: str) -> str:
-    """The name that the input of a part has where it is one unit; unit: of part_name.
+    """The name that the input of a part has where it is one unit; of no part, the same.
 
-    >>> input_name("web/b%2Eparquet/part-00000")
-    'web/b.parquet'
+    A receipt tells whether a unit is a part: an input may have such a name of its own.
+
+    >>> input_name("web/b%2Eparquet/part-00000"), input_name("web/b.parquet")
+    ('web/b.parquet', 'web/b.parquet')
     """
-    folder = unit.rpartition("/")[0]
+    match = _PART.fullmatch(unit)
+    if match is None:
+        return unit
+    folder = match[1]
     for suffix in _SUFFIXES:
         if folder.endswith(f"%2E{suffix[1:]}"):
             return folder.removesuffix(f"%2E{suffix[1:]}") + suffix
