@@ -27,6 +27,7 @@ from transforms.reading.members import (
     ChecksumFailed,
     Codec,
     Damage,
+    Event,
     MemberDamaged,
     MemberStart,
     MemberTruncated,
@@ -141,7 +142,7 @@ def decompress_part(
 
 def decompress_members(
     raw: RawInput, path: str, coverage: Coverage, head: bytes | None = None
-) -> Iterator[bytes | Damage | MemberStart | PartEnd]:
+) -> Iterator[Event]:
     """Yield as `decompress_part`, and a MemberStart before each member of a compressed file."""
     codec = choose_codec(raw.peek(HEAD_BYTES) if head is None else head, path)
     if codec is None and not raw.ensure(1) and path.lower().endswith(tuple(_CODECS)):
@@ -168,9 +169,7 @@ def _as_it_is(raw: RawInput, coverage: Coverage) -> Iterator[bytes | PartEnd]:
         yield piece
 
 
-def _members(
-    raw: RawInput, codec: Codec, path: str, coverage: Coverage
-) -> Iterator[bytes | Damage | MemberStart | PartEnd]:
+def _members(raw: RawInput, codec: Codec, path: str, coverage: Coverage) -> Iterator[Event]:
     is_part, damage = True, None
     while raw.ensure(1):
         if raw.position >= raw.stop and is_part:

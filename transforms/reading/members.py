@@ -38,6 +38,10 @@ class PartEnd:
     """What was asked for of the file ends here; what follows tells how its last record goes on."""
 
 
+Event = bytes | Damage | MemberStart | PartEnd
+"""What a decompressed file is told as, in its order."""
+
+
 class MemberDamaged(Exception):
     """Inside a member, after all that could be decoded of it was handed out."""
 

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from transforms.reading.members import Damage, MemberStart, PartEnd
+from transforms.reading.members import Damage, Event, MemberStart, PartEnd
 from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
 
 MAX_HEADER_BYTES = 1 << 20
@@ -29,11 +29,9 @@ class RecordWindow:
     offset: of the next byte in the decompressed stream.
     """
 
-    def __init__(
-        self, events: Iterable[bytes | Damage | MemberStart | PartEnd], framed_members: int = 0
-    ) -> None:
+    def __init__(self, events: Iterable[Event], framed_members: int = 0) -> None:
         """Of a part of a file, framed_members is how many are known to be before it."""
-        self._events: Iterator[bytes | Damage | MemberStart | PartEnd] = iter(events)
+        self._events: Iterator[Event] = iter(events)
         self._front = b""
         self._cursor = 0
         self._later: deque[bytes] = deque()

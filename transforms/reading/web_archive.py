@@ -24,7 +24,7 @@ from transforms.reading.http_payload import (
     resource_text,
     response_text,
 )
-from transforms.reading.members import Damage, MemberStart, PartEnd
+from transforms.reading.members import Event
 from transforms.reading.record_heads import HEAD, NEWLINES, SwallowedRecords
 from transforms.reading.record_window import MAX_HEADER_BYTES, RecordWindow
 
@@ -37,7 +37,7 @@ _MANDATORY = frozenset({"content-length", "warc-type", "warc-record-id"})
 
 
 def read_web_archive(
-    events: Iterable[bytes | Damage | MemberStart | PartEnd],
+    events: Iterable[Event],
     settings: ReadSettings,
     input_format: InputFormat,
     coverage: Coverage,
