@@ -249,10 +249,10 @@ def test_an_input_that_shrinks_before_it_is_read_fails_its_unit_and_is_done_next
     output = tmp_path / "out"
     open_reader = tokenize.open_reader
 
-    def shrinking(path: str, settings: Any) -> Any:
+    def shrinking(path: str, *settings: Any) -> Any:
         if path.endswith("a.jsonl"):
             Path(path).write_bytes(json_lines("a", 1))
-        return open_reader(path, settings)
+        return open_reader(path, *settings)
 
     monkeypatch.setattr(tokenize, "open_reader", shrinking)
     with pytest.raises(RunFailedError, match=r"1 of 2 units .*(?s:.)*a\.jsonl had \d+ bytes"):
@@ -285,10 +285,10 @@ def test_an_input_that_vanishes_fails_its_unit_alone(
 ) -> None:
     open_reader = tokenize.open_reader
 
-    def vanishing(path: str, settings: Any) -> Any:
+    def vanishing(path: str, *settings: Any) -> Any:
         if path.endswith("a.jsonl"):
             Path(path).unlink(missing_ok=True)
-        return open_reader(path, settings)
+        return open_reader(path, *settings)
 
     monkeypatch.setattr(tokenize, "open_reader", vanishing)
     with pytest.raises(RunFailedError, match=r"a\.jsonl: .*No such file"):

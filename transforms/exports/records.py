@@ -91,7 +91,7 @@ class ExportReceipt:
         """The name of the unit."""
         return self.shard.unit
 
-    def is_of(self, size_bytes: int) -> bool:
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
         """Yes: what a shard holds follows from the settings, which pin the build."""
         return True
 

@@ -20,14 +20,15 @@ from transforms.reading.members import Damage
 
 
 def read_json_lines(
-    pieces: Iterable[bytes | Damage], settings: ReadSettings
+    pieces: Iterable[bytes | Damage], settings: ReadSettings, offset: int = 0
 ) -> Iterator[RecordBatch]:
     """Yield the lines of a stream, a batch for about each `settings.batch_bytes` of JSON.
 
     What a line becomes does not depend on how the stream is cut into pieces
-    or batches. Memory: a few blocks, or the longest line allowed.
+    or batches. Memory: a few blocks, or the longest line allowed. offset: of the
+    first piece, where others have the bytes before it.
     """
-    reader = _JsonLines(settings)
+    reader = _JsonLines(settings, offset)
     for piece in pieces:
         if isinstance(piece, Damage):
             yield from reader.damage(piece)
@@ -39,14 +40,14 @@ def read_json_lines(
 class _JsonLines:
     """The lines that are not yet parsed, and where they stand in the stream."""
 
-    def __init__(self, settings: ReadSettings) -> None:
+    def __init__(self, settings: ReadSettings, offset: int) -> None:
         self._settings = settings
         self._parser = LineParser(settings)
         # One array that grows: pieces kept apart until they are joined take twice the memory of a
         # long line, and the allocator keeps what they leave.
         self._pending = bytearray()
         self._whole_bytes = 0  # of the pending ones: up to and with the last newline
-        self._offset = 0  # of the pending bytes in the stream
+        self._offset = offset  # of the pending bytes in the stream
         self._records = 0
         self._skipped: bytes | None = None  # the beginning of an oversized line
         self._skipped_bytes = 0

@@ -33,6 +33,15 @@ class MemberStart:
     """The next piece is the first of another member."""
 
 
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """What was asked for of the file ends here; what follows tells how its last record goes on."""
+
+
+Event = bytes | Damage | MemberStart | PartEnd
+"""What a decompressed file is told as, in its order."""
+
+
 class MemberDamaged(Exception):
     """Inside a member, after all that could be decoded of it was handed out."""
 

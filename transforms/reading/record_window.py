@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from transforms.reading.members import Damage, MemberStart
+from transforms.reading.members import Damage, Event, MemberStart, PartEnd
 from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
 
 MAX_HEADER_BYTES = 1 << 20
@@ -21,15 +21,17 @@ class RecordWindow:
 
     Where a member of the compressed file begins with a record's head, as each does in Common
     Crawl's files, the bytes of the member before it can not go on: the window stops there until
-    `begin_record` moves over the boundary. A record that goes on in the next member is joined.
+    `begin_record` moves over the boundary. A record that goes on in the next member is joined. The
+    end of a part of a file is such a boundary, and the last: there the next part's record begins.
 
     damage: the break that the buffered bytes end at, or None.
     failed_checksums: each with its place and a record it cost; the reader empties the list.
     offset: of the next byte in the decompressed stream.
     """
 
-    def __init__(self, events: Iterable[bytes | Damage | MemberStart]) -> None:
-        self._events: Iterator[bytes | Damage | MemberStart] = iter(events)
+    def __init__(self, events: Iterable[Event], framed_members: int = 0) -> None:
+        """Of a part of a file, framed_members is how many are known to be before it."""
+        self._events: Iterator[Event] = iter(events)
         self._front = b""
         self._cursor = 0
         self._later: deque[bytes] = deque()
@@ -39,7 +41,8 @@ class RecordWindow:
         self._held: bytes | Damage | None = None  # what the next member begins with
         self._is_member_start = True
         self._ended = False
-        self._framed_members = 0  # those that begin with a head
+        self._is_part_end = False
+        self._framed_members = framed_members  # those that begin with a head
         self._framed_offset = -1  # of the last of them
         self._has_unframed_record = False
         self._no_empty_line_before = 0  # an offset, as far as was looked
@@ -55,12 +58,12 @@ class RecordWindow:
     @property
     def at_boundary(self) -> bool:
         """The buffered bytes end where a member begins with a record of its own."""
-        return self._held is not None
+        return self._held is not None or self._is_part_end
 
     @property
     def at_stop(self) -> bool:
         """No more bytes can be had: because of damage, a boundary or the end."""
-        return self._ended or self.damage is not None or self._held is not None
+        return self._ended or self.damage is not None or self.at_boundary
 
     @property
     def is_framed(self) -> bool:
@@ -81,6 +84,8 @@ class RecordWindow:
                 self._ended = True
             elif isinstance(event, MemberStart):
                 self._is_member_start = True
+            elif isinstance(event, PartEnd):
+                self._is_part_end = True
             else:
                 self._accept(event)
         self._end_joining()
@@ -210,7 +215,7 @@ class RecordWindow:
     def step_over_damage(self) -> Damage | None:
         """Drop what is left before the damage, so that reading goes on after it."""
         damage, self.damage = self.damage, None
-        if damage or self._ended:
+        if damage or self._ended or self._is_part_end:
             self.skip(self.available)
         return damage
 

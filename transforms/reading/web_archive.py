@@ -24,7 +24,7 @@ from transforms.reading.http_payload import (
     resource_text,
     response_text,
 )
-from transforms.reading.members import Damage, MemberStart
+from transforms.reading.members import Event
 from transforms.reading.record_heads import HEAD, NEWLINES, SwallowedRecords
 from transforms.reading.record_window import MAX_HEADER_BYTES, RecordWindow
 
@@ -37,29 +37,33 @@ _MANDATORY = frozenset({"content-length", "warc-type", "warc-record-id"})
 
 
 def read_web_archive(
-    events: Iterable[bytes | Damage | MemberStart],
+    events: Iterable[Event],
     settings: ReadSettings,
     input_format: InputFormat,
     coverage: Coverage,
+    *,
+    is_first: bool = True,
 ) -> Iterator[RecordBatch]:
-    """Yield the records of a WARC or WET stream.
+    """Yield the records of a WARC or WET stream, or of a part of one.
 
     In WET, `conversion` records are documents; in WARC, successful responses
     and resources that are HTML (main text) or plain text. Every other record
-    is a reject that says why. Memory: one record and one batch.
+    is a reject that says why. Memory: one record and one batch. Parts begin where a member of the
+    file begins with a record's head; is_first: none is before this one.
     """
-    return _WebArchive(events, settings, input_format, coverage).batches()
+    window = RecordWindow(events, framed_members=0 if is_first else 1)
+    return _WebArchive(window, settings, input_format, coverage).batches()
 
 
 class _WebArchive:
     def __init__(
         self,
-        events: Iterable[bytes | Damage | MemberStart],
+        window: RecordWindow,
         settings: ReadSettings,
         input_format: InputFormat,
         coverage: Coverage,
     ) -> None:
-        self._window = RecordWindow(events)
+        self._window = window
         self._coverage = coverage
         self._builder = BatchBuilder(settings)
         self._swallowed = SwallowedRecords()
