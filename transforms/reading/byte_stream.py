@@ -93,7 +93,7 @@ _TEXT_CONTROLS = b"\t\n\r\f\x1b"
 
 
 def choose_codec(head: bytes, path: str) -> Codec | None:
-    """Return the codec of a file by its first bytes; None when it is not compressed.
+    """The codec of a file by its first bytes; None when it is not compressed.
 
     The bytes win over the name: files in the wild are often misnamed, and a
     `.gz` that a client unpacked on the way is read as it is. Only where the
@@ -116,7 +116,7 @@ def choose_codec(head: bytes, path: str) -> Codec | None:
 
 
 def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
-    """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
+    """Yields the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
 
     Nothing follows a Damage that ends the stream. Errors of the file system
     propagate. Time is linear in the size of the file, for any number of
@@ -131,7 +131,7 @@ def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes |
 def decompress_part(
     raw: RawInput, path: str, coverage: Coverage, head: bytes | None
 ) -> Iterator[bytes | Damage | PartEnd]:
-    """Yield as `decompress`; where the part ends a PartEnd, and then what follows in the file.
+    """Yields as `decompress`; where the part ends a PartEnd, and then what follows in the file.
 
     head: the first HEAD_BYTES of the file; None where the part begins with them.
     """
@@ -143,7 +143,7 @@ def decompress_part(
 def decompress_members(
     raw: RawInput, path: str, coverage: Coverage, head: bytes | None = None
 ) -> Iterator[Event]:
-    """Yield as `decompress_part`, and a MemberStart before each member of a compressed file."""
+    """Yields as `decompress_part`, and a MemberStart before each member of a compressed file."""
     codec = choose_codec(raw.peek(HEAD_BYTES) if head is None else head, path)
     if codec is None and not raw.ensure(1) and path.lower().endswith(tuple(_CODECS)):
         coverage.is_truncated = True
@@ -230,7 +230,7 @@ def _is_end(raw: RawInput) -> bool:
 
 
 def _find_member(raw: RawInput, codec: Codec) -> bool:
-    """Move to the next place where a member begins; False (and at the end) if there is none."""
+    """Moves to the next place where a member begins; False (and at the end) if there is none."""
     while raw.find(codec.magic):
         if codec.starts_here(raw):
             return True

@@ -51,7 +51,7 @@ _ENDINGS = (
 
 
 def detect_format(path: str) -> InputFormat:
-    """Return the format that the name of an input stands for.
+    """The format that the name of an input stands for.
 
     Args:
       path: a path or URL; only its last component is looked at, without regard to case.

@@ -181,7 +181,7 @@ def _parse_content_type(value: str) -> tuple[str, str]:
 
 
 def _decode_transfer(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
-    """Undo one transfer coding; where its name is none, the body is taken as it is."""
+    """Undoes one transfer coding; where its name is none, the body is taken as it is."""
     if coding == "chunked":
         body, is_complete = _unchunk(body)
         if not is_complete and not is_cut:

@@ -51,7 +51,7 @@ def read_parquet(
     coverage: Coverage,
     part: Part | None = None,
 ) -> Iterator[RecordBatch]:
-    """Yield the rows of a Parquet file in batches of about `settings.batch_bytes` of text.
+    """Yields the rows of a Parquet file in batches of about `settings.batch_bytes` of text.
 
     A null text is a reject. Of a damaged row group the rows before the damage
     are documents, and each row after it in the group is a reject; reading
@@ -167,7 +167,7 @@ class _Rows:
         return RecordBatch(len(table), documents, tuple(rejects))
 
     def _close_group(self, group: int, first: int) -> Iterator[RecordBatch]:
-        """Compare the rows that were read with those that there are said to be."""
+        """Compares the rows that were read with those that there are said to be."""
         chunks, done, objection = self._decoder.chunks, self._decoder.rows, self._decoder.objection
         told = self._groups[group].rows
         is_known = bool(chunks) and chunks[0].read_to_end(self._source.read_at)
@@ -192,7 +192,7 @@ class _Rows:
             yield self._contradiction(first + done, detail, lost_bytes)
 
     def _note_losses(self, chunks: list[ChunkPages], done: int) -> int:
-        """Add to the coverage what was read and what was not; returns the bytes lost."""
+        """Adds to the coverage what was read and what was not; returns the bytes lost."""
         lost = 0
         for chunk in chunks:
             compressed, uncompressed, unknown = chunk.bytes_after(done)

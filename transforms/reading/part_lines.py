@@ -24,7 +24,7 @@ from transforms.reading.members import Damage, PartEnd
 def read_part_lines(
     events: Iterable[bytes | Damage | PartEnd], settings: ReadSettings, *, is_first: bool
 ) -> Iterator[RecordBatch]:
-    """Yield the lines of a part, as read_json_lines does those of a file.
+    """Yields the lines of a part, as read_json_lines does those of a file.
 
     Args:
       events: the decompressed bytes from where the part begins to the end of the file, with a
@@ -44,7 +44,7 @@ def read_part_lines(
 
 
 def _after_newline(events: Iterator[bytes | Damage | PartEnd]) -> tuple[int, bytes | Damage] | None:
-    """Move over the first newline: its end, and what is left of its piece.
+    """Moves over the first newline: its end, and what is left of its piece.
 
     None where the part has no newline, and so no line.
     """
@@ -64,7 +64,7 @@ def _after_newline(events: Iterator[bytes | Damage | PartEnd]) -> tuple[int, byt
 
 
 def _to_last_line(events: Iterator[bytes | Damage | PartEnd]) -> Iterator[bytes | Damage]:
-    """Yield what the part has, and what follows up to the first newline."""
+    """Yields what the part has, and what follows up to the first newline."""
     is_after_end = False
     for event in events:
         if isinstance(event, PartEnd):

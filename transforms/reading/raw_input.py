@@ -26,7 +26,7 @@ class RawInput:
     def __init__(
         self, opener: Callable[[], BinaryIO], start: int = 0, stop: int = sys.maxsize
     ) -> None:
-        """Open the file, or its part [start, stop)."""
+        """Opens the file, or its part [start, stop)."""
         self._opener = opener
         self.stop = stop
         self._handle = opener()
@@ -63,7 +63,7 @@ class RawInput:
         return RawInput(self._opener, start)
 
     def ensure(self, count: int) -> bool:
-        """Buffer `count` unread bytes; False when the file has fewer (all are buffered then)."""
+        """Buffers `count` unread bytes; False when the file has fewer (all are buffered then)."""
         while len(self._buffer) - self._cursor < count and not self._ended:
             left = self.stop - self._buffer_start - len(self._buffer)  # of what is to be hashed
             usual = min(READ_BYTES, left) if left > 0 else _TAIL_BYTES
@@ -90,15 +90,15 @@ class RawInput:
         return self._buffer[start : start + count]
 
     def advance(self, count: int) -> None:
-        """Move over `count` buffered bytes."""
+        """Moves over `count` buffered bytes."""
         self._cursor += count
 
     def rewind(self, position: int) -> None:
-        """Move back to `position` in the file, or as near as the look back reaches."""
+        """Moves back to `position` in the file, or as near as the look back reaches."""
         self._cursor = max(0, position - self._buffer_start)
 
     def skip(self, count: int) -> bool:
-        """Move over `count` bytes, buffered or not; False when the file has fewer."""
+        """Moves over `count` bytes, buffered or not; False when the file has fewer."""
         while count:
             if not self.ensure(1):
                 return False
@@ -108,14 +108,14 @@ class RawInput:
         return True
 
     def skip_zeros(self) -> None:
-        """Move over zero bytes."""
+        """Moves over zero bytes."""
         while self.ensure(1) and not self._buffer[self._cursor]:
             unread = self._buffer[self._cursor : self._cursor + 4096]
             zeros = len(unread) - len(unread.lstrip(b"\0"))
             self._cursor += zeros
 
     def find(self, pattern: bytes, limit: int = sys.maxsize) -> bool:
-        """Move to the next occurrence of `pattern`, or to the end; True when there is one.
+        """Moves to the next occurrence of `pattern`, or to the end; True when there is one.
 
         One that begins at `limit` or after it counts as none; little more is read.
         """
@@ -133,6 +133,6 @@ class RawInput:
                 return False
 
     def drain(self) -> None:
-        """Read to the end, so that `size` and `sha256` are those of the whole file or part."""
+        """Reads to the end, so that `size` and `sha256` are those of the whole file or part."""
         while self._buffer_start + len(self._buffer) < self.stop and self.ensure(1):
             self._cursor = len(self._buffer)

@@ -55,7 +55,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was not read of the input stays unread."""
+        """Closes the file; what was not read of the input stays unread."""
         self._batches.close()
 
     def __iter__(self) -> "Reader":
@@ -129,7 +129,7 @@ class Reader:
 
 
 def open_reader(path: str, settings: ReadSettings, part: Part | None = None) -> Reader:
-    """Open an input of any format, on any filesystem Beam knows, or one of the parts it has.
+    """Opens an input of any format, on any filesystem Beam knows, or one of the parts it has.
 
         with open_reader("gs://bucket/part-0.jsonl.zst", ReadSettings()) as reader:
             for batch in reader:

@@ -71,7 +71,7 @@ class RecordWindow:
         return self._framed_members > 1 and not self._has_unframed_record
 
     def ensure(self, count: int) -> bool:
-        """Buffer `count` bytes; False when the stream stops before."""
+        """Buffers `count` bytes; False when the stream stops before."""
         if len(self._front) - self._cursor >= count:
             return True
         if count > _LARGE_BYTES and count > 2 * self.available and not self.at_stop:
@@ -92,7 +92,7 @@ class RecordWindow:
         return self.available >= count
 
     def begin_record(self) -> bool:
-        """Move over newlines and a boundary to a record; False at damage and at the end."""
+        """Moves over newlines and a boundary to a record; False at damage and at the end."""
         while True:
             if not self.available and self._held is not None:
                 event, self._held = self._held, None
@@ -110,7 +110,7 @@ class RecordWindow:
                 return False
 
     def take(self, count: int) -> bytes:
-        """Move over `count` buffered bytes and return them."""
+        """Moves over `count` buffered bytes and returns them."""
         if self._cursor + count > len(self._front):
             self._gather(count)
         start = self._cursor
@@ -161,7 +161,7 @@ class RecordWindow:
         return 0
 
     def skip(self, count: int) -> bool:
-        """Move over `count` bytes without holding them; False when the stream stops before."""
+        """Moves over `count` bytes without holding them; False when the stream stops before."""
         while count:
             if not self.ensure(1):
                 return False
@@ -175,7 +175,7 @@ class RecordWindow:
         return True
 
     def seek_record(self, after: int = 0) -> bool:
-        """Move to the first record head that is at least `after` bytes away.
+        """Moves to the first record head that is at least `after` bytes away.
 
         False, and moved to where the stream stops, when there is none.
         """
@@ -183,7 +183,7 @@ class RecordWindow:
         return self._seek(HEAD, None)
 
     def skip_block(self, count: int) -> bool:
-        """Move over a block without holding it.
+        """Moves over a block without holding it.
 
         False, and moved there, when a record head stands in it after an empty line or the
         stream stops in it.
@@ -213,7 +213,7 @@ class RecordWindow:
                 self._front, self._cursor = self._front[self._cursor :] + piece, 0
 
     def step_over_damage(self) -> Damage | None:
-        """Drop what is left before the damage, so that reading goes on after it."""
+        """Drops what is left before the damage, so that reading goes on after it."""
         damage, self.damage = self.damage, None
         if damage or self._ended or self._is_part_end:
             self.skip(self.available)
@@ -236,7 +236,7 @@ class RecordWindow:
             self._later_bytes -= len(self._front)
 
     def _gather(self, count: int) -> None:
-        """Have `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
+        """Has `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
         missing = self._cursor + count - len(self._front)
         if missing <= 0:
             return
@@ -256,7 +256,7 @@ class RecordWindow:
         self._front = joined.getvalue()
 
     def _accept(self, event: bytes | Damage) -> None:
-        """Buffer a piece, or stop at what can not belong to the record in the buffer."""
+        """Buffers a piece, or stops at what can not belong to the record in the buffer."""
         content = event if isinstance(event, bytes) else event.suspect
         if self._is_member_start and content:
             self._is_member_start = False

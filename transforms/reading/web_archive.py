@@ -44,7 +44,7 @@ def read_web_archive(
     *,
     is_first: bool = True,
 ) -> Iterator[RecordBatch]:
-    """Yield the records of a WARC or WET stream, or of a part of one.
+    """Yields the records of a WARC or WET stream, or of a part of one.
 
     In WET, `conversion` records are documents; in WARC, successful responses
     and resources that are HTML (main text) or plain text. Every other record
@@ -87,7 +87,7 @@ class _WebArchive:
         yield from self._builder.rest()
 
     def _record(self) -> None:
-        """Read the record that the window stands at, whatever it is."""
+        """Reads the record that the window stands at, whatever it is."""
         window, start = self._window, self._window.offset
         head = self._header()
         if head is None:
@@ -120,7 +120,7 @@ class _WebArchive:
             self._sound_record(fields, block, start)
 
     def _header(self) -> bytes | None:
-        """Take the header; None when none is here or it is not complete."""
+        """Takes the header; None when none is here or it is not complete."""
         window = self._window
         window.ensure(len(_MAGIC))
         while window.peek(len(_MAGIC)) == _MAGIC:
@@ -194,7 +194,7 @@ class _WebArchive:
         return data, begin, begin + length
 
     def _oversized(self, start: int, head: bytes, length: int) -> None:
-        """Move over a record without holding it, or to the record inside it if there is one."""
+        """Moves over a record without holding it, or to the record inside it if there is one."""
         window, limit = self._window, self._settings.max_record_bytes
         detail = f"the record has {length} bytes, more than the {limit} of max_record_bytes"
         block_offset = window.offset
@@ -255,7 +255,7 @@ class _WebArchive:
         self._window.failed_checksums.clear()
 
     def _sound_record(self, fields: dict[str, str], block: bytes, start: int) -> None:
-        """Count a sound record, as a document or with the reason why it is none."""
+        """Counts a sound record, as a document or with the reason why it is none."""
         record = self._builder.count()
         try:
             text = self._text(fields, block)
