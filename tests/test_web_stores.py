@@ -36,6 +36,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     seen_tokens: set[str | None]
+    seen_ranges: list[str | None]
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -56,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, path: str) -> None:
         type(self).seen_tokens.add(self.headers.get("Authorization"))
+        if self.command == "GET":
+            type(self).seen_ranges.append(self.headers.get("Range"))
         kind, _, name = path[1:].partition("/")
         content = FILES.get(name)
         ranges = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range") or "")
@@ -104,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
-    _Handler.seen_tokens = set()
+    _Handler.seen_tokens, _Handler.seen_ranges = set(), []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.block_on_close = False
@@ -119,6 +122,16 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def test_no_more_is_asked_for_than_is_read(proxy: FaultProxy) -> None:
+    with open_raw(f"{proxy.url}/files/en/b.json.gz") as file:
+        file.seek(len(LARGE) - 100)
+        assert file.read(10) == LARGE[-100:-90]
+    *first, last = _Handler.seen_ranges
+    assert all(first)  # one byte tells the size, where HEAD does not
+    assert last is not None
+    assert last.startswith(f"bytes={len(LARGE) - 100}-")
 
 
 @pytest.mark.parametrize("kind", ["files", "whole"])
