@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -290,6 +290,16 @@ def test_an_end_of_text_that_nobody_has_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="neither build nor vocabulary has one"):
         make_framing("after", None, None, None)
     assert make_framing("none", None, None, None) == Framing()
+
+
+def test_a_vocabulary_without_end_of_text_is_exported_as_built_unless_one_is_asked_for() -> None:
+    none = {"begin_of_text": None, "end_of_text": None}
+    entry = SimpleNamespace(end_of_text=None)
+    manifest: Any = SimpleNamespace(settings={"tokenizer": none}, tokenizer=entry)
+    framing = ExportSettings(format="megatron").framing(manifest)
+    assert (framing.before, framing.after, framing.drops_last) == (None, None, False)
+    with pytest.raises(ConfigurationError):
+        ExportSettings(format="megatron", end_of_text="after").framing(manifest)
 
 
 def test_a_build_without_end_of_text_gets_one_where_the_trainer_wants_it(tmp_path: Path) -> None:

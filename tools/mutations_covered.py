@@ -71,6 +71,7 @@ COVERING = {
     "transforms/filesystem.py": "filesystem staged_file",
     "transforms/apply_merge_rules.py": "apply_merge_rules",
     "transforms/": "run_pass build apply_merge_rules books",
+    "tokenizer/split/plan.py": "split_stages tokenizer",
     "tokenizer/split/": "split_* native_split unicode_properties",
     "tokenizer/vocabularies/": "vocabulary tokenizer_json tekken hub tokenizer",
     "tokenizer/text/alignment.py": "route inspect",
@@ -111,6 +112,9 @@ EQUIVALENT: dict[str, str] = {
     "transforms/stores/beam_store.py: `not has_wildcard": "the same files, by a listing",
     "transforms/stores/object_store.py: `not has_wildcard": "the same files, by a listing",
     "tokenizer/split/fast/composition.py: `0` -> `1` in `columns =": "all rows are of one length",
+    "tokenizer/vocabularies/merge_ranks.py: `byte < 0x80`": (
+        "where bytes have tokens of their own, no other token is the byte 80 alone"
+    ),
     "tokenizer/native/encoder.cc: `if (token.size() > ShortKey": (
         "which of two tables keeps a token of 15 bytes"
     ),
