@@ -72,5 +72,5 @@ include tests/quality.mk
 # The environment goes too: without the built extension its editable installation is broken.
 clean:
 	rm -rf $(VENV) $(DEMO) build dist *.egg-info tokenizer/*.so
-	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutate.jsonl
 	find pipeline tokenizer transforms tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,8 +1,13 @@
-"""The books of a build: what the receipts add up to, whether that will do, and the manifest."""
+"""The books of a build: what the receipts add up to, whether that will do, and the manifest.
+
+receipts     a.jsonl/part-00000    a.jsonl/part-00001    b.jsonl.zst
+by input     a.jsonl: their sums                         b.jsonl.zst
+totals       two inputs
+"""
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipeline.terminal import escaped
@@ -12,7 +17,11 @@ from transforms.shards.receipt import Counts, Receipt, lost_share
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
-    """Adds up the receipts. Raises BooksError when one does not balance."""
+    """Adds up the receipts.
+
+    Raises:
+        BooksError: one does not balance.
+    """
     for receipt in receipts:
         receipt.input.check()
     books = [receipt.input for receipt in receipts]
@@ -21,12 +30,20 @@ def total(receipts: Sequence[Receipt]) -> Totals:
         rejects.update(book.rejects)
     numbers = (field.name for field in dataclasses.fields(Counts) if field.name != "rejects")
     return Totals(
-        inputs=len(books),
+        inputs=len({book.input for book in books}),
         input_bytes=sum(book.bytes for book in books),
-        truncated_inputs=sum(book.is_truncated for book in books),
+        truncated_inputs=len({book.input for book in books if book.is_truncated}),
         rejects=dict(sorted(rejects.items())),
         **{name: sum(getattr(book, name) for book in books) for name in numbers},
     )
+
+
+def by_input(receipts: Iterable[Receipt]) -> dict[str, Totals]:
+    """The books of each input, by name: of one that is read as several units, their sums."""
+    units: dict[str, list[Receipt]] = {}
+    for receipt in receipts:
+        units.setdefault(receipt.input.input, []).append(receipt)
+    return {name: total(parts) for name, parts in units.items()}
 
 
 def faults(rejects: Mapping[str, int]) -> int:
@@ -61,27 +78,28 @@ def over_limit(
     share = fault_share(totals.records, totals.rejects)
     if share > max_rejects:
         yield Shortfall(f"{share:.2%} of the records are faulty", "max_rejects")
-    lost = lost_share(
-        totals.input_bytes, totals.undecoded_bytes, totals.decoded_bytes, totals.lost_bytes
-    )
+    lost = _lost_share(totals)
     if lost > max_rejects:
         yield Shortfall(f"{lost:.2%} of all bytes could not be read", "max_rejects")
-    for receipt in receipts:
-        book = receipt.input
-        name = escaped(book.path)
-        if book.is_truncated:
+    for path, book in by_input(receipts).items():
+        name = escaped(path)
+        if book.truncated_inputs:
             if not allow_truncated:
                 yield Shortfall(
                     f"{name} is truncated: nobody knows how much is missing", "allow_truncated"
                 )
-        elif book.lost_share > max_rejects:
+        elif _lost_share(book) > max_rejects:
             yield Shortfall(
-                f"{name}: {book.lost_share:.2%} of its bytes could not be read", "max_rejects"
+                f"{name}: {_lost_share(book):.2%} of its bytes could not be read", "max_rejects"
             )
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
             yield Shortfall(
                 f"{name}: all of its records are faulty: {book.records:,}", "max_rejects"
             )
+
+
+def _lost_share(book: Totals) -> float:
+    return lost_share(book.input_bytes, book.undecoded_bytes, book.decoded_bytes, book.lost_bytes)
 
 
 def make_manifest(

@@ -11,8 +11,9 @@ from pipeline.options import (
     check_tokenizer_name,
     special_tokens_of,
 )
-from pipeline.quantities import accepted_share, count
+from pipeline.quantities import accepted_share, count, count_or_none
 from transforms.reading import InputFormat, ReadSettings
+from transforms.reading.formats import DEFAULT_UNIT_BYTES
 from transforms.settings import TokenizeSettings
 from transforms.shards.settings import ShardSettings
 
@@ -32,6 +33,7 @@ goes after a bare --:
       --flink_master=host:8081 -- --parallelism=8"""
 _DEFAULTS = TokenizeSettings()
 _DEFAULT_MAX_DOCUMENT = f"{_DEFAULTS.read.max_document_bytes >> 20}Mi"
+_DEFAULT_MAX_UNIT = f"{DEFAULT_UNIT_BYTES // 10**6}M"
 
 
 def add_arguments(build: argparse.ArgumentParser) -> None:
@@ -47,7 +49,11 @@ def add_arguments(build: argparse.ArgumentParser) -> None:
 
 
 def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildConfig:
-    """What the options ask for. Raises ConfigurationError where that is impossible."""
+    """What the options ask for.
+
+    Raises:
+        ConfigurationError: that is impossible.
+    """
     check_tokenizer_name(options.tokenizer)
     return BuildConfig(
         inputs=tuple(options.input),
@@ -78,6 +84,7 @@ def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildCo
                 id_field=options.id_field,
                 url_field=options.url_field,
                 max_document_bytes=options.max_document_bytes,
+                max_unit_bytes=options.max_unit_bytes,
             ),
         ),
     )
@@ -178,6 +185,14 @@ def _add_limits(build: argparse.ArgumentParser) -> None:
         metavar="N",
         help="start a new file of the same input before one grows beyond this; no document is "
         "split (default: one file an input)",
+    )
+    add(
+        "--max-unit-bytes",
+        type=count_or_none,
+        default=_DEFAULTS.read.max_unit_bytes,
+        metavar="N",
+        help="read a larger input in parts, each a unit with files of its own, where its format "
+        f"allows; none: never (default: {_DEFAULT_MAX_UNIT})",
     )
     add(
         "--max-rejects",

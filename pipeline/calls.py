@@ -44,6 +44,7 @@ def build(
     input_root: str | Path | None = None,
     max_document_bytes: int = _READ.max_document_bytes,
     max_shard_tokens: int | None = None,
+    max_unit_bytes: int | None = _READ.max_unit_bytes,
     max_rejects: float = 0.01,
     max_memory_bytes: int | None = None,
     workers: int | None = None,
@@ -76,7 +77,9 @@ def build(
         url_field: see text_field.
         input_root: what inputs are named relative to; None: the folder they share.
         max_document_bytes: a longer document is a reject.
-        max_shard_tokens: start a new file before one grows beyond this; None: one file an input.
+        max_shard_tokens: start a new file before one grows beyond this; None: one file a unit.
+        max_unit_bytes: a larger input is read in parts, each a unit, where its format allows; None:
+            never.
         max_rejects: the share of records, and of bytes, that may be faulty.
         max_memory_bytes: of all local workers together; None: no limit.
         workers: local worker processes; None: one a core.
@@ -106,6 +109,7 @@ def build(
             id_field=id_field,
             url_field=url_field,
             max_document_bytes=max_document_bytes,
+            max_unit_bytes=max_unit_bytes,
         ),
     )
     return run_build(

@@ -173,7 +173,11 @@ def export_config(
     beam_flags: Sequence[str],
     prefix: str = "",
 ) -> "ExportConfig":
-    """What the options ask for. Raises ConfigurationError, naming the option."""
+    """What the options ask for.
+
+    Raises:
+        ConfigurationError: they contradict each other; the message names the option.
+    """
     from pipeline.export_config import ExportConfig
     from transforms.exports.settings import ExportSettings, parse_sources, parse_splits
 

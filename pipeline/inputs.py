@@ -5,9 +5,11 @@ import posixpath
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from tokenizer import ConfigurationError
 from transforms.filesystem import FoundFile, find_files, is_local, look_up
+from transforms.passes.unit_parts import split_unit
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import ReadSettings, detect_format
 from transforms.shards.layout import RUNS, UNIT_FOLDERS, examples
@@ -15,12 +17,13 @@ from transforms.shards.unit_names import unit_name
 from transforms.stores.patterns import compile_pattern
 
 _WILDCARDS = "*?["
+_READERS = 16  # of large inputs at a time, where each look is a request to a store
 
 
 def list_units(
     patterns: Sequence[str], root: str, output: str, read: ReadSettings
 ) -> tuple[WorkUnit, ...]:
-    """The units of a build, in the order of their names.
+    """The inputs of a build, a unit each, in the order of their names.
 
     Args:
         patterns: paths or glob patterns. A path that names a file is taken as it is, brackets or
@@ -39,6 +42,33 @@ def list_units(
         for unit in units:
             detect_format(unit.path)
     return units
+
+
+def split_units(inputs: Sequence[WorkUnit], read: ReadSettings) -> tuple[WorkUnit, ...]:
+    """The units of a build, in the order of their names: of a large input, one for each part.
+
+    Args:
+        inputs: as list_units gives them. read: how they are read, and how large a unit may be.
+
+    Raises:
+        ConfigurationError: a part has the name of another input.
+        OSError: a large input can not be opened or read.
+    """
+    limit = read.max_unit_bytes
+    large = [unit for unit in inputs if limit is not None and unit.size_bytes > limit]
+    if not large:
+        return tuple(inputs)
+    with ThreadPoolExecutor(1 if all(is_local(unit.path) for unit in large) else _READERS) as pool:
+        parts = dict(zip(large, pool.map(lambda unit: split_unit(unit, read), large), strict=True))
+    units: dict[str, WorkUnit] = {}
+    for unit in (part for one in inputs for part in parts.get(one, (one,))):
+        if (other := units.setdefault(unit.name, unit)) is not unit:
+            raise ConfigurationError(
+                f"{unit.path} and {other.path}: both have a unit of the name {unit.name!r}: make "
+                "a build of each",
+                setting="input",
+            )
+    return tuple(units[name] for name in sorted(units))
 
 
 def common_root(patterns: Sequence[str]) -> str:

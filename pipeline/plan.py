@@ -9,11 +9,12 @@ from tokenizer import ConfigurationError
 from transforms.filesystem import open_raw
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading.html_extractor import html_extractor
+from transforms.reading.raw_input import RawInput
 from transforms.shards.build import Build
 from transforms.shards.input_versions import known_versions
 from transforms.shards.layout import unit_of_receipt
 from transforms.shards.receipt import Receipt
-from transforms.shards.staged_file import digest_of, digest_of_stream
+from transforms.shards.staged_file import digest_of
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Plan:
         units: all of it.
         done: receipts of the units that need no work, by name: made with the same settings, from
             the same input, and with all their files in place.
-        stale: receipts of the units that have to be done again, by name.
+        stale: receipts of the units that have to be done again, by name, and of parts that an
+            input has no more.
         broken: of those, what --repair found: the first file that is not what its receipt says.
     """
 
@@ -55,24 +57,26 @@ def make_plan(
     files = build.files()
     names = [name for path in files if (name := unit_of_receipt(path)) is not None]
     by_name = {unit.name: unit for unit in units}
-    if unknown := sorted(set(names) - by_name.keys()):
+    receipts = build.receipts(sorted(names))
+    # An input that was replaced may have more parts than it had, or fewer, or none.
+    inputs = {unit.input for unit in units}
+    if unknown := [name for name, receipt in receipts.items() if receipt.input.input not in inputs]:
         raise ConfigurationError(
-            f"{build.root} holds {counted(len(unknown), 'unit')} of other inputs, such as "
+            f"{build.root} holds {counted(len(unknown), 'unit')} not among the inputs, such as "
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
-    receipts = build.receipts(sorted(names))
     versions = known_versions(build)
     done: dict[str, Receipt] = {}
     broken: dict[str, str] = {}
     for name, receipt in receipts.items():
-        unit = by_name[name]
+        unit = by_name.get(name)
         if not (
-            receipt.fingerprint == fingerprint
-            and receipt.input.bytes == unit.size_bytes
+            unit is not None
+            and receipt.fingerprint == fingerprint
+            and receipt.is_of(unit.size_bytes, unit.part)
             and versions.get(name, unit.version) == unit.version
             and receipt.input.html_extractor in (None, html_extractor())
-            and not (config.check_inputs and _input_differs(unit, receipt))
         ):
             continue
         file = _broken_file(build, receipt, files, reads=config.repair)
@@ -80,13 +84,28 @@ def make_plan(
             done[name] = receipt
         elif config.repair:
             broken[name] = file
+    if config.check_inputs:
+        done = _without_changed_inputs(done, by_name)
     stale = {name: receipt for name, receipt in receipts.items() if name not in done}
     return Plan(tuple(units), done, stale, broken)
 
 
+def _without_changed_inputs(
+    done: Mapping[str, Receipt], by_name: Mapping[str, WorkUnit]
+) -> dict[str, Receipt]:
+    """Leaves out inputs whose bytes have changed: all parts of one, for a footer is read by all."""
+    changed = {
+        receipt.input.input
+        for name, receipt in done.items()
+        if _input_differs(by_name[name], receipt)
+    }
+    return {name: one for name, one in done.items() if one.input.input not in changed}
+
+
 def _input_differs(unit: WorkUnit, receipt: Receipt) -> bool:
-    with open_raw(unit.path) as file:
-        return digest_of_stream(file).sha256 != receipt.input.sha256
+    with RawInput(lambda: open_raw(unit.path), *(unit.part or ())) as raw:
+        raw.drain()
+        return raw.sha256 != receipt.input.sha256
 
 
 def _broken_file(

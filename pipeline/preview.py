@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.config import BuildConfig
-from pipeline.inputs import common_root, list_units
+from pipeline.inputs import common_root, list_units, split_units
 from pipeline.progress import size_text
 from pipeline.quantities import counted
 from pipeline.suggestions import did_you_mean
@@ -172,7 +172,7 @@ def preview(config: BuildConfig) -> Preview:
     text = sum(sample.text_bytes for sample in samples)
     total = sum(unit.size_bytes for unit in units)
     scale = total / raw if raw else 0.0
-    workers = min(max(1, config.running(total).workers), len(units))
+    workers = min(max(1, config.running(total).workers), len(split_units(units, read)))
     documents = sum(sample.documents for sample in samples)
     disk = scale * (tokens * tokenizer.dtype.itemsize + documents * _INDEX_BYTES)
     return Preview(

@@ -41,6 +41,18 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def count_or_none(text: str) -> int | None:
+    """A number as `count` takes it, or `none`.
+
+    >>> count_or_none("256M"), count_or_none("none")
+    (256000000, None)
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither.
+    """
+    return None if text.strip().lower() == "none" else count(text)
+
+
 def share(text: str) -> float:
     """A share of a whole: `1%` or `0.01`.
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import exit_codes
-from pipeline.books import Shortfall, faults, total
+from pipeline.books import Shortfall, by_input, faults, total
 from pipeline.progress import size_text
 from pipeline.quantities import counted
 from pipeline.terminal import escaped
@@ -25,7 +25,7 @@ from transforms.errors import MismatchError
 from transforms.shards.build import Build
 from transforms.shards.index import REJECTS_SCHEMA, read_rows
 from transforms.shards.manifest import Totals
-from transforms.shards.receipt import InputBooks, Receipt
+from transforms.shards.receipt import Receipt
 
 _WORST_INPUTS = 10
 _DETAIL_CHARACTERS = 200
@@ -45,13 +45,13 @@ class BuildReport:
     """What there is to say of a build.
 
     Attributes:
-        totals: what the receipts add up to. inputs: the books of each input.
+        totals: what the receipts add up to. inputs: the books of each input, by name.
         output_bytes: of all files of the units. first_rejects: by reason.
         seconds: this run took. text_bytes_read: in this run.
     """
 
     totals: Totals
-    inputs: tuple[InputBooks, ...]
+    inputs: Mapping[str, Totals]
     output_bytes: int
     first_rejects: Mapping[str, FirstReject]
     seconds: float
@@ -125,18 +125,18 @@ class BuildReport:
 
     def _worst_inputs(self) -> Iterator[str]:
         worst = sorted(
-            (book for book in self.inputs if faults(book.rejects)),
-            key=lambda book: (-faults(book.rejects), book.path),
+            (item for item in self.inputs.items() if faults(item[1].rejects)),
+            key=lambda item: (-faults(item[1].rejects), item[0]),
         )
         if worst:
             yield f"inputs with faults: {len(worst)}"
-        for book in worst[:_WORST_INPUTS]:
+        for name, book in worst[:_WORST_INPUTS]:
             reasons = ", ".join(
                 f"{count} {reason}"
                 for reason, count in book.rejects.items()
                 if Reason(reason).counts_as_fault
             )
-            yield f"  {escaped(book.path)}: {reasons} of {counted(book.records, 'record')}"
+            yield f"  {escaped(name)}: {reasons} of {counted(book.records, 'record')}"
         if len(worst) > _WORST_INPUTS:
             yield f"  ... and {len(worst) - _WORST_INPUTS} more"
 
@@ -153,7 +153,7 @@ def report_of(
     new = set(new_units)
     return BuildReport(
         totals=total(receipts),
-        inputs=tuple(receipt.input for receipt in receipts),
+        inputs=by_input(receipts),
         output_bytes=sum(sum(receipt.sizes().values()) for receipt in receipts),
         first_rejects=_first_rejects(build, receipts),
         seconds=seconds,

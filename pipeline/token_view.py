@@ -25,7 +25,9 @@ _GAP = "  "
 class Pretoken:
     """A pretoken of a text, and the ids and texts of its tokens.
 
-    text: its bytes as the model sees them, normalized. stop: where it ends in the original text.
+    Attributes:
+        text: its bytes as the model sees them, normalized.
+        stop: where it ends in the original text.
     """
 
     text: bytes
@@ -62,7 +64,11 @@ class TokenizedText:
 
 
 def tokenized(tokenizer: Tokenizer, text: str) -> TokenizedText:
-    """Tokenizes a text for people to look at. Raises UnicodeEncodeError for a lone surrogate."""
+    """Tokenizes a text for people to look at.
+
+    Raises:
+        UnicodeEncodeError: a lone surrogate.
+    """
     pretokens = tuple(
         Pretoken(one.text, one.spans[-1][1], tuple(one.ids), tuple(token_texts(tokenizer, one.ids)))
         for one in tokenizer.trace(text)

@@ -32,7 +32,7 @@ from transforms.shards.json_records import canonical_json, fingerprint_of
 from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
-from transforms.shards.receipt import Receipt
+from transforms.shards.receipt import InputBooks, Receipt
 from transforms.shards.unit_names import relative_path, unit_name
 
 # Of shards: below, starting workers takes longer than the work.
@@ -179,7 +179,7 @@ def _run(
 ) -> list[VerifyReceipt]:
     """Checks the content of every unit; what was found, in the order of their names."""
     work = VerifyPass(source, manifest.fingerprint, manifest.settings, tokenizer, fraction)
-    paths = _input_paths(input_root, manifest.units)
+    paths = _input_paths(input_root, manifest.inputs)
     chosen = chosen_units(manifest.fingerprint, manifest.units, fraction)
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
     sizes = {receipt.unit: sum(receipt.sizes().values()) for receipt in receipts}
@@ -194,13 +194,13 @@ def _run(
         return [work.read_receipt(place.read(receipt_path(unit.name)), unit.name) for unit in units]
 
 
-def _input_paths(input_root: str | None, units: Sequence[str]) -> dict[str, str]:
+def _input_paths(input_root: str | None, books: Sequence[InputBooks]) -> dict[str, str]:
     """Where the input of each unit is; "" where none is to be read."""
     if input_root is None:
-        return dict.fromkeys(units, "")
+        return {book.path: "" for book in books}
     root = input_root.rstrip("/") + "/"
-    paths = {unit: relative_path(unit) for unit in units}
+    paths = {book.input: relative_path(book.input) for book in books}
     if None in paths.values():  # a name that was too long to keep: look which file has it
         for file in list_files(root):
             paths[unit_name(file.path.removeprefix(root))] = file.path.removeprefix(root)
-    return {unit: root + (paths[unit] or unit) for unit in units}
+    return {book.path: root + (paths[book.input] or book.input) for book in books}

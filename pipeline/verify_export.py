@@ -44,7 +44,11 @@ _SMALL_BYTES = 8 << 20
 
 
 def holds_export(directory: str) -> bool:
-    """Whether the folder is an export. Raises ConfigurationError for a broken mark."""
+    """Whether the folder is an export.
+
+    Raises:
+        ConfigurationError: a broken mark.
+    """
     mark = read_mark(Build.at(directory))
     return mark is not None and is_export(mark.settings)
 
@@ -54,7 +58,11 @@ def refuse_options_of_builds(
     input_root: str | None,
     tokenizer: Tokenizer | None,
 ) -> None:
-    """Refuses options that builds alone can be verified with. Raises ConfigurationError."""
+    """Refuses options that builds alone can be verified with.
+
+    Raises:
+        ConfigurationError: one of them is given.
+    """
     given = {
         "retokenize": bool(retokenize),
         "input_root": input_root is not None,

@@ -24,6 +24,15 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def package_folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Where fetched packages are kept: between runs, or for this one under -p no:cacheprovider."""
+    cache = getattr(request.config, "cache", None)
+    return tmp_path_factory.mktemp("npm") if cache is None else Path(cache.mkdir("npm"))
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small sound build in `output`, made of what is in `input`."""

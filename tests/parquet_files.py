@@ -65,12 +65,12 @@ def write_repeated_value(path: Path, *, keeps_type: bool) -> None:
     )  # fmt: skip
 
 
-def write_shared_beginnings(path: Path) -> None:
+def write_shared_beginnings(path: Path, page_version: str = "1.0") -> None:
     """A few hundred bytes that hold 300 texts of 1 MiB, each told by what it shares."""
     pq.write_table(
         pa.table({"text": ["x" * (1 << 20)] * 300}), path, compression="zstd",
         use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"},
-        write_statistics=False, data_page_size=1 << 30,
+        write_statistics=False, data_page_size=1 << 30, data_page_version=page_version,
     )  # fmt: skip
 
 

@@ -296,8 +296,13 @@ def test_what_it_does_is_shown_with_the_pipeline() -> None:
     }
 
 
-def test_the_pipeline_in_the_readme_runs() -> None:
+def test_the_pipeline_in_the_readme_prints_what_its_comments_say(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     pipelines = [block for block in blocks if "ApplyMergeRules" in block]
     assert len(pipelines) == 1
     exec(compile(pipelines[0], "README.md", "exec"), {"__name__": "__main__"})
+    comments = re.findall(r"# Prints (.*)\.", pipelines[0])
+    expected = [line for comment in comments for line in comment.split(" and ")]
+    assert sorted(capfd.readouterr().out.splitlines()) == sorted(expected)

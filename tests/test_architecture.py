@@ -89,6 +89,20 @@ def test_the_version_stands_in_one_place() -> None:
         assert not re.search(r"^__version__ *=", source, re.MULTILINE), name_of(path)
 
 
+def test_what_the_page_on_reliability_names_is_there() -> None:
+    page = (REPOSITORY / "docs/reliability.md").read_text(encoding="utf-8")
+    promises = page.partition("## Promises")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`([\w/*]+\.(?:py|h))`", promises))
+    assert len(named) > 50
+    folders = ("pipeline", "transforms", "tokenizer", "tests")
+    missing = [
+        name
+        for name in named
+        if not any(next((REPOSITORY / folder).rglob(name), None) for folder in folders)
+    ]
+    assert not missing
+
+
 def test_the_packages_are_the_ones_that_are_installed() -> None:
     folders = {path.parent.relative_to(REPOSITORY).as_posix() for path in CODE}
     setup = ast.parse((REPOSITORY / "setup.py").read_text(encoding="utf-8"))

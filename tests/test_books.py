@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sample_inputs import json_lines
 from pipeline import books
 from pipeline.commands.build import BuildResult, build
 from pipeline.config import BuildConfig
-from pipeline.report import BuildReport
+from pipeline.report import BuildReport, explain_incomplete
 from tokenizer import ConfigurationError
 from transforms.documents import Reason
 from transforms.errors import BooksError
@@ -47,8 +48,19 @@ def faulty(count: int, of: int, reason: str = "invalid-json", **changes: Any) ->
     return receipt(records=of, documents=of - count, rejects={reason: count}, **changes)
 
 
+def apart(receipts: Sequence[Receipt]) -> list[Receipt]:
+    """The same books, each of an input of its own; the first keeps its name."""
+    return [
+        one
+        if number == 0
+        else dataclasses.replace(one, input=dataclasses.replace(one.input, path=f"{number}.jsonl"))
+        for number, one in enumerate(receipts)
+    ]
+
+
 def why(*receipts: Receipt, limit: float = 0.01, allow_truncated: bool = False) -> list[str]:
-    return [one.text for one in books.over_limit(receipts, limit, allow_truncated=allow_truncated)]
+    found = books.over_limit(apart(receipts), limit, allow_truncated=allow_truncated)
+    return [one.text for one in found]
 
 
 def test_a_receipt_that_does_not_balance_is_never_added_up() -> None:
@@ -70,7 +82,7 @@ def test_every_figure_of_a_total_is_the_sum_of_its_own() -> None:
         undecoded_bytes=29,
         is_truncated=True,
     )
-    totals = books.total([odd, odd, receipt()])
+    totals = books.total(apart([odd, odd, receipt()]))
     assert dataclasses.asdict(totals) == {
         "inputs": 3,
         "input_bytes": 1002,
@@ -115,6 +127,28 @@ def test_records_and_bytes_count_against_the_limit_for_each_input_and_the_whole(
     assert (why(*receipts, limit=limit) == []) == complete
 
 
+def part(number: int, **changes: Any) -> Receipt:
+    return receipt(path=f"a.jsonl/part-{number:05d}", part=(number, number + 1), **changes)
+
+
+def test_the_parts_of_an_input_are_one_input_in_the_books() -> None:
+    parts = [part(0), part(1, is_truncated=True), part(2, is_truncated=True), receipt(path="b")]
+    totals = books.total(parts)
+    assert (totals.inputs, totals.truncated_inputs, totals.records) == (2, 1, 400)
+    assert list(books.by_input(parts)) == ["a.jsonl", "b"]
+    assert books.by_input(parts)["a.jsonl"].documents == 300
+
+
+def test_what_is_lost_counts_against_the_whole_input_and_not_one_part_of_it() -> None:
+    lossy = part(0, lost_bytes=40)  # 2% of the part
+    assert list(books.over_limit([lossy], 0.01, allow_truncated=False))
+    assert not list(books.over_limit([lossy, part(1)], 0.01, allow_truncated=False))
+    (line,) = books.over_limit([part(0), part(1, is_truncated=True)], 0.5, allow_truncated=False)
+    assert line.text == "a.jsonl is truncated: nobody knows how much is missing"
+    nothing = [part(0, records=0, documents=0, tokens=0), part(1)]
+    assert not list(books.over_limit(nothing, 0.01, allow_truncated=False))
+
+
 def test_all_bytes_lost_together_count_though_no_input_is_above_the_limit() -> None:
     small = receipt(bytes=1, decoded_bytes=0)
     assert "of all bytes could not be read" in why(receipt(undecoded_bytes=30), small)[0]
@@ -141,8 +175,8 @@ def test_each_reason_is_a_fault_or_is_no_document_by_its_kind() -> None:
 
 
 def table_of(receipts: list[Receipt]) -> str:
-    facts = tuple(receipt.input for receipt in receipts)
-    return BuildReport(books.total(receipts), facts, 0, {}, 1.0, 0).table()
+    by_input = books.by_input(receipts)
+    return BuildReport(books.total(receipts), by_input, 0, {}, 1.0, 0).table()
 
 
 def test_a_file_name_can_not_forge_a_line_of_the_table() -> None:
@@ -159,6 +193,29 @@ def test_the_table_names_the_inputs_with_the_worst_faults_first() -> None:
     named = [line.split(":")[0].strip() for line in lines if line.startswith("  in-")]
     assert named == [f"in-{n:02d}" for n in range(12, 2, -1)]
     assert lines[-1] == "  ... and 2 more"
+
+
+def test_the_table_fits_a_terminal_of_48_columns() -> None:
+    lines = table_of([receipt()]).splitlines()
+    assert max(map(len, lines)) <= 48
+
+
+@pytest.mark.parametrize(
+    ("settings", "present", "absent"),
+    [
+        (["allow_truncated"], "with --allow-truncated:", "--max-rejects"),
+        (["max_rejects"], "with a larger --max-rejects:", "--allow"),
+        (["allow_empty"], "with --allow-empty:", "--max-rejects"),
+        (["max_rejects", "allow_truncated"], "--max-rejects and --allow-truncated", "empty"),
+    ],
+)
+def test_what_is_advised_accepts_what_was_found_and_nothing_else(
+    settings: list[str], present: str, absent: str
+) -> None:
+    why = [books.Shortfall("it is not enough", setting) for setting in settings]
+    advice = explain_incomplete(why, 0.01, "out")
+    assert present in advice
+    assert absent not in advice
 
 
 def run(folder: Path, output: Path, **changes: Any) -> BuildResult:

@@ -218,8 +218,31 @@ def test_a_dry_run_says_what_was_found_and_writes_nothing(
     assert not (tmp_path / "out").exists()
     assert main(["build", *arguments, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert found["samples"][0]["first"][0] == "a-0"
     assert found["formats"] == {"jsonl": 1}
     assert found["samples"][0]["documents"] == 20
+
+
+def test_a_dry_run_of_one_document_shows_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.jsonl").write_text('{"id": "alone", "text": "Hello"}\n')
+    arguments = ["--input", str(tmp_path / "one.jsonl"), "--output", str(tmp_path / "out")]
+    assert main(["build", *arguments, "--dry-run"]) == 0
+    assert "document  alone: 2 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "tokens", ['["<|endoftext|>"]', '{"<|endoftext|>": "5"}', "3", "{", "null"]
+)
+def test_special_tokens_that_are_no_texts_and_ids_are_refused(
+    tokens: str, lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--input", str(lines), "--output", str(tmp_path / "out")]
+    assert main(["build", *arguments, "--special-tokens", tokens]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("tokenmill: --special-tokens: ")
+    assert "write for example" in error
 
 
 def test_json_is_all_that_is_printed(
@@ -258,6 +281,14 @@ def test_the_summary_shows_the_first_of_each_reason_and_what_it_took(
     assert re.search(r"^  text-not-a-string: a\.jsonl, record 21: ", ended.stdout, re.MULTILINE)
     for row in ("time of this run", "speed, of text", "text bytes a token", "size of the output"):
         assert re.search(rf"^{row} +[\d.]", ended.stdout, re.MULTILINE), row
+
+
+def test_one_as_a_share_of_rejects_is_refused_for_it_may_mean_one_record(
+    lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = str(tmp_path / "out")
+    assert main(["build", "--input", str(lines), "--output", output, "--max-rejects", "1"]) == 2
+    assert "to accept anything, write 100%" in capsys.readouterr().err
 
 
 # -- where output goes -----------------------------------------------------------------------------

@@ -16,6 +16,8 @@ from small_export import CL100K_END, GPT2_END, exported, make_source, shard_file
 
 from tokenizer import ConfigurationError
 from transforms.exports.formats import EXPORT_FORMATS, dtype_for, export_format
+from transforms.exports.formats.raw_ids import RawFile
+from transforms.exports.index import EXPORT_SCHEMA
 
 Documents = list[list[int]]
 Reader = Callable[[Path, str], Documents]
@@ -243,3 +245,19 @@ def test_megatron_blends_name_every_shard_with_its_tokens(source: Path, tmp_path
     assert blend["valid"][1] == "tokens/validation/000000"
     for line in lines:
         assert (output / f"{line.split()[1]}.idx").is_file()
+
+
+def test_the_columns_of_an_export_index_are_those_of_the_format() -> None:
+    expected = "start length offset unit record id url text_xxh3"
+    assert " ".join(EXPORT_SCHEMA.names) == expected
+    assert [field.name for field in EXPORT_SCHEMA if field.nullable] == ["id", "url"]
+    assert {str(field.type) for field in EXPORT_SCHEMA} == {"int64", "string", "uint64"}
+
+
+def test_what_is_written_after_a_table_at_the_start_goes_to_the_end(tmp_path: Path) -> None:
+    file = RawFile(str(tmp_path / "x"), b"....")
+    file.write(np.array([1, 2], np.uint8))
+    file.write_at(0, b"head")
+    file.write(b"tail")
+    file.close()
+    assert (tmp_path / "x").read_bytes() == b"head\1\2tail"

@@ -23,6 +23,7 @@ from pipeline.failures import known_error, raise_unit_failures, summary
 from pipeline.runners import Running
 from pipeline.runners.in_process import run_in_process
 from pipeline.runners.local import _cause, run_on_workers
+from pipeline.runners.remote_job import RemoteJob
 from tokenizer import ConfigurationError
 from transforms.errors import UnitFailedError
 from transforms.passes.tokenize import TokenizePass
@@ -302,3 +303,54 @@ def test_the_manifest_does_not_wait_for_its_reader(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space"):
         build(config, report=Full())
     assert (tmp_path / "out/manifest.json").exists()
+
+
+@pytest.mark.parametrize(("count", "more"), [(9, 0), (10, 0), (11, 1), (14, 4)])
+def test_the_first_ten_units_that_failed_are_told_and_the_others_counted(
+    count: int, more: int, tmp_path: Path
+) -> None:
+    names = [f"deep-{number:02}" for number in range(count)]
+    target = Build.at(str(tmp_path / "out"), "run")
+    run_in_process(BadPass(TokenizeSettings()), units_of(tmp_path, *names), target, lambda _: 0)
+    with pytest.raises(RunFailedError) as failed:
+        raise_unit_failures(target, names)
+    _, *lines = str(failed.value).splitlines()
+    assert len(lines) == count - more + bool(more)
+    assert (lines[-1] == f"  ... and {more} more") == bool(more)
+
+
+def test_what_was_read_is_told_after_each_unit_done_here(tmp_path: Path) -> None:
+    units = units_of(tmp_path, "a", "b-deep", "c")
+    target = Build.at(str(tmp_path / "out"), "run")
+    seen: list[tuple[int, int]] = []
+
+    def look(read_bytes: int) -> int:
+        seen.append((read_bytes, len(target.files_below("receipts"))))
+        return 0
+
+    run_in_process(BadPass(TokenizeSettings()), units, target, look)
+    sizes = [unit.size_bytes for unit in units]
+    assert (sizes[0], 1) in seen
+    assert seen[-1] == (sizes[0] + sizes[2], 2)
+
+
+class FakeJob:
+    """A job of a runner that does not end before it is told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+
+    def wait_until_finish(self) -> str:
+        time.sleep(600)
+        return "DONE"
+
+    def cancel(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+
+def test_a_job_elsewhere_that_could_not_be_cancelled_is_said_to_go_on() -> None:
+    assert RemoteJob(FakeJob(), "web", None).cancel() == "the job web was cancelled"
+    said = RemoteJob(FakeJob(OSError("no answer")), "web", None).cancel()
+    assert said.startswith("the job web GOES ON (")
+    assert "no answer" in said

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -89,6 +90,24 @@ def test_what_is_no_json_object_is_named(content: bytes, tmp_path: Path) -> None
         (tmp_path / name).write_bytes(content)
         with pytest.raises(VocabularyError, match=r"not JSON|expected an object"):
             Tokenizer.load(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tekken.json", "x.tiktoken"])
+def test_a_pipe_and_a_device_are_refused_before_they_are_read(name: str, tmp_path: Path) -> None:
+    """They took all memory, or hung without a word."""
+    more: dict[str, Any] = {}
+    if name.endswith(".tiktoken"):
+        more = {"split_pattern": r"[\s\S]", "special_tokens": {}}
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ConfigurationError, match=f"{name}: a pipe or a device"):
+        Tokenizer.load(tmp_path / name, **more)
+    (tmp_path / name).unlink()
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(ConfigurationError, match=f"{name}: a pipe or a device"):
+        Tokenizer.load(tmp_path / name, **more)
+    (tmp_path / name).unlink()
+    with pytest.raises(ConfigurationError, match="No such file"):
+        Tokenizer.load(tmp_path / name, **more)
 
 
 def template(number: int) -> dict[str, Any]:

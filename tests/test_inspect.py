@@ -208,6 +208,15 @@ def test_two_tokenizers_are_shown_side_by_side(capsys: pytest.CaptureFixture[str
     }
 
 
+def test_tokenizers_that_change_text_are_aligned_by_the_text_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llama = Tokenizer.load(write_shape("llama2", tmp_path))  # puts a mark in front, and for blanks
+    assert inspect_text("the tab", Tokenizer.load("cl100k_base"), llama) == 0
+    rows = capsys.readouterr().out.splitlines()[4:]
+    assert [row.split("  ")[0].rstrip() for row in rows] == ["the", " tab"]
+
+
 def test_a_document_is_compared_by_its_text(
     build: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -253,3 +262,19 @@ def test_a_text_is_shown_with_the_ids_that_it_is_encoded_to(
     printed = capsys.readouterr().out
     assert "<think>" in printed
     assert " ".join(map(str, tokenizer.encode(text))) in printed
+
+
+def test_tokens_ids_and_pretokens_of_a_text_stand_apart(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert inspect_text("Hello world") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cl100k_base: 11 bytes, 2 pretokens, 2 tokens",
+        "",
+        "Hello│ world",
+        "",
+        "9906 1917",
+        "",
+        f"{'Hello':<20}  Hello  9906",
+        f"{' world':<20}   world  1917",
+    ]

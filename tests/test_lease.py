@@ -12,14 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_inputs import json_lines
 
 from pipeline import lease
 from pipeline.errors import BuildInUseError
 from pipeline.lease import Lease
 from transforms.errors import BuildLostError
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit, run_unit
+from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
 from transforms.shards.layout import beat_path, owner_path
+from transforms.shards.unit_writer import UnitWriter
 from transforms.stores.object_store import RETRY_SECONDS
 
 DEFAULT_STALE_SECONDS = lease.STALE_SECONDS
@@ -259,6 +264,29 @@ def test_a_lost_build_is_noticed_though_no_beat_was_due(tmp_path: Path) -> None:
     assert undone.exists()
     with pytest.raises(BuildLostError):
         held.check()
+
+
+@pytest.mark.parametrize("at", ["while it is read", "while it is written"])
+def test_a_worker_whose_build_was_taken_over_publishes_no_file(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even for the moment until its receipt would be refused."""
+    build = build_of(tmp_path / "out", "old")
+    place, name = (TokenizePass, "run") if at == "while it is read" else (UnitWriter, "_check")
+    real = getattr(place, name)
+
+    def taken_over(*arguments: Any) -> Any:
+        build.delete([owner_path("old")])
+        return real(*arguments)
+
+    monkeypatch.setattr(place, name, taken_over)
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    size = (tmp_path / "a.jsonl").stat().st_size
+    with Lease(build), pytest.raises(BuildLostError, match="taken over"):
+        run_unit(
+            TokenizePass(TokenizeSettings()), WorkUnit("a", f"{tmp_path}/a.jsonl", size), build
+        )
+    assert build.files() == {}
 
 
 def test_a_beat_never_brings_a_claim_back(tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ def test_the_first_pattern_that_matches_counts() -> None:
     assert Mixture().source_of("b.jsonl").weight == 1
 
 
+def test_a_part_of_an_input_is_of_its_source() -> None:
+    mixture = Mixture((Source("one", "a/*.parquet", 2),))
+    assert mixture.source_of("a/b.parquet").name == "one"
+    assert mixture.source_of("a/b%2Eparquet/part-00003").name == "one"
+    assert mixture.source_of("a/b.parquet/c.jsonl").name == "other"
+
+
 @pytest.mark.parametrize(
     ("patterns", "weights", "message"),
     [

@@ -83,7 +83,7 @@ def test_text_of_any_length_is_cut_into_matches_and_gaps(pattern: str) -> None:
             assert_cut_as_specified(pattern, text)
 
 
-def test_the_end_of_text_is_found_at_every_distance_from_the_places_judged_at_once() -> None:
+def test_the_end_of_text_is_found_at_every_distance_from_the_places_looked_at_at_once() -> None:
     for pattern in EVERY_PATTERN.values():
         for size in range(1, 135):
             for text in ("a" * size, "a b" * (size // 3) + " " * (size % 3), "\n" * size):

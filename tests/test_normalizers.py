@@ -87,3 +87,12 @@ def test_code_points_not_in_unicode_9_are_in_no_span() -> None:
     assert unicodedata.normalize("NFC", "\U00011935\U00011930") == "\U00011938"
     for form in FORMS:
         assert _spans(form, "\U00011935\U00011930 \U00011938 a\u0315\u1ac1\u0315") == []
+
+
+def test_no_text_behind_the_last_one_is_looked_at() -> None:
+    """The offsets of a slice lie in those of a longer array."""
+    data = "e\u0301".encode() * 3
+    offsets = np.array([0, 3, 6, 9])
+    found = _quick_check("NFC").spans(data, offsets[:2])
+    assert found.tolist() == _quick_check("NFC").spans(data[:3], np.array([0, 3])).tolist()
+    assert len(_quick_check("NFC").spans(data, offsets)) > len(found) > 0

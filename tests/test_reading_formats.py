@@ -9,7 +9,13 @@ import pytest
 
 from tokenizer.errors import ConfigurationError
 from transforms.documents import Reason
-from transforms.reading import InputFormat, ReadSettings, detect_format, open_reader
+from transforms.reading import (
+    InputFormat,
+    ReadSettings,
+    detect_format,
+    open_reader,
+    sample_fields,
+)
 from transforms.reading.batching import BatchBuilder, encoded, readable
 from transforms.reading.formats import printable
 
@@ -183,3 +189,16 @@ def test_bytes_of_ids_that_are_no_utf8_are_replaced_one_by_one() -> None:
     assert readable(long).to_pylist() == ["\ufffd" * 21_845, "u" * 65_536]
     assert encoded("\ud800" + "\u4e2d" * 30_000) == b"?" + ("\u4e2d" * 21_845).encode()
     assert encoded(None) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="a file that can not be read")
+def test_an_input_that_can_not_be_read_is_named() -> None:
+    for input_format in (InputFormat.JSONL, InputFormat.WARC, InputFormat.PARQUET):
+        settings = ReadSettings(input_format=input_format)
+        with pytest.raises(OSError, match="'/proc/self/mem'"):
+            sample_fields("/proc/self/mem", settings)
+        with (
+            pytest.raises(OSError, match="'/proc/self/mem'"),
+            open_reader("/proc/self/mem", settings) as reader,
+        ):
+            list(reader)

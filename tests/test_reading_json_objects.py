@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from transforms.reading import ReadSettings
 from transforms.reading.json_line import LineDocument, parse_line
+from transforms.reading.json_lines import read_json_lines
 from transforms.reading.json_objects import ObjectDecoder
 
 OPTIONS = ReadSettings()
@@ -85,3 +87,12 @@ def test_after_three_refusals_a_file_is_of_another_kind() -> None:
     for lines in (good, bad, bad, good, bad):
         assert (decoder.decode(lines, 1, len(lines)) is not None) == (lines is good)
     assert decoder.decode(good, 1, len(good)) is None
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**63, 2**63 + 1, -(2**63), -(2**63) - 1, 3**40])
+def test_ids_at_the_ends_of_64_bits_are_what_the_authority_says(number: int) -> None:
+    line = b'{"id": %d, "text": "x"}\n' % number
+    expected = parse_line(line.strip(), ReadSettings())
+    assert isinstance(expected, LineDocument)
+    (batch,) = read_json_lines([line], ReadSettings())
+    assert batch.documents.id.to_pylist() == [expected.id] == [str(number)]

@@ -139,9 +139,12 @@ def test_one_value_named_by_many_rows_is_decoded_in_slices(
     assert mebibytes < 200  # decoded at once: 2,142
 
 
-def test_values_that_share_beginnings_are_decoded_in_slices(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page_version", ["1.0", "2.0"])
+def test_values_that_share_beginnings_are_decoded_in_slices(
+    page_version: str, tmp_path: Path
+) -> None:
     path = tmp_path / "f.parquet"
-    parquet_files.write_shared_beginnings(path)
+    parquet_files.write_shared_beginnings(path, page_version)
     documents, _, mebibytes = peak_of(path)
     assert documents == 300
     assert mebibytes < 150  # decoded at once: 300, and copies
@@ -248,3 +251,8 @@ def test_a_changed_footer_never_raises_and_the_books_balance(
         with contextlib.suppress(ConfigurationError):  # it is the name of the column
             _, reader = read(Path(file.name))
             assert reader.records < 100_000
+
+
+def test_lists_that_are_nested_without_end_are_no_page_header() -> None:
+    deep = b"\x19" * 200_000
+    assert ChunkPages(0, len(deep)).next_page(0, deep, lambda offset, size: b"") is None

@@ -206,6 +206,40 @@ def test_newlines_that_the_length_takes_in_are_text(tmp_path: Path) -> None:
         assert not rejects
 
 
+@pytest.mark.parametrize("extra", [1, 2, 3, 4])
+@pytest.mark.parametrize("join", [join_plain, join_one_member, join_members])
+def test_newlines_that_the_length_takes_in_are_told_by_the_digest(
+    tmp_path: Path, join: Callable[[list[bytes]], bytes], extra: int
+) -> None:
+    for block in (b"text", b"text\r\n", b""):
+        lying = record(block, len(block) + extra, WARC_Block_Digest=sha1(block))
+        data = join([record(b"first"), lying, record(b"last")])
+        texts, (reject,) = read_bytes(tmp_path, data)
+        assert texts == [b"first", b"last"]
+        assert reject.lost_bytes == len(lying)
+    # The length is right, and the digest is of something else: that says nothing of the length.
+    odd = record(b"text\r\n\r\n", WARC_Block_Digest=sha1(b"other"))[:-4]
+    texts, rejects = read_bytes(tmp_path, record(b"first") + odd + record(b"last"))
+    assert texts == [b"first", b"text\r\n\r\n", b"last"]
+    assert not rejects
+
+
+@pytest.mark.parametrize("join", JOINS, ids=lambda join: join.__name__)
+@pytest.mark.parametrize("at", [0, 2, 4])
+def test_a_header_of_very_many_lines_costs_its_own_record(
+    tmp_path: Path, join: Callable[[list[bytes]], bytes], at: int
+) -> None:
+    """As the last record it passed for a file that was cut off."""
+    records = [record(b"%d" % number) for number in range(4)]
+    many = b"".join(b"X-%d: y\r\n" % number for number in range(200_000))
+    records.insert(at, record(b"never").replace(b"Content-Type", many + b"Content-Type"))
+    texts, (reject,) = read_bytes(tmp_path, join(records))
+    assert texts == [b"0", b"1", b"2", b"3"]
+    assert reject.reason is Reason.DAMAGED_RECORD
+    assert reject.lost_bytes == len(records[at])
+    assert "header" in reject.detail
+
+
 def test_a_length_that_ends_at_an_empty_line_of_the_block_is_told_by_the_digest(
     tmp_path: Path,
 ) -> None:

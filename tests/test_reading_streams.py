@@ -253,6 +253,72 @@ def test_skippable_frames_and_long_windows_are_read() -> None:
     assert not damages
 
 
+@pytest.mark.parametrize("kept", [4, 7, 8, 500])
+def test_a_file_that_ends_inside_a_skippable_frame_is_truncated(kept: int) -> None:
+    skippable = b"\x5a\x2a\x4d\x18" + (700).to_bytes(4, "little") + bytes(700)
+    raw, coverage = RawInput(lambda: io.BytesIO(_zstd(b"a") + skippable[:kept])), Coverage()
+    piece, damage = list(decompress(raw, "f.zst", coverage))
+    assert piece == b"a"
+    assert isinstance(damage, Damage)
+    assert damage.ends_stream
+    assert "skippable" in damage.detail
+    assert coverage.is_truncated
+
+
+def _large_zstd(content: bytes) -> bytes:
+    """Without a size in its header, so that it is decoded by blocks."""
+    compressor = zstandard.ZstdCompressor(write_content_size=False).compressobj()
+    return compressor.compress(content) + compressor.flush()
+
+
+@pytest.mark.parametrize("block", [b"\x07\x00\x00", b"\xfc\xff\xff"], ids=["reserved", "too large"])
+def test_what_can_be_no_block_of_a_zstd_frame_is_named_with_its_place(block: bytes) -> None:
+    frame = _large_zstd(b"text")
+    sized = zstandard.frame_header_size(frame)
+    before = _zstd(b"before")
+    pieces, (damage,) = read(before + frame[:sized] + block + frame[sized:] + before, "f.zst")
+    assert b"".join(pieces) == b"before" * 2
+    assert damage.compressed_offset == len(before) + sized
+    assert f"no block header, {block.hex()}" in damage.detail
+
+
+def test_a_zstd_window_that_is_too_large_is_named_before_any_block_is_read() -> None:
+    frame = _large_zstd(b"text")
+    huge = frame[:5] + bytes([21 << 3 | 7]) + frame[6:]  # 3.75 GiB
+    before = _zstd(b"before")
+    pieces, (damage,) = read(before + huge + before, "f.zst")
+    assert b"".join(pieces) == b"before" * 2
+    assert damage.compressed_offset == len(before)
+
+
+def test_an_empty_file_of_a_compressed_name_is_damaged_from_its_first_byte() -> None:
+    for name in ("f.gz", "f.jsonl.zst"):
+        raw, coverage = RawInput(lambda: io.BytesIO(b"")), Coverage()
+        (damage,) = decompress(raw, name, coverage)
+        assert isinstance(damage, Damage)
+        assert damage.compressed_offset == 0
+        assert coverage.is_truncated
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_damage_says_where_reading_went_on_or_that_it_did_not(codec: str) -> None:
+    first, second = CODECS[codec](lines(40, 1)), CODECS[codec](lines(40, 2))
+    broken = first[:-30]
+    _, (damage, *_) = read(broken + second, "f")
+    assert damage.detail.endswith(f"; went on at {len(broken)}")
+    _, (damage, *_) = read(broken, "f")
+    name = {"gz": "gzip", "zst": "zstd", "bz2": "bzip2", "xz": "xz"}[codec]
+    assert damage.detail.endswith(f"; no more {name} to the end")
+
+
+def test_the_smallest_gzip_member_is_found_after_damage() -> None:
+    smallest = gzip.compress(b"", mtime=0)
+    assert len(smallest) == 20
+    pieces, (damage,) = read(gzip.compress(b"a") + b"junk" * 10 + smallest, "f.gz")
+    assert b"".join(pieces) == b"a"
+    assert not damage.ends_stream
+
+
 def test_gzip_headers_with_all_fields_are_read() -> None:
     plain = gzip.compress(b"content")
     fields = b"\x03\x00abc" + b"name\0" + b"comment\0" + b"\x12\x34"

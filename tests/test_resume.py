@@ -138,6 +138,38 @@ def test_a_flipped_byte_is_mended_by_repair_and_by_nothing_else(
     check_done_again(inputs, output, repair=True)
 
 
+def test_a_repair_says_which_units_it_does_again_and_because_of_which_file(
+    inputs: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (output / "documents/a.jsonl.parquet").unlink()
+    content = bytearray((output / "tokens/b.jsonl-00000.npy").read_bytes())
+    content[-1] ^= 1
+    (output / "tokens/b.jsonl-00000.npy").write_bytes(content)
+    capsys.readouterr()
+    run(inputs, output, repair=True)
+    assert capsys.readouterr().err.splitlines()[:3] == [
+        "repair: 2 units with files that are not what their receipts say",
+        "  a.jsonl is done again: documents/a.jsonl.parquet",
+        "  b.jsonl is done again: tokens/b.jsonl-00000.npy",
+    ]
+    run(inputs, output, repair=True)
+    assert capsys.readouterr().err.splitlines() == [
+        "repair: 0 units with files that are not what their receipts say",
+        "nothing to do: 2 units done already",
+    ]
+
+
+def test_a_resume_says_what_is_done_already(
+    inputs: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (output / "receipts/a.jsonl.json").unlink()
+    capsys.readouterr()
+    run(inputs, output)
+    assert "resuming: 1 of 2 units done" in capsys.readouterr().err
+    run(inputs, output)
+    assert capsys.readouterr().err == "nothing to do: 2 units done already\n"
+
+
 def test_a_temporary_file_beside_receipts_is_no_receipt(inputs: Path, output: Path) -> None:
     (output / "receipts/a.jsonl.json.0123.tmp").write_bytes(b"{")
     assert run(inputs, output).units_done == 0
@@ -189,7 +221,7 @@ def test_units_that_are_no_longer_among_the_inputs_are_refused_by_name(
 ) -> None:
     (inputs / "b.jsonl").unlink()
     before = output_bytes(output)
-    with pytest.raises(ConfigurationError, match=r"1 unit of .* 'b\.jsonl'"):
+    with pytest.raises(ConfigurationError, match=r"1 unit not .* 'b\.jsonl'"):
         run(inputs, output)
     assert output_bytes(output) == before
 
@@ -217,10 +249,10 @@ def test_an_input_that_shrinks_before_it_is_read_fails_its_unit_and_is_done_next
     output = tmp_path / "out"
     open_reader = tokenize.open_reader
 
-    def shrinking(path: str, settings: Any) -> Any:
+    def shrinking(path: str, *settings: Any) -> Any:
         if path.endswith("a.jsonl"):
             Path(path).write_bytes(json_lines("a", 1))
-        return open_reader(path, settings)
+        return open_reader(path, *settings)
 
     monkeypatch.setattr(tokenize, "open_reader", shrinking)
     with pytest.raises(RunFailedError, match=r"1 of 2 units .*(?s:.)*a\.jsonl had \d+ bytes"):
@@ -253,10 +285,10 @@ def test_an_input_that_vanishes_fails_its_unit_alone(
 ) -> None:
     open_reader = tokenize.open_reader
 
-    def vanishing(path: str, settings: Any) -> Any:
+    def vanishing(path: str, *settings: Any) -> Any:
         if path.endswith("a.jsonl"):
             Path(path).unlink(missing_ok=True)
-        return open_reader(path, settings)
+        return open_reader(path, *settings)
 
     monkeypatch.setattr(tokenize, "open_reader", vanishing)
     with pytest.raises(RunFailedError, match=r"a\.jsonl: .*No such file"):

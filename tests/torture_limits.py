@@ -1,18 +1,15 @@
-"""Cases of torture.py: what is large, oddly named or no file; kills and full disks."""
+"""Cases of torture.py: what is large, oddly named or no file."""
 
 import gzip
 import json
 import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 from sample_inputs import json_lines
-from torture_harness import Outcome, Ran, build, case, command, ended, measured, simple, write
+from torture_harness import Outcome, build, case, command, simple, write
 
 # -- what is large --------------------------------------------------------------------------------
 
@@ -41,6 +38,35 @@ def bomb(folder: Path, quick: bool) -> Outcome:
         file.write(compressor.compress(b'"}\n' + json_lines("after", 1)) + compressor.flush())
     ran = build(folder, "--max-rejects", "100%", limit_seconds=900)
     return simple(ran, ran.documents >= 1 and ran.peak_bytes < 2 << 30, "the line alone")
+
+
+@case("one document of 60 MB")
+def large_document(folder: Path, quick: bool) -> Outcome:
+    return one_document(folder, (4 if quick else 60) << 20, 64)
+
+
+@case("one document of 240 MB, with --max-document-bytes 256M")
+def larger_document(folder: Path, quick: bool) -> Outcome:
+    return one_document(folder, (8 if quick else 240) << 20, 256)
+
+
+def one_document(folder: Path, size: int, allowed_mib: int) -> Outcome:
+    """Words, in one line of JSON: memory is that of a worker, and 8 times the bytes."""
+    # Not made in one: a child's peak is never less than its parent's was.
+    some = b" ".join(b"word%d" % (number * 7919 % 50_000) for number in range(100_000)) + b" "
+    compressor = zstandard.ZstdCompressor().compressobj()
+    (folder / "in").mkdir(parents=True)
+    with (folder / "in/a.jsonl.zst").open("wb") as file:
+        file.write(compressor.compress(b'{"text": "'))
+        for _ in range(size // len(some)):
+            file.write(compressor.compress(some))
+        file.write(compressor.compress(b'"}\n') + compressor.flush())
+    limit = str(allowed_mib << 20)
+    more = ("--max-document-bytes", limit) if allowed_mib > 64 else ()
+    ran = build(folder, *more, limit_seconds=900)
+    outcome = simple(ran, ran.documents == 1 and ran.peak_bytes < (300 << 20) + 8 * size)
+    outcome.happened += f"; {ran.peak_bytes / size:.1f} times its bytes"
+    return outcome
 
 
 @case("60,000 lines with URLs of 60 KB")
@@ -147,63 +173,3 @@ def odd_names(folder: Path, quick: bool) -> Outcome:
         for line in ran.said.splitlines()
     )
     return simple(ran, ran.documents == 12 and checked.code == 0 and not forged)
-
-
-# -- kills and full disks -------------------------------------------------------------------------
-
-
-@case("killed at every point where a build changes the disk, and resumed")
-def kills(folder: Path, quick: bool) -> Outcome:
-    return at_points(folder, ["kill-before:all", "kill-after:all"], "SIGKILL")
-
-
-@case("every such call fails: no space left, input/output error")
-def full_disk(folder: Path, quick: bool) -> Outcome:
-    return at_points(folder, ["ENOSPC:all", "EIO:all"], "1")
-
-
-def at_points(folder: Path, points: list[str], expected: str) -> Outcome:
-    from small_build import write_inputs
-
-    write_inputs(folder / "in")
-    (folder / "scratch").mkdir()
-    ran = measured(
-        [sys.executable, "tests/fault_points.py", str(folder / "in"), str(folder / "scratch")],
-        points,
-    )
-    tried = [json.loads(line) for line in ran.said.splitlines()[1:]]
-    met = [point for point in tried if point["ended"] == expected]
-    wrong = [point for point in tried if point["resumed"] != "0" or point["differs"]]
-    return Outcome(
-        not wrong and bool(met),
-        f"{len(met)} of {len(tried)} builds ended by it; after the same command again "
-        f"{len(wrong)} differ",
-        "0 documents",
-        ran,
-    )
-
-
-@case("a disk of 2 MB", quick=True)
-def small_disk(folder: Path, quick: bool) -> Outcome:
-    write(folder / "in/a.jsonl", json_lines("a", 60_000))
-    (folder / "disk").mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder / "disk"],
-        capture_output=True,
-        check=False,
-    )
-    if mounted.returncode:
-        return Outcome(True, "skipped: no right to mount a disk here", "", Ran(0, "", 0, 0))
-    try:
-        (folder / "out").symlink_to(folder / "disk/out")
-        (folder / "disk/out").mkdir()
-        ran = build(folder)
-        subprocess.run(["mount", "-o", "remount,size=200m", folder / "disk"], check=True)
-        again = build(folder)
-    finally:
-        subprocess.run(["umount", folder / "disk"], check=True)
-    is_kept = ran.code == 1 and re.search(r"No space.*out|out.*No space", ran.line()) is not None
-    is_kept &= again.code == 0
-    outcome = simple(ran, is_kept, "0 documents")
-    outcome.happened = f"failed, names the place; with more room: {ended(again)}"
-    return outcome

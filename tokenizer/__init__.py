@@ -1,7 +1,7 @@
 """Text to token ids by byte-pair encoding; knows nothing of Beam."""
 
+from tokenizer.encoded import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
-from tokenizer.route import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.vocabularies.sources import BUNDLED_NAMES, vocabulary_file
 from tokenizer.vocabulary import Vocabulary

@@ -13,13 +13,16 @@ import regex  # type: ignore[import-untyped, unused-ignore]
 class ReferenceEncoder:
     """Text to token ids, in quadratic time.
 
-    pattern: a split pattern that `regex` compiles; text that it does not match gives no ids.
-    ranks: token to id; a lower id is merged earlier, as in a .tiktoken file. Has all single bytes.
-    special_tokens: text to id, for `decode` alone: in a text to encode they are plain text.
-    merges: the pairs that merge, the first one first, as in a tokenizer.json; None: all pairs whose
-        bytes together are a token, by rank.
-    whole_piece_first: a piece that is a token by itself is that token, even where merging would
-        not arrive at it. tiktoken does so; a tokenizer.json says `ignore_merges`.
+    Args:
+        pattern: A split pattern that `regex` compiles; text that it does not match gives no
+            ids.
+        ranks: Token to id; a lower id is merged earlier, as in a .tiktoken file. Has all single
+            bytes.
+        special_tokens: Text to id, for `decode` alone: in a text to encode they are plain text.
+        merges: The pairs that merge, the first one first, as in a tokenizer.json; None: all
+            pairs whose bytes together are a token, by rank.
+        whole_piece_first: A piece that is a token by itself is that token, even where merging
+            would not arrive at it. tiktoken does so; a tokenizer.json says `ignore_merges`.
     """
 
     def __init__(

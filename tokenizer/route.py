@@ -31,7 +31,7 @@ What can be said of the ids of a text `t`, and so be checked without it:
 
 import functools
 from collections.abc import Callable, Collection, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ import pyarrow.compute as pc
 
 from tokenizer import _native
 from tokenizer.arguments import expect_text
+from tokenizer.encoded import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.fingerprint import fingerprint_of
 from tokenizer.id_table import IdTable
 from tokenizer.split.plan import plan_of, windows_of_plan
@@ -53,50 +54,6 @@ from tokenizer.vocabularies.merge_ranks import native_vocabulary
 from tokenizer.vocabulary import Vocabulary
 
 _Offsets = npt.NDArray[np.int64]
-
-
-class EncodedDocuments(NamedTuple):
-    """What `Tokenizer.encode_documents` returns for d documents and n tokens.
-
-    tokens: uint16[n] or uint32[n], the documents one after the other.
-    offsets: int64[d + 1]; document i is tokens[offsets[i]:offsets[i + 1]].
-    text_xxh3: uint64[d], XXH3-64 of the UTF-8 text.
-    special_token_texts: uint32[d], how often a special token's text occurs (as plain text).
-    valid: bool[d], whether the text is UTF-8. An invalid or empty document has no tokens at all.
-    """
-
-    tokens: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
-    text_xxh3: npt.NDArray[np.uint64]
-    special_token_texts: npt.NDArray[np.uint32]
-    valid: npt.NDArray[np.bool_]
-
-
-class TracedPretoken(NamedTuple):
-    """A pretoken, or an added token, on its way from text to ids.
-
-    text: its bytes as the model sees them, normalized. is_added: whether it is an added token.
-    ids: what becomes of it. spans: for each id the first byte of the original text that it stands
-    for, and the one after the last. Spans never run backwards; two touch or overlap where several
-    ids stand for one character, and leave out what a normalizer took away.
-    """
-
-    text: bytes
-    is_added: bool
-    ids: list[int]
-    spans: list[tuple[int, int]]
-
-
-class Reencoded(NamedTuple):
-    """What `Tokenizer.reencode` returns for d documents and n tokens.
-
-    tokens, offsets: as in `EncodedDocuments`. certain: bool[d], whether the ids of a document must
-    be these; where not, a difference shows nothing.
-    """
-
-    tokens: npt.NDArray[Any]
-    offsets: npt.NDArray[np.int64]
-    certain: npt.NDArray[np.bool_]
 
 
 class Route:

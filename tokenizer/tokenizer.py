@@ -9,10 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tokenizer.arguments import allowed_names, array_of_texts, expect_text
+from tokenizer.encoded import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.errors import ConfigurationError
 from tokenizer.familiar_names import FamiliarNames
 from tokenizer.load_once import load_once
-from tokenizer.route import EncodedDocuments, Reencoded, Route, TracedPretoken
+from tokenizer.route import Route
 from tokenizer.text.arrow_text import offsets_and_data
 from tokenizer.vocabularies.sources import load_vocabulary
 from tokenizer.vocabulary import Vocabulary

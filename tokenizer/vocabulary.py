@@ -14,10 +14,12 @@ from tokenizer.text.normalizers import Step
 class AddedToken:
     """A text that is cut out of a document before anything else looks at it, and its id.
 
-    special: not matched in documents, where it is plain text, but only where a caller allows it.
-    single_word: only where it touches no letter, digit or the like on either side.
-    lstrip, rstrip: white space in front of it, after it, belongs to it.
-    normalized: matched in the normalized text, by its own normalized text.
+    Attributes:
+        special: Not matched in documents, where it is plain text, but only where a caller
+            allows it.
+        single_word: Only where it touches no letter, digit or the like on either side.
+        lstrip, rstrip: White space in front of it, after it, belongs to it.
+        normalized: Matched in the normalized text, by its own normalized text.
     """
 
     text: str
@@ -33,9 +35,10 @@ class AddedToken:
 class PreTokenizer:
     """What is done to a text between added tokens before merges apply.
 
-    stages: the cuts, in order; none leaves the text whole.
-    prefix: what is put before the text, or replaced in it, before the first cut.
-    byte_level: merges are of bytes; otherwise of characters.
+    Attributes:
+        stages: In order; none leaves the text whole.
+        prefix: What is put before the text, or replaced in it, before the first stage.
+        byte_level: Merges are of bytes; otherwise of characters.
     """
 
     stages: tuple[SplitStage, ...] = ()
@@ -47,22 +50,26 @@ class PreTokenizer:
 class Vocabulary:
     """Tokens and merges, and what is done to text before they apply.
 
-    token_bytes, token_offsets: all tokens in the order of their ids, and where each begins,
-      uint64[n + 1]; an empty token is a gap in the numbering.
-    sha256: of the published file the tokens come from.
-    split_pattern: for a tiktoken vocabulary; None where `pre_tokenizer` says how text is cut.
-    added_tokens: special and other added tokens, in the order of the file.
-    end_of_text: the id that ends a document, or None where the vocabulary names none.
-    begin_of_text: the id that its own tokenizer puts in front of each text, or None.
-    merges: ids uint32[m, 3] of left, right and result, the first merged first; None: any two tokens
-      whose bytes together are a token merge, lowest id first (tiktoken).
-    whole_pretokens: a pretoken that is a token is that token, even if merges do not make it.
-    byte_tokens: int64[256], the ids of bytes whose character is no token (byte fallback); merges
-      are then of characters. None: merges are of bytes, which are tokens themselves.
-    unreachable: ids of tokens that no text becomes, though they have bytes: written in characters
-      that are not in the alphabet of bytes.
-    normalizer: what is done to each text between added tokens, in order.
-    revision: the commit of the hub repository it was fetched from, or None.
+    Attributes:
+        token_bytes, token_offsets: All tokens in the order of their ids, and where each begins,
+            uint64[n + 1]; an empty token is a gap in the numbering.
+        sha256: Of the published file the tokens come from.
+        split_pattern: For a tiktoken vocabulary; None where `pre_tokenizer` says how text is
+            cut.
+        added_tokens: Special and other added tokens, in the order of the file.
+        end_of_text: The id that ends a document, or None where the vocabulary names none.
+        begin_of_text: The id that its own tokenizer puts in front of each text, or None.
+        merges: Ids uint32[m, 3] of left, right and result, the first merged first; None: any
+            two tokens whose bytes together are a token merge, lowest id first (tiktoken).
+        whole_pretokens: A pretoken that is a token is that token, even if merges do not make
+            it.
+        byte_tokens: int64[256], the ids of bytes whose character is no token (byte fallback);
+            merges are then of characters. None: merges are of bytes, which are tokens
+            themselves.
+        unreachable: Ids of tokens that no text becomes, though they have bytes: written in
+            characters that are not in the alphabet of bytes.
+        normalizer: What is done to each text between added tokens, in order.
+        revision: The commit of the hub repository it was fetched from, or None.
     """
 
     name: str

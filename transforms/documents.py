@@ -54,13 +54,14 @@ _BY_KIND = frozenset(
 class Reject:
     """A record that became no document.
 
-    record: 0-based index among the records of the input.
-    byte_offset: where the record begins in the decompressed stream; -1 for Parquet rows.
-    detail: one line for a person: what was expected and what was found.
-    excerpt: the raw record, at most MAX_EXCERPT_BYTES of it; empty where the
-      record is sound but no document by its kind.
-    lost_bytes: how many bytes of the decompressed stream were skipped because the container is
-      broken here (damaged-record, damaged-stream); 0 for every other reason.
+    Attributes:
+        record: 0-based index among the records of the input.
+        byte_offset: where the record begins in the decompressed stream; -1 for Parquet rows.
+        detail: one line for a person: what was expected and what was found.
+        excerpt: the raw record, at most MAX_EXCERPT_BYTES of it; empty where the record is
+            sound but no document by its kind.
+        lost_bytes: how many bytes of the decompressed stream were skipped because the container
+            is broken here (damaged-record, damaged-stream); 0 for every other reason.
     """
 
     record: int
@@ -75,11 +76,12 @@ class Reject:
 class DocumentColumns:
     """Documents in the order of the input, a row each.
 
-    text: StringArray or LargeStringArray without nulls and with offset 0. Its bytes are NOT yet
-      checked to be UTF-8 where the source does not promise it: the encoder does.
-    id, url: StringArray, nullable: null where the input names none.
-    record: int64[d], the 0-based record each document comes from.
-    byte_offset: int64[d], as in Reject.
+    Attributes:
+        text: StringArray or LargeStringArray without nulls and with offset 0. Its bytes are NOT
+            yet checked to be UTF-8 where the source does not promise it: the encoder does.
+        id, url: StringArray, nullable: null where the input names none.
+        record: int64[d], the 0-based record each document comes from.
+        byte_offset: int64[d], as in Reject.
     """
 
     text: pa.Array

@@ -16,7 +16,7 @@ from transforms.passes.work_pass import Pass, WorkUnit, prepare_worker, run_unit
 from transforms.shards.build import Build
 
 
-class _RunUnit(beam.DoFn):  # type: ignore[misc]
+class RunUnit(beam.DoFn):  # type: ignore[misc]
     """One call a unit. What the pass needs is loaded once a process."""
 
     def __init__(self, work: Pass, build: Build) -> None:
@@ -62,7 +62,7 @@ class RunPass(beam.PTransform):  # type: ignore[misc]
         self._build = build
 
     def expand(self, units: Any) -> Any:
-        run_unit_fn = beam.ParDo(_RunUnit(self._work, self._build)).with_input_types(WorkUnit)
+        run_unit_fn = beam.ParDo(RunUnit(self._work, self._build)).with_input_types(WorkUnit)
         done = units | "RunUnit" >> run_unit_fn.with_outputs(self.FAILURES, main=self.RECEIPTS)
         done[self.FAILURES].element_type = str
         return done

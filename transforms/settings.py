@@ -33,7 +33,11 @@ class TokenizeSettings:
     shards: ShardSettings = field(default_factory=ShardSettings)
 
     def load_tokenizer(self) -> Tokenizer:
-        """The tokenizer, loaded once a process. Raises ConfigurationError where it can not be."""
+        """The tokenizer, loaded once a process.
+
+        Raises:
+            ConfigurationError: it can not be.
+        """
         return Tokenizer.load(
             self.tokenizer,
             split_pattern=self.split_pattern,
@@ -46,11 +50,19 @@ class TokenizeSettings:
         return dataclasses.replace(self, revision=self.load_tokenizer().vocabulary.revision)
 
     def begin_of_text_id(self, tokenizer: Tokenizer) -> int | None:
-        """The id in front of each document, or None. Raises ConfigurationError for no token."""
+        """The id in front of each document, or None.
+
+        Raises:
+            ConfigurationError: no token.
+        """
         return begin_of_text_id(tokenizer, self.begin_of_text)
 
     def end_of_text_id(self, tokenizer: Tokenizer) -> int | None:
-        """The id after each document, or None. Raises ConfigurationError when there is none."""
+        """The id after each document, or None.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
         return end_of_text_id(tokenizer, self.end_of_text)
 
     def described(self, tokenizer: Tokenizer) -> dict[str, Any]:

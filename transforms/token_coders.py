@@ -21,7 +21,11 @@ class TokenIdsCoder(coders.Coder):  # type: ignore[misc]
     """Arrays to bytes and back; made for one-dimensional uint32, right for all without objects."""
 
     def encode(self, value: npt.NDArray[Any]) -> bytes:
-        """Bytes. Raises ValueError for an array of Python objects."""
+        """Bytes.
+
+        Raises:
+            ValueError: an array of Python objects.
+        """
         if value.ndim == 1 and value.dtype == _IDS:
             return b"\0" + value.tobytes()
         file = io.BytesIO()

@@ -9,6 +9,7 @@ from apache_beam.io.filesystem import FileMetadata
 
 from transforms.errors import UnitFailedError
 from transforms.passes.tokenize import TokenizePass
+from transforms.passes.unit_parts import split_unit
 from transforms.passes.work_pass import WorkUnit
 from transforms.run_pass import RunPass
 from transforms.settings import TokenizeSettings
@@ -21,7 +22,7 @@ _Input = Union[WorkUnit, FileMetadata]  # noqa: UP007 (a run-time value for Beam
 
 
 class _NameUnit(beam.DoFn):  # type: ignore[misc]
-    """Makes the output folder ours, once a process, and gives each input the name of its unit."""
+    """Makes the output folder ours, once a process, and gives the units of each input."""
 
     def __init__(self, work: TokenizePass, build: Build, input_root: str | None) -> None:
         self._work = work
@@ -32,12 +33,13 @@ class _NameUnit(beam.DoFn):  # type: ignore[misc]
         settle(self._build, Mark(self._work.fingerprint, self._work.described()))
 
     def process(self, element: _Input) -> Iterator[WorkUnit]:
-        if isinstance(element, WorkUnit):
+        if isinstance(element, WorkUnit) and element.part is not None:
             yield element
             return
-        yield WorkUnit(
-            unit_name(self._below_root(element.path)), element.path, element.size_in_bytes
-        )
+        if isinstance(element, FileMetadata):
+            name = unit_name(self._below_root(element.path))
+            element = WorkUnit(name, element.path, element.size_in_bytes)
+        yield from split_unit(element, self._work.settings.read)
 
     def _below_root(self, path: str) -> str:
         if self._input_root is not None:
@@ -53,7 +55,7 @@ def _raise_failure(message: str) -> None:
 
 
 class TokenizeShards(beam.PTransform):  # type: ignore[misc]
-    """Tokenizes each input into files of a build below `output`; gives a `Receipt` for each.
+    """Tokenizes inputs into files of a build below `output`; gives a `Receipt` for each unit.
 
     Takes what `beam.io.fileio.MatchFiles` gives, or `WorkUnit`s. The bytes written depend on inputs
     and settings alone. A unit that can not be read fails the pipeline, once its runner has tried
@@ -67,7 +69,6 @@ class TokenizeShards(beam.PTransform):  # type: ignore[misc]
             receipts = (
                 pipeline
                 | MatchFiles("gs://bucket/web/*.jsonl.zst")
-                | beam.Reshuffle()
                 | TokenizeShards("gs://bucket/tokens", TokenizeSettings(), input_root="gs://bucket/web")
             )
     """
@@ -93,6 +94,7 @@ class TokenizeShards(beam.PTransform):  # type: ignore[misc]
         done = (
             inputs
             | "NameUnit" >> beam.ParDo(name_unit).with_output_types(WorkUnit)
+            | "Spread" >> beam.Reshuffle()  # parts of one input, and what MatchFiles gives
             | "RunPass" >> RunPass(self._work, self._build)
         )
         _ = done.failures | "RaiseFailure" >> beam.Map(_raise_failure)

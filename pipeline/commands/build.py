@@ -15,7 +15,7 @@ from pipeline.build_options import EXAMPLES, HELP, add_arguments, config_of
 from pipeline.config import BuildConfig
 from pipeline.export_options import export_of_build
 from pipeline.failures import raise_unit_failures
-from pipeline.inputs import common_root, list_units
+from pipeline.inputs import common_root, list_units, split_units
 from pipeline.lease import Lease
 from pipeline.plan import Plan, make_plan
 from pipeline.preview import check_fields, preview
@@ -113,6 +113,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
     else:
         units = list_units(config.inputs, root, config.output, config.settings.read)
         check_fields(units, config.settings.read)
+        units = split_units(units, config.settings.read)
     work = TokenizePass(config.settings)
     mark = Mark(work.fingerprint, work.described())
     target = Build.at(absolute_path(config.output), new_run_name(), is_leased=True)
@@ -124,7 +125,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if kept is not None and config.beam_flags:  # workers elsewhere do not see our files
             work = work.with_vocabulary(target, kept)
         if from_pipe:
-            units = (spool(target),)
+            units = split_units((spool(target),), config.settings.read)
             config = replace(config, check_inputs=True)
         plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
@@ -211,7 +212,7 @@ def _start_over(target: Build, mark: Mark) -> None:
 
 def _clear(target: Build, plan: Plan) -> None:
     """Removes what this run makes untrue, before it starts: the manifest first, then units."""
-    if plan.pending:
+    if plan.pending or plan.stale:
         target.withdraw(MANIFEST)
     remove_units(target, plan.stale)
 

@@ -193,7 +193,11 @@ def plan_of(
     described: Mapping[str, Any],
     block_tokens: int = BLOCK_TOKENS,
 ) -> ExportPlan:
-    """The shards of an export with those settings. Raises MismatchError for a broken index."""
+    """The shards of an export with those settings.
+
+    Raises:
+        MismatchError: a broken index.
+    """
     work = make_pass(source, described, ExportPlan((), splitter_of(described)))
     settings = PlanSettings(
         max_tokens=described["shard_tokens"],

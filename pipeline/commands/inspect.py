@@ -3,14 +3,13 @@
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from pipeline import exit_codes
-from pipeline.document_search import find_by_id, find_by_place, find_first
+from pipeline.found_document import look_up_document
 from pipeline.options import (
     add_common,
     add_tokenizer,
@@ -28,11 +27,8 @@ from pipeline.token_view import (
     print_tokens,
     tokenized,
 )
-from pipeline.tokenizers import tokenizer_of
 from tokenizer import ConfigurationError, Tokenizer
-from transforms.errors import MismatchError
 from transforms.shards.build import Build
-from transforms.shards.receipt import Receipt
 
 HELP = "Look at the tokens of a document or a text."
 EXAMPLES = """\
@@ -145,7 +141,7 @@ def inspect_document(
         raise ConfigurationError("must be at least 1", setting="limit")
     if index < 0:
         raise ConfigurationError("must be at least 0", setting="index")
-    found = _look_up(Build.at(directory), document_id, shard, index, limit, tokenizer)
+    found = look_up_document(Build.at(directory), document_id, shard, index, limit, tokenizer)
     texts = token_texts(found.tokenizer, found.ids)
     if json:
         alike = {"documents_with_this_id": found.alike}
@@ -166,46 +162,6 @@ def inspect_document(
         limit = found.facts["length"]
         console.print(f"... and {counted(more, 'more token')}: see them with --limit {limit}")
     return exit_codes.COMPLETE
-
-
-@dataclass(frozen=True)
-class _FoundDocument:
-    """A document of a build.
-
-    tokenizer: it was encoded with. ids: the first of them. facts: where it comes from. alike: how
-    many documents have its id.
-    """
-
-    tokenizer: Tokenizer
-    ids: list[int]
-    facts: Mapping[str, Any]
-    alike: int
-
-
-def _look_up(
-    source: Build,
-    document_id: str | None,
-    shard: str | None,
-    index: int,
-    limit: int,
-    tokenizer: Tokenizer | None,
-) -> _FoundDocument:
-    manifest = source.manifest()
-    used = tokenizer_of(source, manifest, tokenizer)
-    alike = 1
-    if document_id is not None:
-        unit, row, alike = find_by_id(source, manifest, document_id)
-    elif shard is not None:
-        unit, row = find_by_place(source, manifest, shard, index)
-    else:
-        unit, row = find_first(source, manifest)
-    receipt = source.receipt(unit)
-    if not 0 <= row["shard"] < len(receipt.shards):
-        raise MismatchError(f"{unit}: its index names shard {row['shard']}, its receipt does not")
-    entry = receipt.shards[row["shard"]]
-    with source.open_shard(entry) as opened:
-        ids = opened.read(row["start"], row["start"] + min(limit, row["length"])).tolist()
-    return _FoundDocument(used, ids, _facts(receipt, entry.path, row), alike)
 
 
 def inspect_text(
@@ -277,23 +233,6 @@ def _plain(view: TokenizedText) -> dict[str, Any]:
             {"text": escaped(pretoken.text.decode(errors="backslashreplace")), "ids": pretoken.ids}
             for pretoken in view.pretokens
         ],
-    }
-
-
-def _facts(receipt: Receipt, shard: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    source = receipt.input
-    return {
-        "document": row["id"],
-        "url": row["url"],
-        "input": source.path,
-        "input_bytes": source.bytes,
-        "sha256": source.sha256,
-        "record": row["record"],
-        "shard": shard,
-        "start": row["start"],
-        "length": row["length"],
-        "text_bytes": row["text_bytes"],
-        "text_xxh3": f"{row['text_xxh3']:016x}",
     }
 
 

@@ -48,7 +48,9 @@ _REPORT_CHARACTERS = 30_000  # less than a pipe holds: a worker must never wait 
 class UnitClaims:
     """Units that several processes divide among themselves, the largest first, each unit once.
 
-    context: the multiprocessing context of the processes that it is handed to when they start.
+    Args:
+        context: the multiprocessing context of the processes that it is handed to when they
+            start.
     """
 
     def __init__(self, units: Sequence[WorkUnit], context: Any) -> None:

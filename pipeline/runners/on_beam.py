@@ -1,6 +1,6 @@
 """Runs elsewhere: one Beam pipeline over all units, on the runner that the flags name.
 
-Create(units, largest first) ─ Reshuffle ─ RunPass
+PullPass: a worker takes a unit, does it, takes another, the largest first
 """
 
 import re
@@ -59,21 +59,14 @@ def _submit(work: Pass, units: Sequence[WorkUnit], build: Build, running: Runnin
     import apache_beam as beam
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-    from transforms.run_pass import RunPass
+    from transforms.pull_pass import PullPass
 
     options = PipelineOptions(list(running.beam_flags))
     named = options.view_as(GoogleCloudOptions)
     if not named.job_name:
         named.job_name = f"tokenmill-{build.run}".lower().replace(".", "-")
     pipeline = beam.Pipeline(options=options)
-    # Whoever deals them out in turn deals out the large ones first.
-    in_order = sorted(units, key=lambda unit: (-unit.size_bytes, unit.name))
-    _ = (
-        pipeline
-        | "Units" >> beam.Create(in_order, reshuffle=False)
-        | "Spread" >> beam.Reshuffle()  # or one worker would get them all
-        | "RunPass" >> RunPass(work, build)
-    )
+    _ = pipeline | "PullPass" >> PullPass(work, build, units)
     try:
         result = pipeline.run()
     except RuntimeError as error:

@@ -26,7 +26,7 @@ from transforms.passes.unit_check import check_unit
 from transforms.settings import read_settings_of
 from transforms.shards.build import Build
 from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, read_rows
-from transforms.shards.json_records import parse_record
+from transforms.shards.json_records import check_settings, parse_record
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, explain_difference, read_mark
 from transforms.shards.receipt import Receipt
@@ -37,8 +37,6 @@ PLACE = "the/file"
 
 def read_mark_of(content: bytes) -> Any:
     mark = parse_record(content, Mark, PLACE, "remedy")
-    from transforms.shards.json_records import check_settings
-
     check_settings(mark.settings, PLACE, "remedy")
     explain_difference(Build("out"), mark.settings, {})
     return mark
@@ -211,6 +209,18 @@ def test_settings_nested_without_end_are_refused(
         read_mark_of(content)
 
 
+def test_settings_may_be_eight_deep_and_no_more(sound: dict[str, dict[str, Any]]) -> None:
+    deep: Any = []
+    for _ in range(6):  # in the settings, in what is read
+        deep = [deep]
+    read = {"x": deep[0]}
+    content = json.dumps(with_value(sound["mark"], ("settings", "read"), read)).encode()
+    parse_record(content, Mark, PLACE, "remedy")
+    check_settings({**sound["mark"]["settings"], "read": read}, PLACE, "remedy")
+    with pytest.raises(MismatchError, match="8 deep"):
+        check_settings({**sound["mark"]["settings"], "read": {"x": deep}}, PLACE, "remedy")
+
+
 def test_a_mark_from_a_hostile_hand_is_a_configuration_error(output: Path) -> None:
     generator = random.Random(20261126)
     path = output / "tokenmill.json"
@@ -264,6 +274,19 @@ def check_flipped_index(made: Path, folder: Path, seeds: range) -> None:
 
 def test_a_flipped_index_is_refused_by_name_or_read(made: Path, tmp_path: Path) -> None:
     check_flipped_index(made, tmp_path, range(60))
+
+
+@pytest.mark.parametrize("name", [b"record", b"byte_offset", b"reason"])
+def test_an_index_whose_column_has_a_name_that_is_no_utf_8_is_refused(
+    name: bytes, made: Path, tmp_path: Path
+) -> None:
+    content = (made / "output" / REJECTS).read_bytes()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    changed = content[:footer] + content[footer:].replace(name, b"\x84" + name[1:])
+    assert changed != content
+    (tmp_path / "x.parquet").write_bytes(changed)
+    with pytest.raises(MismatchError, match=PLACE):
+        list(read_rows(str(tmp_path / "x.parquet"), PLACE, REJECTS_SCHEMA, REJECTS_SCHEMA.names))
 
 
 @pytest.mark.slow

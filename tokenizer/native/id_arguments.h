@@ -49,6 +49,11 @@ auto with_ids(py::handle ids, Use use) {
     if (array->nd == 1 && array->flags & py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_)
       return use(reinterpret_cast<const uint32_t*>(array->data), size_t(array->dimensions[0]));
   }
+  // The bytes of a text are no ids, though an array can be made of them.
+  const bool is_view = PyMemoryView_Check(ids.ptr());
+  if (PyBytes_Check(ids.ptr()) || PyByteArray_Check(ids.ptr()) ||
+      (is_view && PyMemoryView_GET_BUFFER(ids.ptr())->itemsize == 1))
+    throw py::type_error("ids must be integers, found bytes");
   const py::array array = py::array::ensure(ids);
   if (!array) throw py::type_error("ids must be integers");
   if (array.ndim() != 1)

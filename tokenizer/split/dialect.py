@@ -26,8 +26,10 @@ from tokenizer.split.unicode_properties import NOTHING, CodePointSet, category, 
 class Dialect(Enum):
     """Whose reading of a regular expression counts; see above.
 
-    FANCY: Rust's `regex` and `fancy-regex`: tiktoken, and the built-in parts of `tokenizers`.
-    ONIGURUMA: as `tokenizers` sets it up for the patterns in a tokenizer.json.
+    Attributes:
+        FANCY: Rust's `regex` and `fancy-regex`: tiktoken, and the built-in parts of
+            `tokenizers`.
+        ONIGURUMA: As `tokenizers` sets it up for the patterns in a tokenizer.json.
     """
 
     FANCY = "fancy-regex"

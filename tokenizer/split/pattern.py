@@ -56,11 +56,12 @@ _GROUP = re.compile(r"\(\?(?:(?P<look>[=!])|(?P<flag>-?i)?:|P?<(?![=!])\w+>)|\((
 def parse_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> Node:
     """The tree of a split pattern, case-insensitive parts already folded into its sets.
 
-    Raises `PatternError` with the construct and its position for anything outside the language
-    above, be it malformed or merely unsupported.
-
     >>> parse_split_pattern("a?$").items[1] == END
     True
+
+    Raises:
+        PatternError: Anything outside the language above, be it malformed or merely unsupported;
+            the message has the construct and its position.
     """
     return _Parser(pattern, dialect).parse()
 

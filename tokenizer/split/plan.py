@@ -96,7 +96,11 @@ def windows_of_plan(plan: Sequence[CompiledStage]) -> Windows | None:
 
 
 def plan_of(vocabulary: Vocabulary) -> Sequence[CompiledStage]:
-    """The stages of a vocabulary. Raises ConfigurationError where they would lose text."""
+    """The stages of a vocabulary.
+
+    Raises:
+        ConfigurationError: They would lose text.
+    """
     if vocabulary.split_pattern is not None:
         table = compile_split_pattern(vocabulary.split_pattern)
         if not table.covers_all_text:
@@ -117,7 +121,8 @@ def plan_of(vocabulary: Vocabulary) -> Sequence[CompiledStage]:
 def plan_split(stages: Sequence[SplitStage]) -> tuple[CompiledStage, ...]:
     """The fewest compiled stages that cut any text as `stages` do; at least one.
 
-    Raises PatternError for a pattern that does not compile.
+    Raises:
+        PatternError: A pattern that does not compile.
     """
     plan: list[CompiledStage] = []
     for stage in reversed(list(map(_compile, stages))):

@@ -25,9 +25,10 @@ class _Next:
 
 
 def prove_repeats(pattern: str, tree: Node) -> None:
-    """Returns when every possessive repeat of the tree matches what a greedy one would.
+    """Proves that every possessive repeat of the tree matches what a greedy one would.
 
-    Raises `PatternError` for one that may not, or for an unlimited repeat of what can be empty.
+    Raises:
+        PatternError: One may not, or an unlimited repeat is of what can be empty.
     """
     _prove(pattern, tree, _Next(EVERYTHING, True, True))
 

@@ -35,8 +35,9 @@ class Behavior(Enum):
 class SplitStage:
     """One stage: a pattern, what becomes of its matches, and whether gaps are called matches.
 
-    on_bytes: the stage stands after a ByteLevel one, which has replaced each byte of the text by
-      a character of its own, and so sees those in the place of the text.
+    Attributes:
+        on_bytes: The stage stands after a ByteLevel one, which has replaced each byte of the
+            text by a character of its own, and so sees those in the place of the text.
     """
 
     pattern: str

@@ -54,8 +54,10 @@ MAX_CLASSES = 255
 class SplitTable:
     """A compiled split pattern; the module docstring says how to scan it.
 
-    covers_all_text: proved that in any text a scan from anywhere records a match of at least one
-    character, so that there are no gaps and no piece is empty. `split` is the slow specification.
+    Attributes:
+        covers_all_text: Proved that in any text a scan from anywhere records a match of at
+            least one character, so that there are no gaps and no piece is empty. `split` is the
+            slow specification.
     """
 
     pattern: str
@@ -108,10 +110,13 @@ class SplitTable:
 def compile_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> SplitTable:
     """The table of a split pattern; some 10 ms for the published ones.
 
-    The language is that of `tokenizer.split.pattern`, read in `dialect`. Raises `PatternError` for
-    what is outside of it, for a possessive repeat that can not be proved equal to a greedy one, for
-    a pattern that can match the empty string (engines disagree on what to do then, and tiktoken
-    crashes) or nothing at all, and for one that needs more than 1024 states or 255 classes.
+    The language is that of `tokenizer.split.pattern`, read in `dialect`.
+
+    Raises:
+        PatternError: What is outside of the language; a possessive repeat that can not be proved
+            equal to a greedy one; a pattern that can match the empty string (engines disagree on
+            what to do then, and tiktoken crashes) or nothing at all; one that needs more than
+            1024 states or 255 classes.
     """
     return compile_split_tree(pattern, parse_split_pattern(pattern, dialect))
 
@@ -133,7 +138,8 @@ def smallest_table(
 ) -> SplitTable:
     """The table of an automaton, without states, classes and pages that do the same as others.
 
-    Raises PatternError when nothing matches.
+    Raises:
+        PatternError: Nothing matches.
     """
     transitions, new_class = _smallest(transitions)
     if len(transitions) <= START:

@@ -27,7 +27,8 @@ from tokenizer.vocabulary import AddedToken
 class AddedTokens:
     """A set of added tokens that is looked for in one go.
 
-    levels: what the first leaves over, the second looks at, and so on.
+    Args:
+        levels: What the first leaves over, the second looks at, and so on.
     """
 
     def __init__(self, *levels: Collection[AddedToken]) -> None:

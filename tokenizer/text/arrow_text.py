@@ -10,7 +10,8 @@ import pyarrow as pa
 def offsets_and_data(texts: pa.Array) -> tuple[npt.NDArray[np.int64], Any]:
     """int64[d + 1] offsets of d texts, and the buffer they are in; nothing of it is copied.
 
-    Raises ValueError for an array that is no StringArray or LargeStringArray.
+    Raises:
+        ValueError: An array that is no StringArray or LargeStringArray.
     """
     if pa.types.is_string(texts.type):
         offset_type: npt.DTypeLike = np.int32

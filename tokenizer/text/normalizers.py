@@ -59,7 +59,9 @@ class Replace:
 class Prepend:
     """`prefix` goes in front of each text that is not empty.
 
-    unless_there: not where the text begins with it. first_only: only in front of a document.
+    Attributes:
+        unless_there: Not where the text begins with it.
+        first_only: Only in front of a document.
     """
 
     prefix: str

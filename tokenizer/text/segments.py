@@ -22,8 +22,10 @@ TEXT, NOTHING = -1, -2  # kinds of segments; an id is an added token. As in nati
 class Segments:
     """d documents as s segments, one after the other.
 
-    offsets: int64[s + 1] into `data`. kinds: int32[s]: TEXT, NOTHING (not UTF-8) or an id.
-    first: int64[d + 1], where the segments of each document begin.
+    Attributes:
+        offsets: int64[s + 1] into `data`.
+        kinds: int32[s]: TEXT, NOTHING (not UTF-8) or an id.
+        first: int64[d + 1], where the segments of each document begin.
     """
 
     data: Any

@@ -21,7 +21,8 @@ def is_repository(source: str) -> bool:
 def fetch_tokenizer(repository: str, revision: str | None) -> tuple[Path, str]:
     """The local file of a repository's tokenizer, and the commit it is from.
 
-    Raises ConfigurationError where the client is missing, nothing is reached, or nothing is there.
+    Raises:
+        ConfigurationError: The client is missing, nothing is reached, or nothing is there.
     """
     try:
         import huggingface_hub

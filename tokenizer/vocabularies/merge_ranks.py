@@ -42,7 +42,11 @@ _Ids = npt.NDArray[np.int64]
 
 
 def native_vocabulary(vocabulary: Vocabulary) -> _native.Vocabulary:
-    """The engine's tables. Raises VocabularyError where the vocabulary contradicts itself."""
+    """The engine's tables.
+
+    Raises:
+        VocabularyError: The vocabulary contradicts itself.
+    """
     lengths = vocabulary.lengths()
     if (longest := int(lengths.max(initial=0))) > MAX_TOKEN_BYTES:
         raise VocabularyError(

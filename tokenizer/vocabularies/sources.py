@@ -89,11 +89,16 @@ def load_vocabulary(
 ) -> Vocabulary:
     """The vocabulary of a bundled name, a file, a folder or a repository of the hub.
 
-    source: a bundled name; the path of a .tiktoken file, a tokenizer.json or a tekken.json; a
-    folder that holds one of the last two; or `org/name` on the hub, at `revision` (a commit, branch
-    or tag; None: main). split_pattern and special_tokens are required for a .tiktoken file (
-    special_tokens may be empty) and refused for all else.
-    Raises ConfigurationError for an unknown source, VocabularyError for a bad file.
+    Args:
+        source: A bundled name; the path of a .tiktoken file, a tokenizer.json or a tekken.json; a
+            folder that holds one of the last two; or `org/name` on the hub.
+        split_pattern: Of a .tiktoken file, which needs it; refused for all else.
+        special_tokens: The same; may be empty.
+        revision: On the hub: a commit, branch or tag; None: main.
+
+    Raises:
+        ConfigurationError: An unknown source.
+        VocabularyError: A bad file.
     """
     path = Path(source)
     is_tiktoken = source.endswith(".tiktoken")
@@ -130,7 +135,8 @@ def load_vocabulary(
 def vocabulary_file(source: str, revision: str | None = None) -> Path | None:
     """The local file that `load_vocabulary` reads; None for a bundled vocabulary.
 
-    Raises ConfigurationError where there is none, or the hub does not give it.
+    Raises:
+        ConfigurationError: There is none, or the hub does not give it.
     """
     path = Path(source)
     if source in BUNDLED_NAMES:
@@ -207,6 +213,8 @@ def _is_usual(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("a pipe or a device, which may never end: expected a file")
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error

@@ -93,7 +93,11 @@ def find_held_out(source: Build, units: Sequence[str], splitter: Splitter) -> He
 
 
 def index_rows(source: Build, unit: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Columns of the index of a unit's documents. Raises MismatchError for a broken index."""
+    """Columns of the index of a unit's documents.
+
+    Raises:
+        MismatchError: a broken index.
+    """
     path = documents_path(unit)
     with source.local_copy(path) as index:
         yield from read_rows(index, path, DOCUMENTS_SCHEMA, columns)

@@ -7,9 +7,9 @@
     code/b.jsonl  code     2, and a third one for a quarter of them
     c.jsonl       other    1
 
-A source is a pattern of unit names, the first that matches counts. Which documents are left out or
-repeated once more depends on each of them alone. A split that is held out has every document once,
-but none of a source with weight 0.
+A source is a pattern of the names of units or inputs, the first that matches counts. Which
+documents are left out or repeated once more depends on each of them alone. A split that is held out
+has every document once, but none of a source with weight 0.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from transforms.exports.hashes import mixed
 from transforms.exports.splits import Codes
+from transforms.shards.unit_names import input_name
 from transforms.stores.patterns import compile_pattern
 
 OTHER = "other"
@@ -61,9 +62,10 @@ class Mixture:
         return any(source.weight > 1 for source in self.sources)
 
     def source_of(self, unit: str) -> Source:
-        """The source of a unit."""
+        """The source of a unit; a part of an input is of what its input is of."""
         for source in self.sources:
-            if compile_pattern(source.pattern).fullmatch(unit):
+            matches = compile_pattern(source.pattern).fullmatch
+            if matches(unit) or matches(input_name(unit)):
                 return source
         return Source(OTHER, "**", 1.0)
 

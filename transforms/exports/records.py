@@ -91,7 +91,7 @@ class ExportReceipt:
         """The name of the unit."""
         return self.shard.unit
 
-    def is_of(self, size_bytes: int) -> bool:
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
         """Yes: what a shard holds follows from the settings, which pin the build."""
         return True
 
@@ -157,7 +157,11 @@ class ExportManifest:
 
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "ExportManifest":
-        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        """Reads what to_json wrote.
+
+        Raises:
+            MismatchError: anything else; the message names `place`.
+        """
         manifest = parse_record(content, cls, place, _REMEDY)
         check_settings(manifest.settings, place, _REMEDY)
         return manifest
@@ -174,7 +178,11 @@ class ExportManifest:
 
 
 def read_export_manifest(export: Build) -> ExportManifest:
-    """The manifest of a complete export. Raises MismatchError when there is none."""
+    """The manifest of a complete export.
+
+    Raises:
+      MismatchError: there is none.
+    """
     if not export.exists(MANIFEST):
         raise MismatchError(
             f"{export.path(MANIFEST)} does not exist: the export is not complete; run `tokenmill "

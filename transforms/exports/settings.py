@@ -120,7 +120,11 @@ class ExportSettings:
         return Splitter(shares, self.split_key)
 
     def framing(self, manifest: Manifest) -> Framing:
-        """How documents change. Raises ConfigurationError where there is no end of text."""
+        """How documents change.
+
+        Raises:
+            ConfigurationError: there is no end of text.
+        """
         one, tokenizer = export_format(self.format), manifest.settings["tokenizer"]
         begin, end = tokenizer["begin_of_text"], tokenizer["end_of_text"]
         own = manifest.tokenizer.end_of_text

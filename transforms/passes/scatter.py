@@ -48,7 +48,7 @@ class ScatterReceipt:
     unit: str
     files: tuple[FileEntry, ...]
 
-    def is_of(self, size_bytes: int) -> bool:
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
         """Yes: what a block holds follows from the settings, which pin the build."""
         return True
 

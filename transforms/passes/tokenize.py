@@ -118,7 +118,7 @@ def tokenize_unit(
     begin = described["tokenizer"]["begin_of_text"]
     end = described["tokenizer"]["end_of_text"]
     with (
-        open_reader(unit.path, read) as reader,
+        open_reader(unit.path, read, unit.part) as reader,
         UnitWriter(build, unit.name, tokenizer.dtype, shards) as writer,
     ):
         try:
@@ -168,7 +168,7 @@ def _check_unchanged(unit: WorkUnit, reader: Reader) -> None:
 def facts_of(reader: Reader) -> InputFacts:
     """What a reader that is at its end found."""
     return InputFacts(
-        part=None,
+        part=reader.part,
         bytes=reader.input_bytes,
         sha256=reader.input_sha256,
         records=reader.records,

@@ -37,7 +37,9 @@ from transforms.shards.receipt import Receipt
 class VerifyReceipt:
     """What was found in one unit: the differences, and how many documents were made again.
 
-    files_differ: its files are not what the receipt says; `tokenmill build --repair` mends that.
+    Attributes:
+        files_differ: its files are not what the receipt says; `tokenmill build --repair` mends
+            that.
     """
 
     fingerprint: Sha256
@@ -46,7 +48,7 @@ class VerifyReceipt:
     compared: Count
     files_differ: bool
 
-    def is_of(self, size_bytes: int) -> bool:
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
         return True
 
     def sizes(self) -> Mapping[str, int]:

@@ -25,6 +25,7 @@ from transforms.errors import BuildLostError, MismatchError, StorageError, UnitF
 from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
+from transforms.shards.unit_names import input_name
 from transforms.shards.unit_records import UnitFailure
 
 # What is wrong with the machine and not with a unit: no other unit would fare better.
@@ -37,17 +38,24 @@ class WorkUnit:
     """One input, or a part of one.
 
     Attributes:
-        name: the input's path below the common root of all inputs, made safe (unit_names.py);
-            every output file of the unit is named after it.
+        name: the input's path below the common root of all inputs, made safe (unit_names.py), and
+            of a part its number; every output file of the unit is named after it.
         path: where to open it, on any filesystem.
-        size_bytes: of the raw file, as it was listed.
+        size_bytes: of the raw file, as it was listed; of a part, how many of them are its own.
         version: what tells a replaced file from the one that was listed; "" where nothing does.
+        part: start and stop of the part in the raw file; None: all of it.
     """
 
     name: str
     path: str
     size_bytes: int
     version: str = ""
+    part: tuple[int, int] | None = None
+
+    @property
+    def input(self) -> str:
+        """The name of the input; of a part, that of the whole."""
+        return self.name if self.part is None else input_name(self.name)
 
 
 class PassReceipt(Protocol):
@@ -57,8 +65,8 @@ class PassReceipt(Protocol):
     def unit(self) -> str: ...
     @property
     def fingerprint(self) -> str: ...
-    def is_of(self, size_bytes: int) -> bool:
-        """Whether it can be of an input of that size."""
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
+        """Whether it can be of an input of that size, or of that part of one."""
 
     def sizes(self) -> Mapping[str, int]:
         """Path and bytes of every file that it stands for."""
@@ -81,13 +89,21 @@ class Pass(Protocol):
         """fingerprint_of over what `described` gives."""
 
     def prepare(self) -> None:
-        """Loads what all units need, once a process. Raises ConfigurationError."""
+        """Loads what all units need, once a process.
+
+        Raises:
+            ConfigurationError: the settings can not work.
+        """
 
     def run(self, unit: WorkUnit, build: Build) -> PassReceipt:
         """Does one unit: its files appear, durably. The receipt is written by run_unit."""
 
     def read_receipt(self, content: bytes, place: str) -> PassReceipt:
-        """Reads a receipt of this pass. Raises MismatchError, naming `place`."""
+        """Reads a receipt of this pass.
+
+        Raises:
+            MismatchError: it is no such receipt; the message names `place`.
+        """
 
 
 def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
@@ -130,7 +146,7 @@ def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt |
         return None  # it is written anew
     if receipt.unit != unit.name or receipt.fingerprint != work.fingerprint:
         return None
-    if not receipt.is_of(unit.size_bytes):
+    if not receipt.is_of(unit.size_bytes, unit.part):
         return None
     found = {entry: build.size(entry) for entry in receipt.sizes()}
     return receipt if found == receipt.sizes() else None

@@ -117,7 +117,7 @@ class BatchBuilder:
         self._rejects: list[Reject] = []
 
     def count(self) -> int:
-        """Count a record and return its index."""
+        """Counts a record and returns its index."""
         self._records += 1
         self._next_record += 1
         return self._next_record - 1
@@ -125,7 +125,7 @@ class BatchBuilder:
     def document(
         self, record: int, offset: int, text: bytes, document_id: str | None, url: str | None
     ) -> None:
-        """Add a document, or a reject where its text is above `max_document_bytes`."""
+        """Adds a document, or a reject where its text is above `max_document_bytes`."""
         if len(text) > self._settings.max_document_bytes:
             detail = document_too_large(len(text), self._settings)
             self.reject(record, offset, Reason.OVERSIZED_RECORD, detail, text)
@@ -152,12 +152,12 @@ class BatchBuilder:
         self._bytes += _REJECT_BYTES + len(excerpt)
 
     def full(self) -> Iterator[RecordBatch]:
-        """Yield the batch if it has reached its size."""
+        """Yields the batch if it has reached its size."""
         if self._bytes >= self._settings.batch_bytes:
             yield from self.rest()
 
     def rest(self) -> Iterator[RecordBatch]:
-        """Yield the batch if it has any record."""
+        """Yields the batch if it has any record."""
         if self._records:
             batch = RecordBatch(
                 self._records,

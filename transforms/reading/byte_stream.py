@@ -6,12 +6,20 @@ One bad byte costs what its member still had to give, not the file: after
 damage the next member is searched for, and taken when it can be decoded. That
 the stream was decoded to its end is always checked; a truncated file ends with
 a Damage.
+
+A part of a file has the members that begin in it:
+
+    members    |--A--|----B----|--C--|----D----|
+    part       [start .............stop)           A, B, C | PartEnd | what follows, while asked for
+
+Its start is where a member begins, for the part before ended there: each part makes sure of it.
 """
 
 import bz2
 import lzma
 from collections.abc import Callable, Generator, Iterator
 
+from transforms.errors import UnitFailedError
 from transforms.reading.coverage import Coverage
 from transforms.reading.gzip_members import Gzip
 from transforms.reading.members import (
@@ -19,9 +27,11 @@ from transforms.reading.members import (
     ChecksumFailed,
     Codec,
     Damage,
+    Event,
     MemberDamaged,
     MemberStart,
     MemberTruncated,
+    PartEnd,
     StepwiseDecoder,
     decode_stepwise,
     without_first,
@@ -30,7 +40,9 @@ from transforms.reading.raw_input import RawInput
 from transforms.reading.zstd_frames import Zstd, is_skippable
 
 _STEP_BYTES = 64 << 10
+HEAD_BYTES = 512  # that tell the codec
 _MEMBER_START = MemberStart()
+_PART_END = PartEnd()
 
 
 class Stepwise:
@@ -81,7 +93,7 @@ _TEXT_CONTROLS = b"\t\n\r\f\x1b"
 
 
 def choose_codec(head: bytes, path: str) -> Codec | None:
-    """Return the codec of a file by its first bytes; None when it is not compressed.
+    """The codec of a file by its first bytes; None when it is not compressed.
 
     The bytes win over the name: files in the wild are often misnamed, and a
     `.gz` that a client unpacked on the way is read as it is. Only where the
@@ -104,7 +116,7 @@ def choose_codec(head: bytes, path: str) -> Codec | None:
 
 
 def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes | Damage]:
-    """Yield the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
+    """Yields the decompressed bytes of a file in pieces of about 1 MiB, and each Damage.
 
     Nothing follows a Damage that ends the stream. Errors of the file system
     propagate. Time is linear in the size of the file, for any number of
@@ -112,27 +124,60 @@ def decompress(raw: RawInput, path: str, coverage: Coverage) -> Iterator[bytes |
     stream asks for. What was decoded and what was not is added to `coverage`.
     """
     for event in decompress_members(raw, path, coverage):
+        if not isinstance(event, MemberStart | PartEnd):
+            yield event
+
+
+def decompress_part(
+    raw: RawInput, path: str, coverage: Coverage, head: bytes | None
+) -> Iterator[bytes | Damage | PartEnd]:
+    """Yields as `decompress`; where the part ends a PartEnd, and then what follows in the file.
+
+    head: the first HEAD_BYTES of the file; None where the part begins with them.
+    """
+    for event in decompress_members(raw, path, coverage, head):
         if not isinstance(event, MemberStart):
             yield event
 
 
 def decompress_members(
-    raw: RawInput, path: str, coverage: Coverage
-) -> Iterator[bytes | Damage | MemberStart]:
-    """Yield as `decompress`, and a MemberStart before each member of a compressed file."""
-    codec = choose_codec(raw.peek(512), path)
+    raw: RawInput, path: str, coverage: Coverage, head: bytes | None = None
+) -> Iterator[Event]:
+    """Yields as `decompress_part`, and a MemberStart before each member of a compressed file."""
+    codec = choose_codec(raw.peek(HEAD_BYTES) if head is None else head, path)
     if codec is None and not raw.ensure(1) and path.lower().endswith(tuple(_CODECS)):
         coverage.is_truncated = True
         yield Damage(0, "the file is empty, and no compressed file is", ends_stream=True)
         return
     if codec is None:
-        while raw.ensure(1):
-            piece = bytes(raw.window(PIECE_BYTES))
-            raw.advance(len(piece))
-            coverage.decoded_bytes += len(piece)
-            yield piece
-        return
+        yield from _as_it_is(raw, coverage)
+    else:
+        yield from _members(raw, codec, path, coverage)
+
+
+def _as_it_is(raw: RawInput, coverage: Coverage) -> Iterator[bytes | PartEnd]:
+    is_part = True
     while raw.ensure(1):
+        limit = raw.stop - raw.position
+        if limit <= 0 and is_part:
+            is_part = False
+            coverage = Coverage()  # the next part counts what follows
+            yield _PART_END
+        piece = bytes(raw.window(min(PIECE_BYTES, limit) if is_part else PIECE_BYTES))
+        raw.advance(len(piece))
+        coverage.decoded_bytes += len(piece)
+        yield piece
+
+
+def _members(raw: RawInput, codec: Codec, path: str, coverage: Coverage) -> Iterator[Event]:
+    is_part, damage = True, None
+    while raw.ensure(1):
+        if raw.position >= raw.stop and is_part:
+            if raw.position > raw.stop and damage is None:
+                raise _no_member(raw, codec, path)
+            is_part = False
+            coverage = Coverage()  # the next part counts what follows
+            yield _PART_END
         yield _MEMBER_START
         damage = yield from _one_member(raw, codec, coverage)
         if damage is not None:
@@ -142,6 +187,14 @@ def decompress_members(
                 break
         raw.skip_zeros()  # padding to a block size, by tape and disk tools
     raw.drain()
+
+
+def _no_member(raw: RawInput, codec: Codec, path: str) -> UnitFailedError:
+    return UnitFailedError(
+        f"{path}: expected a {codec.name} member to begin at byte {raw.stop}, where a part of the "
+        f"file begins; found that one ends at byte {raw.position}. The file looks as if it had "
+        "members where it has none: read files whole, with no max_unit_bytes"
+    )
 
 
 def _one_member(
@@ -177,7 +230,7 @@ def _is_end(raw: RawInput) -> bool:
 
 
 def _find_member(raw: RawInput, codec: Codec) -> bool:
-    """Move to the next place where a member begins; False (and at the end) if there is none."""
+    """Moves to the next place where a member begins; False (and at the end) if there is none."""
     while raw.find(codec.magic):
         if codec.starts_here(raw):
             return True

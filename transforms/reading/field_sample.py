@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tokenizer.errors import ConfigurationError
 from transforms.documents import RecordBatch
-from transforms.filesystem import open_raw
+from transforms.filesystem import naming_place, open_raw
 from transforms.reading.byte_stream import decompress
 from transforms.reading.coverage import Coverage
 from transforms.reading.formats import InputFormat, ReadSettings, detect_format, printable
@@ -58,7 +58,7 @@ class FieldSample(NamedTuple):
 
 
 def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> FieldSample:
-    """Look at the first records of an input of any format.
+    """Looks at the first records of an input of any format.
 
     Raises:
       ConfigurationError: the name tells no format, or a Parquet column of texts holds none.
@@ -67,7 +67,7 @@ def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> Field
     input_format = settings.input_format or detect_format(path)
     if input_format is InputFormat.PARQUET:
         return _sample_parquet(path, settings)
-    with RawInput(lambda: open_raw(path)) as raw:
+    with naming_place(path), RawInput(lambda: open_raw(path)) as raw:
         pieces = list(_first_bytes(decompress(raw, path, Coverage())))
     content = b"".join(pieces)
     if input_format is InputFormat.JSONL:
@@ -83,7 +83,7 @@ def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> Field
 
 
 def check_text_field(samples: Mapping[str, FieldSample], settings: ReadSettings) -> None:
-    """Refuse settings whose text field is in none of the inputs sampled.
+    """Refuses settings whose text field is in none of the inputs sampled.
 
     Args:
       samples: of some of a job's inputs, by path.
@@ -190,7 +190,7 @@ def _fields_that_begin(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _sample_parquet(path: str, settings: ReadSettings) -> FieldSample:
-    with open_raw(path) as handle:
+    with naming_place(path), open_raw(path) as handle:
         source = WatchedFile(handle, settings.max_record_bytes, 2 * settings.batch_bytes)
         try:
             schema = open_parquet(source).schema_arrow

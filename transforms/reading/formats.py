@@ -8,6 +8,7 @@ from enum import Enum
 from tokenizer.errors import ConfigurationError
 
 _MAX_BYTES = 1 << 30  # an Arrow string array holds at most 2 GiB; a batch stays well below
+DEFAULT_UNIT_BYTES = 256_000_000
 _RECORD_TO_DOCUMENT = 4  # a JSON line of \u escapes is up to 6 times as long as its text
 
 
@@ -50,7 +51,7 @@ _ENDINGS = (
 
 
 def detect_format(path: str) -> InputFormat:
-    """Return the format that the name of an input stands for.
+    """The format that the name of an input stands for.
 
     Args:
       path: a path or URL; only its last component is looked at, without regard to case.
@@ -85,6 +86,8 @@ class ReadSettings:
     max_record_bytes: a line, WARC record or text file above this is a reject and is never held
       in memory; a page of a Parquet file above this costs its row group from there on. At least
       max_document_bytes; 0 stands for four times that, at most 1 GiB.
+    max_unit_bytes: an input of more raw bytes is read as several units, where its format has
+      places to begin at (parts.py); None: every input is one unit.
     batch_bytes: about how much a RecordBatch holds: text, ids, URLs and rejects together.
     """
 
@@ -94,6 +97,7 @@ class ReadSettings:
     url_field: str = "url"
     max_document_bytes: int = 64 << 20
     max_record_bytes: int = 0
+    max_unit_bytes: int | None = DEFAULT_UNIT_BYTES
     batch_bytes: int = 2 << 20
 
     def __post_init__(self) -> None:
@@ -123,6 +127,10 @@ class ReadSettings:
                 "document, so lower max_document_bytes too, or raise max_record_bytes",
                 setting="max_record_bytes",
             )
+        if self.max_unit_bytes is not None and self.max_unit_bytes < 1:
+            raise ConfigurationError(
+                f"expected 1 or more, found {self.max_unit_bytes}", setting="max_unit_bytes"
+            )
         self._check_paths()
 
     def _check_paths(self) -> None:
@@ -134,6 +142,10 @@ class ReadSettings:
                         f"{name} {'.'.join(path)!r} would be both a value and the object that "
                         f"holds {other} {'.'.join(deeper)!r}; name another field for one of them"
                     )
+
+
+Part = tuple[int, int]
+"""Start and stop of a part of a file, in its raw bytes; which records are in it, parts.py says."""
 
 
 _PATH_FIELDS = ("text_field", "id_field", "url_field")

@@ -128,7 +128,7 @@ def _truncated(raw: RawInput, start: int) -> MemberTruncated:
 
 
 def _checked(raw: RawInput, start: int, last: bytes, size: int, crc: int) -> Iterator[bytes]:
-    """Yield the last piece of a member if its trailer agrees."""
+    """Yields the last piece of a member if its trailer agrees."""
     if not raw.ensure(8):
         yield last
         raise _truncated(raw, start)
@@ -149,7 +149,7 @@ def _checked(raw: RawInput, start: int, last: bytes, size: int, crc: int) -> Ite
 
 
 def _careful_member(raw: RawInput) -> Iterator[bytes]:
-    """Decode a member by zlib, up to the last byte before any damage."""
+    """Decodes a member by zlib, up to the last byte before any damage."""
     start = raw.position
     raw.advance(_header_bytes(raw))
     size = crc = 0

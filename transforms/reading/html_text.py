@@ -43,7 +43,7 @@ class PageTooComplex(Exception):
 
 
 def main_text(page: str) -> str | None:
-    """Return the page's main content, paragraphs on lines of their own; None if it has none.
+    """The page's main content, paragraphs on lines of their own; None if it has none.
 
     Raises:
       PageTooComplex: elements are nested too deeply, one has too many attributes, or too many are

@@ -17,6 +17,7 @@ from transforms.reading.html_text import PageTooComplex, main_text
 
 _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
+_COMPRESSED_TRANSFERS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CUT_CHUNK_SIZE = re.compile(rb"\s*(?:[0-9A-Fa-f]{1,15}[ \t]*(?:;[^\n]*)?\r?)?\Z")
@@ -43,7 +44,7 @@ class _Response(NamedTuple):
 
 
 def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
-    """Parse the lines of a header; those without a colon are left out.
+    """Parses the lines of a header; those without a colon are left out.
 
     Returns:
       The values by lower-case name, of a repeated one the first; and the names that stand there
@@ -82,7 +83,7 @@ def agrees_with_digest(fields: Mapping[str, str], data: bytes, begin: int, end: 
 
 
 def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> bytes:
-    """Return the UTF-8 text of a `response` record.
+    """The UTF-8 text of a `response` record.
 
     A body that is not chunked or compressed although its header says so is
     taken as it is, as browsers and warcio do: crawlers often store the decoded
@@ -104,23 +105,21 @@ def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> byte
         raise Rejected(Reason.NOT_TEXT, f"Content-Type: {media_type}")
     body = response.body
     is_cut = "warc-truncated" in warc
-    if "chunked" in response.headers.get("transfer-encoding", "").lower():
-        body, is_complete = _unchunk(body)
-        if not is_complete and not is_cut:
-            raise Rejected(Reason.UNDECODABLE_PAYLOAD, "the chunked body ends before its end")
+    for coding in reversed(response.headers.get("transfer-encoding", "").lower().split(",")):
+        body = _decode_transfer(body, coding.partition(";")[0].strip(), max_bytes, is_cut=is_cut)
     for coding in reversed(response.headers.get("content-encoding", "").lower().split(",")):
         body = _decode_content(body, coding.strip(), max_bytes, is_cut=is_cut)
     return _text(body, media_type, charset)
 
 
 def resource_text(warc: Mapping[str, str], block: bytes) -> bytes:
-    """Return the UTF-8 text of a `resource` record; raises as `response_text`."""
+    """The UTF-8 text of a `resource` record; raises as `response_text`."""
     media_type, charset = _parse_content_type(warc.get("content-type", ""))
     return _text(block, media_type, charset)
 
 
 def conversion_text(warc: Mapping[str, str], block: bytes) -> bytes:
-    """Return the text of a `conversion` record: its bytes, unchecked, unless of another charset."""
+    """The text of a `conversion` record: its bytes, unchecked, unless of another charset."""
     _, charset = _parse_content_type(warc.get("content-type", ""))
     encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
     if encoding in (None, "utf-8"):
@@ -181,6 +180,17 @@ def _parse_content_type(value: str) -> tuple[str, str]:
     return media_type.strip(), ""
 
 
+def _decode_transfer(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
+    """Undoes one transfer coding; where its name is none, the body is taken as it is."""
+    if coding == "chunked":
+        body, is_complete = _unchunk(body)
+        if not is_complete and not is_cut:
+            raise Rejected(Reason.UNDECODABLE_PAYLOAD, "the chunked body ends before its end")
+    elif coding in _COMPRESSED_TRANSFERS:
+        return _decode_content(body, coding, max_bytes, is_cut=is_cut)
+    return body
+
+
 def _unchunk(body: bytes) -> tuple[bytes, bool]:
     """The content of a chunked body, and whether it is complete.
 
@@ -200,7 +210,7 @@ def _unchunk(body: bytes) -> tuple[bytes, bool]:
 
 
 def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -> bytes:
-    """Undo one content coding, to at most `max_bytes`."""
+    """Undoes one content coding, to at most `max_bytes`."""
     try:
         if coding in ("gzip", "x-gzip"):
             if not body.startswith(_GZIP_MAGIC):
@@ -220,7 +230,7 @@ def _decode_content(body: bytes, coding: str, max_bytes: int, *, is_cut: bool) -
             raise Rejected(Reason.UNDECODABLE_PAYLOAD, f"unknown Content-Encoding: {coding}")
     except (zlib.error, zstandard.ZstdError, OSError) as error:
         raise Rejected(
-            Reason.UNDECODABLE_PAYLOAD, f"Content-Encoding is {coding}, the body is not: {error}"
+            Reason.UNDECODABLE_PAYLOAD, f"the header says {coding}, the body is not: {error}"
         ) from error
     if len(content) > max_bytes:
         raise Rejected(

@@ -53,7 +53,7 @@ class LineParser:
         self._schemas = [self._schema(pa.string()), self._schema(pa.int64())]
 
     def parse(self, block: memoryview, offset: int, first_record: int) -> Iterator[RecordBatch]:
-        """Yield the records of whole lines (the last may lack its newline).
+        """Yields the records of whole lines (the last may lack its newline).
 
         Args:
           block: the lines. The caller should keep no reference: it is let go before the last
@@ -111,7 +111,7 @@ class LineParser:
         return Lines(starts[keep], begin[keep], end[keep], runnable[keep])
 
     def _parse_run(self, result: BlockResult, first: int, last: int) -> None:
-        """Parse the runnable lines [first, last)."""
+        """Parses the runnable lines [first, last)."""
         lines = result.lines
         window = result.block[lines.begin[first] : lines.end[last - 1]]
         size = int(lines.end[first] - lines.begin[first])
@@ -147,7 +147,7 @@ class LineParser:
         return None
 
     def _take_rows(self, result: BlockResult, table: pa.Table, first: int, last: int) -> None:
-        """Add the rows that have a text; Arrow can not say why the others have none."""
+        """Adds the rows that have a text; Arrow can not say why the others have none."""
         text, ids, urls = (_column(table, path) for path in self._paths)
         lines = np.arange(first, last)
         if text.null_count:
@@ -159,7 +159,7 @@ class LineParser:
         result.parts.append(Part(lines, text, ids.cast(pa.string()), urls))
 
     def _parse_each(self, result: BlockResult, lines: Positions) -> None:
-        """Add lines one by one, by the authority."""
+        """Adds lines one by one, by the authority."""
         taken: list[int] = []
         documents: list[tuple[bytes, bytes | None, bytes | None]] = []
         for line in lines.tolist():

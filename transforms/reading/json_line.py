@@ -28,7 +28,7 @@ class LineFault(NamedTuple):
 
 
 def parse_line(line: bytes, settings: ReadSettings) -> LineDocument | LineFault:
-    """Return what a line stands for.
+    """What a line stands for.
 
         {"text": "a", "id": [1, "b"], "url": 5}  ->  LineDocument(b"a", '[1, "b"]', None)
 

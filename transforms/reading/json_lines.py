@@ -20,14 +20,15 @@ from transforms.reading.members import Damage
 
 
 def read_json_lines(
-    pieces: Iterable[bytes | Damage], settings: ReadSettings
+    pieces: Iterable[bytes | Damage], settings: ReadSettings, offset: int = 0
 ) -> Iterator[RecordBatch]:
-    """Yield the lines of a stream, a batch for about each `settings.batch_bytes` of JSON.
+    """Yields the lines of a stream, a batch for about each `settings.batch_bytes` of JSON.
 
     What a line becomes does not depend on how the stream is cut into pieces
-    or batches. Memory: a few blocks, or the longest line allowed.
+    or batches. Memory: a few blocks, or the longest line allowed. offset: of the
+    first piece, where others have the bytes before it.
     """
-    reader = _JsonLines(settings)
+    reader = _JsonLines(settings, offset)
     for piece in pieces:
         if isinstance(piece, Damage):
             yield from reader.damage(piece)
@@ -39,14 +40,14 @@ def read_json_lines(
 class _JsonLines:
     """The lines that are not yet parsed, and where they stand in the stream."""
 
-    def __init__(self, settings: ReadSettings) -> None:
+    def __init__(self, settings: ReadSettings, offset: int) -> None:
         self._settings = settings
         self._parser = LineParser(settings)
         # One array that grows: pieces kept apart until they are joined take twice the memory of a
         # long line, and the allocator keeps what they leave.
         self._pending = bytearray()
         self._whole_bytes = 0  # of the pending ones: up to and with the last newline
-        self._offset = 0  # of the pending bytes in the stream
+        self._offset = offset  # of the pending bytes in the stream
         self._records = 0
         self._skipped: bytes | None = None  # the beginning of an oversized line
         self._skipped_bytes = 0
@@ -74,7 +75,7 @@ class _JsonLines:
             self._begin_oversized()
 
     def _feed_large(self, piece: bytes) -> Generator[RecordBatch, None, bytes]:
-        """Parse the lines where they are, a batch at a time; returns what is left to feed."""
+        """Parses the lines where they are, a batch at a time; returns what is left to feed."""
         begin = 0
         if self._pending:  # of a line that ends in this piece, or of lines before it
             begin = piece.find(b"\n") + 1
@@ -93,7 +94,7 @@ class _JsonLines:
         return piece[begin:]
 
     def damage(self, damage: Damage) -> Iterator[RecordBatch]:
-        """Account for a break in the stream as one record."""
+        """Accounts for a break in the stream as one record."""
         yield from self.feed(damage.suspect)
         yield from self._parse_whole()
         detail = f"compressed byte {damage.compressed_offset}: {damage.detail}"
@@ -121,14 +122,14 @@ class _JsonLines:
         yield from self._end_gap(0)
 
     def _end_gap(self, lost_bytes: int) -> Iterator[RecordBatch]:
-        """Hand out the gap's reject, to whose loss the end of a line is added."""
+        """Hands out the gap's reject, to whose loss the end of a line is added."""
         if self._gap is not None:
             lost_bytes += self._gap.lost_bytes
             yield rejects_alone([dataclasses.replace(self._gap, lost_bytes=lost_bytes)])
             self._gap = None
 
     def _parse_whole(self) -> Iterator[RecordBatch]:
-        """Parse the pending lines that are whole; keep what follows them pending."""
+        """Parses the pending lines that are whole; keeps what follows them pending."""
         size, self._whole_bytes = self._whole_bytes, 0
         if not size:
             return
@@ -140,7 +141,7 @@ class _JsonLines:
         yield from batches
 
     def _parse(self, block: memoryview) -> Iterator[RecordBatch]:
-        """Parse whole lines, which come next in the stream."""
+        """Parses whole lines, which come next in the stream."""
         offset, self._offset = self._offset, self._offset + len(block)
         if self._is_after_gap:
             # The gap may have taken the beginning of this line: then its end belongs to the gap.
@@ -163,7 +164,7 @@ class _JsonLines:
         self._pending = bytearray()
 
     def _end_oversized(self, newline_bytes: int) -> Iterator[RecordBatch]:
-        """Reject the line that was skipped, unless it is the end of what a gap began."""
+        """Rejects the line that was skipped, unless it is the end of what a gap began."""
         assert self._skipped is not None
         if self._is_after_gap:
             yield from self._end_gap(self._skipped_bytes)
@@ -178,7 +179,7 @@ class _JsonLines:
         yield rejects_alone([self._make_reject(fault, excerpt)])
 
     def _make_reject(self, fault: LineFault, excerpt: bytes, lost_bytes: int = 0) -> Reject:
-        """Count a record that is none, here in the stream."""
+        """Counts a record that is none, here in the stream."""
         self._records += 1
         excerpt = excerpt[:MAX_EXCERPT_BYTES]
         record, offset = self._records - 1, self._offset

@@ -33,6 +33,15 @@ class MemberStart:
     """The next piece is the first of another member."""
 
 
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """What was asked for of the file ends here; what follows tells how its last record goes on."""
+
+
+Event = bytes | Damage | MemberStart | PartEnd
+"""What a decompressed file is told as, in its order."""
+
+
 class MemberDamaged(Exception):
     """Inside a member, after all that could be decoded of it was handed out."""
 
@@ -61,7 +70,7 @@ class Codec(Protocol):
     magic: bytes
 
     def member(self, raw: RawInput) -> Iterator[bytes]:
-        """Decode the member that `raw` stands at, and leave `raw` at its end.
+        """Decodes the member that `raw` stands at, and leaves `raw` at its end.
 
         Raises a MemberDamaged, after everything that can be decoded was yielded.
         """
@@ -71,7 +80,7 @@ class Codec(Protocol):
 
 
 def without_first(pieces: Iterator[bytes], count: int) -> Iterator[bytes]:
-    """Leave out the first `count` bytes."""
+    """Leaves out the first `count` bytes."""
     for piece in pieces:
         if len(piece) > count:
             yield piece[count:]
@@ -103,7 +112,7 @@ def decode_stepwise(
     errors: tuple[type[Exception], ...],
     step: Callable[[int], int],
 ) -> Iterator[bytes]:
-    """Decode the member that began at `start`.
+    """Decodes the member that began at `start`.
 
     `step(bytes decoded so far)` is how much to ask for at once. A decoder that
     fails keeps what it decoded in that very call, so the smaller the step, the

@@ -26,7 +26,7 @@ from transforms.reading.batching import (
     rejects_alone,
 )
 from transforms.reading.coverage import Coverage
-from transforms.reading.formats import ReadSettings
+from transforms.reading.formats import Part, ReadSettings
 from transforms.reading.parquet_columns import (
     as_name,
     as_text,
@@ -37,7 +37,7 @@ from transforms.reading.parquet_columns import (
 )
 from transforms.reading.parquet_decoding import BAD_BYTES, GroupDecoder, one_line, open_parquet
 from transforms.reading.parquet_file import WatchedFile
-from transforms.reading.parquet_footer import RowGroupClaims, read_row_groups
+from transforms.reading.parquet_footer import RowGroupClaims, groups_in, read_row_groups
 from transforms.reading.parquet_pages import ChunkPages
 
 _NO_OFFSET = -1
@@ -45,14 +45,19 @@ _MAGIC = b"PAR1"
 
 
 def read_parquet(
-    handle: BinaryIO, settings: ReadSettings, path: str, coverage: Coverage
+    handle: BinaryIO,
+    settings: ReadSettings,
+    path: str,
+    coverage: Coverage,
+    part: Part | None = None,
 ) -> Iterator[RecordBatch]:
-    """Yield the rows of a Parquet file in batches of about `settings.batch_bytes` of text.
+    """Yields the rows of a Parquet file in batches of about `settings.batch_bytes` of text.
 
     A null text is a reject. Of a damaged row group the rows before the damage
     are documents, and each row after it in the group is a reject; reading
     goes on with the next group. A file without a readable footer is one
-    reject. Memory: a page of each column, and a batch: `batch_bytes`, one row, or at most
+    reject. Of a part, the row groups that begin in it are read, and what the footer says of these
+    is compared. Memory: a page of each column, and a batch: `batch_bytes`, one row, or at most
     DECODED_BYTES where a page holds more than one expects.
 
     Raises:
@@ -72,7 +77,8 @@ def read_parquet(
         reject = Reject(0, _NO_OFFSET, Reason.DAMAGED_STREAM, detail, b"", source.size)
         yield rejects_alone([reject])
         return
-    yield from _Rows(file, groups, source, settings, path, coverage).batches()
+    own = range(len(groups)) if part is None else groups_in(groups, part)
+    yield from _Rows(file, groups, own, source, settings, path, coverage).batches()
 
 
 class _Rows:
@@ -82,13 +88,16 @@ class _Rows:
         self,
         file: pq.ParquetFile,
         groups: list[RowGroupClaims],
+        own: range,
         source: WatchedFile,
         settings: ReadSettings,
         path: str,
         coverage: Coverage,
     ) -> None:
-        self._told_rows = file.metadata.num_rows
+        is_all = len(own) == len(groups)
+        self._told_rows = file.metadata.num_rows if is_all else sum(groups[n].rows for n in own)
         self._groups = groups
+        self._own = own
         self._source = source
         self._settings = settings
         self._coverage = coverage
@@ -105,7 +114,7 @@ class _Rows:
 
     def batches(self) -> Iterator[RecordBatch]:
         first = rows = 0
-        for group in range(len(self._groups)):
+        for group in self._own:
             for batch in self._group(group, first):
                 first += batch.records
                 yield batch
@@ -158,7 +167,7 @@ class _Rows:
         return RecordBatch(len(table), documents, tuple(rejects))
 
     def _close_group(self, group: int, first: int) -> Iterator[RecordBatch]:
-        """Compare the rows that were read with those that there are said to be."""
+        """Compares the rows that were read with those that there are said to be."""
         chunks, done, objection = self._decoder.chunks, self._decoder.rows, self._decoder.objection
         told = self._groups[group].rows
         is_known = bool(chunks) and chunks[0].read_to_end(self._source.read_at)
@@ -183,7 +192,7 @@ class _Rows:
             yield self._contradiction(first + done, detail, lost_bytes)
 
     def _note_losses(self, chunks: list[ChunkPages], done: int) -> int:
-        """Add to the coverage what was read and what was not; returns the bytes lost."""
+        """Adds to the coverage what was read and what was not; returns the bytes lost."""
         lost = 0
         for chunk in chunks:
             compressed, uncompressed, unknown = chunk.bytes_after(done)

@@ -84,7 +84,7 @@ class GroupDecoder:
         return self._source.refusal is not None
 
     def tables(self, group: int) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a row group, to its end or to damage."""
+        """Yields the rows of a row group, to its end or to damage."""
         self.rows, self.chunks, self.objection = 0, [], ""
         self._source.watch([], 1)
         try:

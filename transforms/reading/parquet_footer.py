@@ -4,8 +4,10 @@ Read here and not through pyarrow, whose metadata of a column ends the process (
 a footer leaves it out, as one of encrypted columns does.
 """
 
+from bisect import bisect_left
 from typing import Any, NamedTuple
 
+from transforms.reading.formats import Part
 from transforms.reading.parquet_file import WatchedFile
 from transforms.reading.thrift_compact import read_struct
 
@@ -28,6 +30,20 @@ class RowGroupClaims(NamedTuple):
 
     rows: int
     columns: list[ColumnClaims | None]
+
+    @property
+    def extent(self) -> tuple[int, int] | None:
+        """Where its bytes begin and end in the file; None where the footer does not tell."""
+        described = [column for column in self.columns if column is not None]
+        if not described or len(described) < len(self.columns):
+            return None
+        return min(one.start for one in described), max(one.end for one in described)
+
+
+def groups_in(groups: list[RowGroupClaims], part: Part) -> range:
+    """The numbers of the row groups that begin in a part; they follow each other in the file."""
+    starts = [extent[0] for group in groups if (extent := group.extent) is not None]
+    return range(bisect_left(starts, part[0]), bisect_left(starts, part[1]))
 
 
 def read_row_groups(source: WatchedFile) -> list[RowGroupClaims]:

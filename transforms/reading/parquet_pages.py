@@ -70,7 +70,7 @@ class ChunkPages:
         return page
 
     def accept(self, page: Page) -> None:
-        """Go on to the page after this one."""
+        """Goes on to the page after this one."""
         self.next_offset += page.header_bytes + page.compressed_bytes
         self.uncompressed_bytes += page.uncompressed_bytes
         if page.kind in (DATA_PAGE, DATA_PAGE_V2):
@@ -78,7 +78,7 @@ class ChunkPages:
             self.pages.append(page)
 
     def read_to_end(self, read_at: ReadAt) -> bool:
-        """Read the headers that did not pass by; True when the pages fill the chunk exactly."""
+        """Reads the headers that did not pass by; True when the pages fill the chunk exactly."""
         while not self.is_broken and self.next_offset < self.end:
             page = self.next_page(self.next_offset, read_at(self.next_offset, 1 << 10), read_at)
             if page is None:

@@ -15,7 +15,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def read_plain_text(
     pieces: Iterable[bytes | Damage], settings: ReadSettings, path: str
 ) -> Iterator[RecordBatch]:
-    """Yield the one record of a text file; its id is the name of the file.
+    """Yields the one record of a text file; its id is the name of the file.
 
     A document of which a part is lost is none: damage makes the file a reject.
     """

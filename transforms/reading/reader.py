@@ -5,12 +5,18 @@ from collections.abc import Generator, Iterator
 from typing import BinaryIO
 
 from transforms.documents import RecordBatch
-from transforms.filesystem import open_raw
-from transforms.reading.byte_stream import decompress, decompress_members
+from transforms.filesystem import naming_place, open_raw
+from transforms.reading.byte_stream import (
+    HEAD_BYTES,
+    decompress,
+    decompress_members,
+    decompress_part,
+)
 from transforms.reading.coverage import Coverage
-from transforms.reading.formats import InputFormat, ReadSettings, detect_format
+from transforms.reading.formats import InputFormat, Part, ReadSettings, detect_format
 from transforms.reading.json_lines import read_json_lines
 from transforms.reading.parquet import read_parquet
+from transforms.reading.part_lines import read_part_lines
 from transforms.reading.plain_text import read_plain_text
 from transforms.reading.raw_input import RawInput
 from transforms.reading.web_archive import read_web_archive
@@ -22,15 +28,17 @@ class Reader:
     After the last batch these tell about the whole input (before, about what
     was read so far):
 
+    part: start and stop of the part of the file that is read; None: all of it.
     records: records counted.
-    input_bytes: size of the raw file.
-    input_sha256: hex digest of the raw file.
+    input_bytes: size of the raw file, or of the part.
+    input_sha256: hex digest of those bytes.
     decoded_bytes, undecoded_bytes, is_truncated: as in Coverage.
     lost_bytes: the sum of the rejects' own.
     """
 
-    def __init__(self, path: str, settings: ReadSettings) -> None:
+    def __init__(self, path: str, settings: ReadSettings, part: Part | None = None) -> None:
         self.path = path
+        self.part = part
         self.input_format = settings.input_format or detect_format(path)
         self.records = 0
         self.input_bytes = 0
@@ -47,7 +55,7 @@ class Reader:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was not read of the input stays unread."""
+        """Closes the file; what was not read of the input stays unread."""
         self._batches.close()
 
     def __iter__(self) -> "Reader":
@@ -72,11 +80,13 @@ class Reader:
         return self._coverage.is_truncated
 
     def _read(self) -> Generator[RecordBatch, None, None]:
-        with RawInput(self._open) as raw:
+        with naming_place(self.path), RawInput(self._open, *(self.part or ())) as raw:
             if self.input_format is InputFormat.PARQUET:
                 # Parquet is read from its end; a pass of its own counts and hashes it.
                 with self._open() as handle:
-                    yield from read_parquet(handle, self._settings, self.path, self._coverage)
+                    yield from read_parquet(
+                        handle, self._settings, self.path, self._coverage, self.part
+                    )
                 raw.drain()
             else:
                 for batch in self._records_of(raw):
@@ -85,24 +95,41 @@ class Reader:
             self._note(raw)
 
     def _records_of(self, raw: RawInput) -> Iterator[RecordBatch]:
+        head = self._head()
         if self.input_format in (InputFormat.WET, InputFormat.WARC):
-            events = decompress_members(raw, self.path, self._coverage)
-            return read_web_archive(events, self._settings, self.input_format, self._coverage)
+            members = decompress_members(raw, self.path, self._coverage, head)
+            return read_web_archive(
+                members,
+                self._settings,
+                self.input_format,
+                self._coverage,
+                is_first=head is None,
+            )
+        if self.part is not None:  # of JSON lines: no other format comes here in parts
+            events = decompress_part(raw, self.path, self._coverage, head)
+            return read_part_lines(events, self._settings, is_first=head is None)
         pieces = decompress(raw, self.path, self._coverage)
         if self.input_format is InputFormat.JSONL:
             return read_json_lines(pieces, self._settings)
         return read_plain_text(pieces, self._settings, self.path)
 
+    def _head(self) -> bytes | None:
+        """The first bytes of the file, where those of the part are others."""
+        if self.part is None or self.part[0] == 0:
+            return None
+        with RawInput(self._open, 0, HEAD_BYTES) as raw:
+            return raw.peek(HEAD_BYTES)
+
     def _open(self) -> BinaryIO:
         return open_raw(self.path)
 
     def _note(self, raw: RawInput) -> None:
-        self.input_bytes = raw.size
+        self.input_bytes = raw.size - (self.part[0] if self.part else 0)
         self.input_sha256 = raw.sha256
 
 
-def open_reader(path: str, settings: ReadSettings) -> Reader:
-    """Open an input of any format, on any filesystem Beam knows.
+def open_reader(path: str, settings: ReadSettings, part: Part | None = None) -> Reader:
+    """Opens an input of any format, on any filesystem Beam knows, or one of the parts it has.
 
         with open_reader("gs://bucket/part-0.jsonl.zst", ReadSettings()) as reader:
             for batch in reader:
@@ -113,4 +140,4 @@ def open_reader(path: str, settings: ReadSettings) -> Reader:
       OSError: the file can not be opened or read. What is wrong inside the
         file is no exception but a reject with its reason.
     """
-    return Reader(path, settings)
+    return Reader(path, settings, part)

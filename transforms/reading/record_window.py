@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from transforms.reading.members import Damage, MemberStart
+from transforms.reading.members import Damage, Event, MemberStart, PartEnd
 from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
 
 MAX_HEADER_BYTES = 1 << 20
@@ -21,15 +21,17 @@ class RecordWindow:
 
     Where a member of the compressed file begins with a record's head, as each does in Common
     Crawl's files, the bytes of the member before it can not go on: the window stops there until
-    `begin_record` moves over the boundary. A record that goes on in the next member is joined.
+    `begin_record` moves over the boundary. A record that goes on in the next member is joined. The
+    end of a part of a file is such a boundary, and the last: there the next part's record begins.
 
     damage: the break that the buffered bytes end at, or None.
     failed_checksums: each with its place and a record it cost; the reader empties the list.
     offset: of the next byte in the decompressed stream.
     """
 
-    def __init__(self, events: Iterable[bytes | Damage | MemberStart]) -> None:
-        self._events: Iterator[bytes | Damage | MemberStart] = iter(events)
+    def __init__(self, events: Iterable[Event], framed_members: int = 0) -> None:
+        """Of a part of a file, framed_members is how many are known to be before it."""
+        self._events: Iterator[Event] = iter(events)
         self._front = b""
         self._cursor = 0
         self._later: deque[bytes] = deque()
@@ -39,7 +41,8 @@ class RecordWindow:
         self._held: bytes | Damage | None = None  # what the next member begins with
         self._is_member_start = True
         self._ended = False
-        self._framed_members = 0  # those that begin with a head
+        self._is_part_end = False
+        self._framed_members = framed_members  # those that begin with a head
         self._framed_offset = -1  # of the last of them
         self._has_unframed_record = False
         self._no_empty_line_before = 0  # an offset, as far as was looked
@@ -55,12 +58,12 @@ class RecordWindow:
     @property
     def at_boundary(self) -> bool:
         """The buffered bytes end where a member begins with a record of its own."""
-        return self._held is not None
+        return self._held is not None or self._is_part_end
 
     @property
     def at_stop(self) -> bool:
         """No more bytes can be had: because of damage, a boundary or the end."""
-        return self._ended or self.damage is not None or self._held is not None
+        return self._ended or self.damage is not None or self.at_boundary
 
     @property
     def is_framed(self) -> bool:
@@ -68,7 +71,7 @@ class RecordWindow:
         return self._framed_members > 1 and not self._has_unframed_record
 
     def ensure(self, count: int) -> bool:
-        """Buffer `count` bytes; False when the stream stops before."""
+        """Buffers `count` bytes; False when the stream stops before."""
         if len(self._front) - self._cursor >= count:
             return True
         if count > _LARGE_BYTES and count > 2 * self.available and not self.at_stop:
@@ -81,13 +84,15 @@ class RecordWindow:
                 self._ended = True
             elif isinstance(event, MemberStart):
                 self._is_member_start = True
+            elif isinstance(event, PartEnd):
+                self._is_part_end = True
             else:
                 self._accept(event)
         self._end_joining()
         return self.available >= count
 
     def begin_record(self) -> bool:
-        """Move over newlines and a boundary to a record; False at damage and at the end."""
+        """Moves over newlines and a boundary to a record; False at damage and at the end."""
         while True:
             if not self.available and self._held is not None:
                 event, self._held = self._held, None
@@ -105,7 +110,7 @@ class RecordWindow:
                 return False
 
     def take(self, count: int) -> bytes:
-        """Move over `count` buffered bytes and return them."""
+        """Moves over `count` buffered bytes and returns them."""
         if self._cursor + count > len(self._front):
             self._gather(count)
         start = self._cursor
@@ -156,7 +161,7 @@ class RecordWindow:
         return 0
 
     def skip(self, count: int) -> bool:
-        """Move over `count` bytes without holding them; False when the stream stops before."""
+        """Moves over `count` bytes without holding them; False when the stream stops before."""
         while count:
             if not self.ensure(1):
                 return False
@@ -170,7 +175,7 @@ class RecordWindow:
         return True
 
     def seek_record(self, after: int = 0) -> bool:
-        """Move to the first record head that is at least `after` bytes away.
+        """Moves to the first record head that is at least `after` bytes away.
 
         False, and moved to where the stream stops, when there is none.
         """
@@ -178,7 +183,7 @@ class RecordWindow:
         return self._seek(HEAD, None)
 
     def skip_block(self, count: int) -> bool:
-        """Move over a block without holding it.
+        """Moves over a block without holding it.
 
         False, and moved there, when a record head stands in it after an empty line or the
         stream stops in it.
@@ -208,9 +213,9 @@ class RecordWindow:
                 self._front, self._cursor = self._front[self._cursor :] + piece, 0
 
     def step_over_damage(self) -> Damage | None:
-        """Drop what is left before the damage, so that reading goes on after it."""
+        """Drops what is left before the damage, so that reading goes on after it."""
         damage, self.damage = self.damage, None
-        if damage or self._ended:
+        if damage or self._ended or self._is_part_end:
             self.skip(self.available)
         return damage
 
@@ -231,7 +236,7 @@ class RecordWindow:
             self._later_bytes -= len(self._front)
 
     def _gather(self, count: int) -> None:
-        """Have `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
+        """Has `count` buffered bytes lie in `_front`, without a moment at which all are twice."""
         missing = self._cursor + count - len(self._front)
         if missing <= 0:
             return
@@ -251,7 +256,7 @@ class RecordWindow:
         self._front = joined.getvalue()
 
     def _accept(self, event: bytes | Damage) -> None:
-        """Buffer a piece, or stop at what can not belong to the record in the buffer."""
+        """Buffers a piece, or stops at what can not belong to the record in the buffer."""
         content = event if isinstance(event, bytes) else event.suspect
         if self._is_member_start and content:
             self._is_member_start = False

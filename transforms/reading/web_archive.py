@@ -24,7 +24,7 @@ from transforms.reading.http_payload import (
     resource_text,
     response_text,
 )
-from transforms.reading.members import Damage, MemberStart
+from transforms.reading.members import Event
 from transforms.reading.record_heads import HEAD, NEWLINES, SwallowedRecords
 from transforms.reading.record_window import MAX_HEADER_BYTES, RecordWindow
 
@@ -37,29 +37,33 @@ _MANDATORY = frozenset({"content-length", "warc-type", "warc-record-id"})
 
 
 def read_web_archive(
-    events: Iterable[bytes | Damage | MemberStart],
+    events: Iterable[Event],
     settings: ReadSettings,
     input_format: InputFormat,
     coverage: Coverage,
+    *,
+    is_first: bool = True,
 ) -> Iterator[RecordBatch]:
-    """Yield the records of a WARC or WET stream.
+    """Yields the records of a WARC or WET stream, or of a part of one.
 
     In WET, `conversion` records are documents; in WARC, successful responses
     and resources that are HTML (main text) or plain text. Every other record
-    is a reject that says why. Memory: one record and one batch.
+    is a reject that says why. Memory: one record and one batch. Parts begin where a member of the
+    file begins with a record's head; is_first: none is before this one.
     """
-    return _WebArchive(events, settings, input_format, coverage).batches()
+    window = RecordWindow(events, framed_members=0 if is_first else 1)
+    return _WebArchive(window, settings, input_format, coverage).batches()
 
 
 class _WebArchive:
     def __init__(
         self,
-        events: Iterable[bytes | Damage | MemberStart],
+        window: RecordWindow,
         settings: ReadSettings,
         input_format: InputFormat,
         coverage: Coverage,
     ) -> None:
-        self._window = RecordWindow(events)
+        self._window = window
         self._coverage = coverage
         self._builder = BatchBuilder(settings)
         self._swallowed = SwallowedRecords()
@@ -83,7 +87,7 @@ class _WebArchive:
         yield from self._builder.rest()
 
     def _record(self) -> None:
-        """Read the record that the window stands at, whatever it is."""
+        """Reads the record that the window stands at, whatever it is."""
         window, start = self._window, self._window.offset
         head = self._header()
         if head is None:
@@ -116,7 +120,7 @@ class _WebArchive:
             self._sound_record(fields, block, start)
 
     def _header(self) -> bytes | None:
-        """Take the header; None when none is here or it is not complete."""
+        """Takes the header; None when none is here or it is not complete."""
         window = self._window
         window.ensure(len(_MAGIC))
         while window.peek(len(_MAGIC)) == _MAGIC:
@@ -133,6 +137,9 @@ class _WebArchive:
         if following.startswith(b"filedesc://"):
             detail += ", found one of ARC, the format before WARC, which is not read"
         is_cut = _MAGIC.startswith(following[: len(_MAGIC)])
+        if is_cut and self._window.available > MAX_HEADER_BYTES:
+            detail = f"expected the end of the record's header within {MAX_HEADER_BYTES} bytes"
+            is_cut = False
         self._lost(start, detail, following, after=1, is_cut=is_cut)
 
     def _ends_well(self, fields: dict[str, str], length: int) -> bool:
@@ -153,9 +160,23 @@ class _WebArchive:
         window.ensure(length + _LOOK_BYTES)
         following = window.peek(_LOOK_BYTES, after=length).lstrip(b"\r\n")
         has_header = _MAGIC.startswith(following[: len(_MAGIC)])
-        if has_header or not has_newlines:
-            return has_header
+        if not has_newlines:
+            return has_header and not self._holds_newlines(fields, length)
+        if has_header:
+            return True
         return agrees_with_digest(fields, *self._block(length)) is not False
+
+    def _holds_newlines(self, fields: dict[str, str], length: int) -> bool:
+        """Whether the block's digest says that the length took in newlines that follow the block.
+
+        Without a digest that looks like a writer that leaves newlines out: they stay in the text.
+        """
+        data, begin, end = self._block(length)
+        tail = data[max(begin, end - len(NEWLINES)) : end]
+        newlines = len(tail) - len(tail.rstrip(b"\r\n"))
+        if not newlines or agrees_with_digest(fields, data, begin, end) is not False:
+            return False
+        return any(agrees_with_digest(fields, data, begin, end - n) for n in range(1, newlines + 1))
 
     def _find_swallowed(self, fields: dict[str, str], length: int) -> int:
         """Where in the block that comes next another record begins; 0 for nowhere."""
@@ -173,7 +194,7 @@ class _WebArchive:
         return data, begin, begin + length
 
     def _oversized(self, start: int, head: bytes, length: int) -> None:
-        """Move over a record without holding it, or to the record inside it if there is one."""
+        """Moves over a record without holding it, or to the record inside it if there is one."""
         window, limit = self._window, self._settings.max_record_bytes
         detail = f"the record has {length} bytes, more than the {limit} of max_record_bytes"
         block_offset = window.offset
@@ -234,7 +255,7 @@ class _WebArchive:
         self._window.failed_checksums.clear()
 
     def _sound_record(self, fields: dict[str, str], block: bytes, start: int) -> None:
-        """Count a sound record, as a document or with the reason why it is none."""
+        """Counts a sound record, as a document or with the reason why it is none."""
         record = self._builder.count()
         try:
             text = self._text(fields, block)

@@ -128,7 +128,7 @@ def _whole_frame(raw: RawInput, context: zstandard.ZstdDecompressor) -> bytes | 
 def _frame(
     raw: RawInput, context: zstandard.ZstdDecompressor, blocks_per_call: int
 ) -> Iterator[bytes]:
-    """Decode the frame that `raw` stands at."""
+    """Decodes the frame that `raw` stands at."""
     start = raw.position
     header_bytes, has_checksum = _read_header(raw)
     decoder = context.decompressobj(write_size=PIECE_BYTES)
@@ -158,7 +158,7 @@ def _frame(
 
 
 def _read_header(raw: RawInput) -> tuple[int, bool]:
-    """Check the frame header that `raw` stands at: its size, and if a checksum ends the frame."""
+    """Checks the frame header that `raw` stands at: its size, and if a checksum ends the frame."""
     start = raw.position
     head = raw.peek(18)
     if not head.startswith(Zstd.magic[: len(head)]):
@@ -208,7 +208,7 @@ def _measure_blocks(raw: RawInput, start: int, blocks: int) -> tuple[int, bool]:
 def _check(
     raw: RawInput, start: int, decoder: "zstandard.ZstdDecompressionObj", whole: bytes
 ) -> None:
-    """Have the decoder check the checksum that `raw` stands at; `whole` is all of the frame."""
+    """Has the decoder check the checksum that `raw` stands at; `whole` is all of the frame."""
     if not raw.ensure(_CHECKSUM_BYTES):
         raise _truncated(raw, start)
     checksum = raw.peek(_CHECKSUM_BYTES)

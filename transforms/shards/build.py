@@ -43,10 +43,11 @@ _READERS = 16  # of small files at a time, where each is a request to a store
 class Build:
     """Where a build is, and under which name this run works on it. Small and picklable.
 
-    root: the folder, without a slash at its end, on any filesystem.
-    run: the name of the folder below `runs/` where this run keeps what is under way; "" for those
-      who only read.
-    is_leased: this run has taken the build for itself (pipeline/lease.py), and may lose it.
+    Attributes:
+        root: the folder, without a slash at its end, on any filesystem.
+        run: the name of the folder below `runs/` where this run keeps what is under way; "" for
+            those who only read.
+        is_leased: this run has taken the build for itself (pipeline/lease.py), and may lose it.
     """
 
     root: str
@@ -74,14 +75,22 @@ class Build:
         return exists(self.path(relative))
 
     def read(self, relative: str) -> bytes:
-        """The content of a small file. Raises MismatchError when it is missing."""
+        """The content of a small file.
+
+        Raises:
+            MismatchError: it is missing.
+        """
         try:
             return read_whole(self.path(relative))
         except FileNotFoundError as error:
             raise MismatchError(f"{relative}: the file is missing") from error
 
     def write(self, relative: str, content: bytes) -> None:
-        """Writes a small file, whole or not at all. Raises OSError, naming the file."""
+        """Writes a small file, whole or not at all.
+
+        Raises:
+            OSError: it can not be written; the message names the file.
+        """
         with naming_place(self.path(relative)):
             write_whole(self.path(relative), content, self.staging)
 
@@ -209,14 +218,22 @@ class Build:
 
     @contextmanager
     def open_shard(self, entry: ShardEntry) -> Iterator[ShardReader]:
-        """A token shard, to read any range of. Raises MismatchError where it is not as claimed."""
+        """A token shard, to read any range of.
+
+        Raises:
+            MismatchError: it is not as claimed.
+        """
         with self.local_copy(entry.path) as local_path:
             yield shard_format(entry.format).open(local_path, entry)
 
     # -- records -------------------------------------------------------------------------------
 
     def receipt(self, unit: str) -> Receipt:
-        """A unit's receipt. Raises MismatchError when it is missing, broken, or another unit's."""
+        """A unit's receipt.
+
+        Raises:
+            MismatchError: it is missing, broken, or another unit's.
+        """
         path = layout.receipt_path(unit)
         receipt = Receipt.from_json(self.read(path), path)
         if receipt.unit != unit:
@@ -235,7 +252,11 @@ class Build:
             return dict(zip(units, threads.map(self.receipt, units), strict=True))
 
     def manifest(self) -> Manifest:
-        """The manifest of a complete build. Raises MismatchError when there is none."""
+        """The manifest of a complete build.
+
+        Raises:
+            MismatchError: there is none.
+        """
         if not self.exists(layout.MANIFEST):
             raise MismatchError(
                 f"{self.path(layout.MANIFEST)} does not exist: this is no build, or not a complete "

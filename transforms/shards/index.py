@@ -155,5 +155,5 @@ def read_rows(
                             kept.validate(full=True)  # a flipped bit can make text no UTF-8
                             yield kept
                 start += rows
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: of its names
         raise MismatchError(f"{path}: not a readable Parquet file: {error}") from error

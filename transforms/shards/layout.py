@@ -15,6 +15,7 @@
         inputs.json             the version of each input that this run was to read
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
+          claims/0000/<number>  where workers elsewhere do the units: that one is taken
 
 An export (transforms/exports) has the same mark, manifest, receipts, documents and runs; its units
 are its shards, and what lies below tokens/ is for its format to name.
@@ -45,6 +46,7 @@ def examples(suffixes: Iterable[str]) -> Iterator[str]:
         unit = f"part.{suffix}"
         yield from (receipt_path(unit), documents_path(unit), rejects_path(unit))
         yield shard_path(unit, ".npy", None)
+        yield shard_path(f"{unit}/part-00000", ".npy", None)
 
 
 def receipt_path(unit: str) -> str:
@@ -169,6 +171,11 @@ def failure_path(run: str, unit: str) -> str:
 def intent_path(run: str, name: str) -> str:
     """What a run is about to publish of one unit, or to remove; name: made of the unit's."""
     return f"{RUNS}/{run}/staging/{name}.intent"
+
+
+def claims_folder(run: str, block: int) -> str:
+    """Which units of one block of a run's queue workers elsewhere have taken."""
+    return f"{RUNS}/{run}/staging/claims/{block:04d}"
 
 
 def staging_folder(run: str) -> str:

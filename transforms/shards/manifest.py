@@ -24,10 +24,13 @@ _REMEDY = "run `tokenmill build` again to write it anew"
 class TokenizerEntry:
     """The vocabulary of a build.
 
-    name: as it was asked for, without folders. sha256: of the published file. file: its copy in the
-    build; None for a bundled vocabulary. split_pattern, special_tokens: where the file is a
-    .tiktoken one, which has neither. vocabulary_size: the largest id plus one. end_of_text: the
-    vocabulary's own; whether the build used it is a setting.
+    Attributes:
+        name: as it was asked for, without folders.
+        sha256: of the published file.
+        file: its copy in the build; None for a bundled vocabulary.
+        split_pattern, special_tokens: where the file is a .tiktoken one, which has neither.
+        vocabulary_size: the largest id plus one.
+        end_of_text: the vocabulary's own; whether the build used it is a setting.
     """
 
     name: str
@@ -71,7 +74,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "Manifest":
-        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        """Reads what to_json wrote.
+
+        Raises:
+            MismatchError: anything else; the message names `place`.
+        """
         header = parse_record(content, _Header, place, _REMEDY)
         if is_export(header.settings):
             raise MismatchError(f"{place}: an export, and no build: name the build it was made of")

@@ -17,6 +17,7 @@ from transforms.shards.json_records import (
     parse_record,
 )
 from transforms.shards.layout import documents_path, rejects_path, shard_path
+from transforms.shards.unit_names import input_name
 
 _REMEDY = "remove the file, and its unit is done again"
 
@@ -101,9 +102,9 @@ class InputBooks(Counts):
     """The books of one input.
 
     path: the unit's name. part: start and stop of the part of the file that the unit is; None: all
-    of it. bytes, sha256: of the raw file. is_truncated: the file ends too early, nobody knows by
-    how much. html_extractor: what turned pages into text, with its version; None where the input
-    has no pages.
+    of it. bytes, sha256: of the raw file, or of that part. is_truncated: the file ends too early,
+    nobody knows by how much. html_extractor: what turned pages into text, with its version; None
+    where the input has no pages.
     """
 
     path: str
@@ -122,6 +123,11 @@ class InputBooks(Counts):
                 f"{dict(self.rejects)} rejects make {accounted}; nothing of it is committed. "
                 "This is a bug in a reader: please report it with the file"
             )
+
+    @property
+    def input(self) -> str:
+        """The name of the input; of a part, that of the whole."""
+        return self.path if self.part is None else input_name(self.path)
 
     @property
     def lost_share(self) -> float:
@@ -154,9 +160,9 @@ class Receipt:
         if self.rejects is not None:
             yield self.rejects
 
-    def is_of(self, size_bytes: int) -> bool:
-        """Whether it can be of an input of that size."""
-        return self.input.bytes == size_bytes
+    def is_of(self, size_bytes: int, part: tuple[int, int] | None) -> bool:
+        """Whether it can be of an input of that size, or of that part of one."""
+        return self.input.bytes == size_bytes and self.input.part == part
 
     def sizes(self) -> dict[str, int]:
         """Path and bytes of every file."""

@@ -14,6 +14,7 @@ from transforms.shards.layout import (
     owner_path,
     receipt_path,
     run_folder,
+    staging_folder,
 )
 from transforms.shards.receipt import Receipt, is_safe
 from transforms.shards.unit_records import Intent
@@ -34,6 +35,8 @@ def clear_run(build: Build, run: str) -> None:
                 _undo(build, intent_path(run, name.removesuffix(_INTENT)))
         # What can not be removed keeps its owner, so that the next run tries again.
         shutil.rmtree(staging)
+    if not build.is_local:  # else claims were in what was just removed
+        build.delete(build.files_below(staging_folder(run)))
     build.delete([beat_path(run), owner_path(run)])
     if build.is_local:
         _clear_beats(build, run)

@@ -8,6 +8,11 @@ r"""Names of units: from any path of an input to a name that is safe to write, p
     <300 times x>.jsonl      -> xxx...%~<SHA-256>          too long for a file system
 
 Two inputs never get one name: `%` itself is replaced, and only `%~` is followed by a hash.
+
+Where a large input is read as several units, they are named below it, as in a folder:
+
+    en/part-0.jsonl          -> en/part-0.jsonl/part-00000, en/part-0.jsonl/part-00001
+    a.parquet                -> a%2Eparquet/part-00000
 """
 
 import hashlib
@@ -20,6 +25,7 @@ _SUFFIXES = (".npy", ".parquet", ".json")
 # File systems take 255 bytes; a suffix and the number of a shard come after the name.
 _MAX_COMPONENT_BYTES = 200
 _KEPT_BYTES = 120
+_PART = re.compile(r"(.+)/part-\d{5,}")
 
 
 def unit_name(relative_path: str) -> str:
@@ -36,6 +42,34 @@ def unit_name(relative_path: str) -> str:
     return "/".join([*map(_folder, folders), _shortened(_escaped(file))])
 
 
+def part_name(unit: str, number: int, count: int) -> str:
+    """The name of one part of an input, number 0 to count - 1; names sort as the parts do.
+
+    >>> part_name("a.jsonl.zst", 3, 12), part_name("web/b.parquet", 0, 2)
+    ('a.jsonl.zst/part-00003', 'web/b%2Eparquet/part-00000')
+    """
+    digits = max(5, len(str(count - 1)))
+    return f"{_unlike_a_file(unit)}/part-{number:0{digits}d}"
+
+
+def input_name(unit: str) -> str:
+    """The name that the input of a part has where it is one unit; of no part, the same.
+
+    A receipt tells whether a unit is a part: an input may have such a name of its own.
+
+    >>> input_name("web/b%2Eparquet/part-00000"), input_name("web/b.parquet")
+    ('web/b.parquet', 'web/b.parquet')
+    """
+    match = _PART.fullmatch(unit)
+    if match is None:
+        return unit
+    folder = match[1]
+    for suffix in _SUFFIXES:
+        if folder.endswith(f"%2E{suffix[1:]}"):
+            return folder.removesuffix(f"%2E{suffix[1:]}") + suffix
+    return folder
+
+
 def relative_path(name: str) -> str | None:
     """The path that a unit was named after; None where the name had to be shortened."""
     if "%~" in name:
@@ -46,11 +80,14 @@ def relative_path(name: str) -> str | None:
 
 
 def _folder(component: str) -> str:
-    escaped = _escaped(component)
+    return _shortened(_unlike_a_file(_escaped(component)))
+
+
+def _unlike_a_file(name: str) -> str:
     for suffix in _SUFFIXES:
-        if escaped.endswith(suffix):
-            escaped = f"{escaped.removesuffix(suffix)}%2E{suffix[1:]}"
-    return _shortened(escaped)
+        if name.endswith(suffix):
+            return f"{name.removesuffix(suffix)}%2E{suffix[1:]}"
+    return name
 
 
 def _escaped(component: str) -> str:

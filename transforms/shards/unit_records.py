@@ -23,7 +23,11 @@ class Intent:
 
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "Intent":
-        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        """Reads what to_json wrote.
+
+        Raises:
+            MismatchError: anything else; the message names `place`.
+        """
         return parse_record(content, cls, place, "remove it")
 
 
@@ -48,5 +52,9 @@ class UnitFailure:
 
     @classmethod
     def from_json(cls, content: bytes, place: str) -> "UnitFailure":
-        """Reads what to_json wrote. Raises MismatchError, naming `place`, for anything else."""
+        """Reads what to_json wrote.
+
+        Raises:
+            MismatchError: anything else; the message names `place`.
+        """
         return parse_record(content, cls, place, "it is of no use any more")

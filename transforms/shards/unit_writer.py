@@ -69,8 +69,10 @@ class UnitWriter:
     def write(self, batch: RecordBatch, encoded: EncodedDocuments) -> None:
         """Adds the batch's documents as encoded, and its rejects.
 
-        Documents that are empty or not UTF-8 become rejects here. Raises BooksError when the
-        batch does not account for each of its records.
+        Documents that are empty or not UTF-8 become rejects here.
+
+        Raises:
+            BooksError: the batch does not account for each of its records.
         """
         lengths = np.diff(encoded.offsets)
         empty = lengths == 0

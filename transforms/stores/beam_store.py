@@ -4,17 +4,15 @@ Beam has no atomic put, no conditional put and no versions. A file is written un
 and renamed; where that fails because the name is taken, the old file goes first.
 """
 
-import posixpath
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from transforms.stores.patterns import find_by_listing
+from transforms.stores.renaming import RenamingStore
 from transforms.stores.store import FoundFile
 
 
-class BeamStore:
+class BeamStore(RenamingStore):
     """Files of a scheme that Beam knows. Beam is imported when the first is made."""
 
     def __init__(self) -> None:
@@ -58,20 +56,6 @@ class BeamStore:
         with self.open(path) as file:
             return file.read(), ""
 
-    def write(self, path: str, content: bytes) -> None:
-        """By way of a temporary name."""
-        temporary = _temporary_name(path)
-        with self.create(temporary) as file:
-            file.write(content)
-        self.rename(temporary, path)
-
-    def put(self, local_path: str, path: str) -> None:
-        """By way of a temporary name."""
-        temporary = _temporary_name(path)
-        with open(local_path, "rb") as source, self.create(temporary) as sink:
-            shutil.copyfileobj(source, sink, 1 << 20)
-        self.rename(temporary, path)
-
     def write_new(self, path: str, content: bytes) -> bool:
         """Not safe from two writers in the same moment: Beam has nothing better."""
         if self._beam.exists(path):
@@ -102,8 +86,3 @@ class BeamStore:
 
         handle: BinaryIO = opener(path, compression_type=CompressionTypes.UNCOMPRESSED)
         return handle
-
-
-def _temporary_name(path: str) -> str:
-    folder, name = posixpath.split(path)
-    return f"{folder}/{name}.{uuid.uuid4().hex}.tmp"

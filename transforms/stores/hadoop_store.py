@@ -7,8 +7,7 @@ and CLASSPATH=$(hadoop classpath --glob). A rename onto a name that is taken is 
 the old file goes in the moment before; the new one is whole by then, under its temporary name.
 """
 
-import shutil
-import uuid
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -18,10 +17,11 @@ from pyarrow import fs
 
 from tokenizer import ConfigurationError
 from transforms.stores.patterns import find_by_listing
+from transforms.stores.renaming import RenamingStore
 from transforms.stores.store import FoundFile
 
 
-class HadoopStore:
+class HadoopStore(RenamingStore):
     """The files of every HDFS cluster.
 
     connect: gives Arrow's filesystem for what stands between hdfs:// and the path.
@@ -69,39 +69,18 @@ class HadoopStore:
         with self.open(path) as file:
             return file.read(), found.version
 
-    def write(self, path: str, content: bytes) -> None:
-        """By way of a temporary name."""
-        temporary = _temporary_name(path)
-        with self.create(temporary) as file:
-            file.write(content)
-        self.rename(temporary, path)
-
-    def put(self, local_path: str, path: str) -> None:
-        """By way of a temporary name."""
-        temporary = _temporary_name(path)
-        try:
-            with open(local_path, "rb") as source, self.create(temporary) as sink:
-                shutil.copyfileobj(source, sink, 1 << 20)
-            self.rename(temporary, path)
-        finally:
-            self.delete([temporary])
-
     def write_new(self, path: str, content: bytes) -> bool:
         """HDFS refuses to rename onto a name that is taken: of several writers one wins."""
         if self.exists(path):
             return False
-        temporary = _temporary_name(path)
-        with self.create(temporary) as file:
-            file.write(content)
-        system, inside = self._parts_of(temporary)
         try:
-            system.move(inside, self._parts_of(path)[1])
+            with self._written_beside(path, io.BytesIO(content)) as temporary:
+                system, inside = self._parts_of(temporary)
+                system.move(inside, self._parts_of(path)[1])
         except OSError:
             if not self.exists(path):
                 raise
             return False
-        finally:
-            self.delete([temporary])
         return True
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
@@ -151,8 +130,3 @@ def _connect(host: str) -> Any:
 
 def _found(path: str, info: Any) -> FoundFile:
     return FoundFile(path, info.size, str(info.mtime_ns))
-
-
-def _temporary_name(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"

@@ -18,7 +18,9 @@ class CutOffError(OSError):
 class ObjectErrors:
     """The errors of one scheme.
 
-    errors: the module obstore.exceptions. hint: what to set where access is refused.
+    Args:
+        errors: the module obstore.exceptions.
+        hint: what to set where access is refused.
     """
 
     def __init__(self, errors: Any, hint: str) -> None:

@@ -21,7 +21,8 @@ GetRange = Callable[[int, int, str | None], tuple[bytes, int, str]]
 class ObjectReader(io.RawIOBase):
     """Opening reads the first range, so that a small file costs one request.
 
-    get: fetches a range; called from another thread too.
+    Args:
+        get: fetches a range; called from another thread too.
     """
 
     def __init__(self, get: GetRange) -> None:

@@ -44,7 +44,8 @@ _EXTRAS = {"s3": "aws", "gs": "gcs", "az": "azure"}
 class ObjectStore:
     """The objects of every bucket of one scheme.
 
-    Raises ConfigurationError when obstore is not installed.
+    Raises:
+        ConfigurationError: obstore is not installed.
     """
 
     def __init__(self, scheme: str) -> None:

@@ -7,9 +7,12 @@ from typing import BinaryIO, NamedTuple, Protocol
 class FoundFile(NamedTuple):
     """A file as it was listed.
 
-    path: as it can be opened. size_bytes: of the file as it is stored, compressed or not.
-    version: changes whenever the content does: the time of modification in nanoseconds on a local
-    disk, the ETag or what the store has like it elsewhere; empty where a store has nothing.
+    Attributes:
+        path: as it can be opened.
+        size_bytes: of the file as it is stored, compressed or not.
+        version: changes whenever the content does: the time of modification in nanoseconds on a
+            local disk, the ETag or what the store has like it elsewhere; empty where a store
+            has nothing.
     """
 
     path: str

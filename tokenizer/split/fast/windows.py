@@ -77,9 +77,11 @@ _Place = tuple[int, int, int]
 class Windows(NamedTuple):
     """The verdicts on text cut by a table.
 
-    group_of: uint8[128], the group of each ASCII byte, plus MINORITY when more of the group are of
-    another class. verdicts: uint8[512]; the window of groups a, b, c is number
-    a << 6 | b << 3 | c. max_run: how many bytes COUNT allows; 0 where there is none.
+    Attributes:
+        group_of: uint8[128], the group of each ASCII byte, plus MINORITY when more of the group
+            are of another class.
+        verdicts: uint8[512]; the window of groups a, b, c is number a << 6 | b << 3 | c.
+        max_run: How many bytes COUNT allows; 0 where there is none.
     """
 
     group_of: NDArray[np.uint8]

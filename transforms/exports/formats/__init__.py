@@ -41,7 +41,11 @@ EXPORT_FORMATS = {one.name: one for one in _FORMATS}
 
 
 def export_format(name: str) -> ExportFormat:
-    """The format of that name. Raises ConfigurationError for an unknown one."""
+    """The format of that name.
+
+    Raises:
+        ConfigurationError: an unknown one.
+    """
     if name not in EXPORT_FORMATS:
         raise ConfigurationError(
             f"expected one of {', '.join(EXPORT_FORMATS)}, found {name!r:.40}", setting="format"

@@ -84,7 +84,11 @@ class OffsetTableFile:
         self._sizes.append(sizes)
 
     def finish(self) -> None:
-        """Writes the table. Raises UnitFailedError when its numbers are too small for the file."""
+        """Writes the table.
+
+        Raises:
+            UnitFailedError: its numbers are too small for the file.
+        """
         sizes = np.concatenate([np.zeros(1, np.int64), *self._sizes])
         offsets = np.cumsum(sizes) + 4 * (self._items + 2) + len(self._config)
         check_bytes(self._path, int(offsets[-1]), _LIMIT)

@@ -48,7 +48,7 @@ class Parquet(ExportFormat):
                     for column in file.read_row_group(number, ["tokens"]).column(0).chunks:
                         lengths = np.diff(column.offsets.to_numpy()).astype(np.int64)
                         yield column.flatten().to_numpy(), lengths
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise MismatchError(f"not a readable Parquet file: {error}") from error
 
 

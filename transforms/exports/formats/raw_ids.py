@@ -37,7 +37,11 @@ class RawFile:
 
 
 def read_exactly(path: str, offset: int, count: int) -> bytes:
-    """So many bytes of a file. Raises MismatchError where there are fewer."""
+    """So many bytes of a file.
+
+    Raises:
+        MismatchError: there are fewer.
+    """
     with open(path, "rb") as file:
         file.seek(offset)
         content = file.read(count)

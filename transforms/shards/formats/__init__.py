@@ -13,12 +13,20 @@ _FORMATS: dict[str, ShardFormat] = {"npy": Npy()}
 
 
 def shard_format(name: str) -> ShardFormat:
-    """The format of that name. Raises MismatchError for an unknown one."""
+    """The format of that name.
+
+    Raises:
+        MismatchError: an unknown one.
+    """
     if name not in _FORMATS:
         raise MismatchError(f"shard format: expected one of {sorted(_FORMATS)}, found {name!r:.40}")
     return _FORMATS[name]
 
 
 def suffix_of(name: str) -> str:
-    """What the files of a format end in. Raises MismatchError for an unknown one."""
+    """What the files of a format end in.
+
+    Raises:
+        MismatchError: an unknown one.
+    """
     return shard_format(name).suffix

@@ -56,4 +56,8 @@ class ShardFormat(Protocol):
         """Begins a new file."""
 
     def open(self, local_path: str, claim: ShardClaim) -> ShardReader:
-        """Opens a file. Raises MismatchError where it is not what is claimed of it."""
+        """Opens a file.
+
+        Raises:
+            MismatchError: it is not what is claimed of it.
+        """

@@ -1,0 +1,82 @@
+"""`PullPass`: a pass over the units of a run, on any Beam runner; workers take what they do.
+
+    Create(tickets) ─ Reshuffle ─ take a unit, do it, take another ... until none is left
+                                    │ all have ended
+                                    ▼
+                                  units of workers that died ─ Reshuffle ─ RunPass
+
+Flink and Spark deal elements out in turn before any is done, and let none be taken over: one worker
+had all seven large files while the other had nothing to do. So elements are tickets here, and to
+hold one is to work as long as there is work. A ticket that is tried again, because its worker died,
+takes what is free then, and what that worker had taken and not finished comes last.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from transforms.passes.unit_queue import UnitQueue
+from transforms.passes.work_pass import Pass, WorkUnit
+from transforms.run_pass import RunPass, RunUnit
+from transforms.shards.build import Build
+
+_MAX_TICKETS = 10_000
+
+
+class _TakeUnits(beam.DoFn):  # type: ignore[misc]
+    """One call a ticket: does units until none is free."""
+
+    def __init__(self, run_unit: RunUnit, queue: UnitQueue) -> None:
+        self._run_unit = run_unit
+        self._queue = queue
+
+    def setup(self) -> None:
+        self._run_unit.setup()
+
+    def process(self, _: int) -> Iterator[Any]:
+        for unit in self._queue:
+            yield from self._run_unit.process(unit)
+
+
+class PullPass(beam.PTransform):  # type: ignore[misc]
+    """Does units as workers take them, each once; gives how many were done.
+
+    For bounded pipelines: it begins with a `Create`. Units that fail leave their reason with the
+    build, as run_unit writes it.
+    """
+
+    def __init__(self, work: Pass, build: Build, units: Iterable[WorkUnit]) -> None:
+        """Makes the transform.
+
+        Args:
+            work: what is done with each unit.
+            build: where their files go.
+            units: all of them.
+        """
+        super().__init__()
+        self._work = work
+        self._build = build
+        self._queue = UnitQueue(build, units)
+
+    def expand(self, pipeline: Any) -> Any:
+        queue, tickets = self._queue, min(len(self._queue), _MAX_TICKETS)
+        take_units = _TakeUnits(RunUnit(self._work, self._build), queue)
+        done = (
+            pipeline
+            | "Tickets" >> beam.Create(range(tickets), reshuffle=False)
+            | "Spread" >> beam.Reshuffle()  # or one worker would get them all
+            | "TakeUnits"
+            >> beam.ParDo(take_units).with_outputs(RunPass.FAILURES, main=RunPass.RECEIPTS)
+        )
+        count = done[RunPass.RECEIPTS] | "Count" >> beam.combiners.Count.Globally()
+        _ = (
+            count  # it is known when all tickets have ended
+            | "Unfinished" >> beam.FlatMap(lambda _: queue.unfinished()).with_output_types(WorkUnit)
+            | "SpreadUnfinished" >> beam.Reshuffle()
+            | "RunPass" >> RunPass(self._work, self._build)
+        )
+        return count
+
+    def display_data(self) -> dict[str, Any]:
+        return {"output": self._build.root, "pass": type(self._work).__name__}
