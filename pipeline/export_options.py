@@ -160,8 +160,7 @@ def parse_builds(texts: Sequence[str]) -> str | dict[str, str]:
         name, _, directory = text.partition("=")
         if not directory or name in builds:
             raise ConfigurationError(
-                f"several builds need NAME=DIR each, every name once, found {text!r}",
-                setting="directory",
+                f"several builds need NAME=DIR each, every name once, found {text!r}"
             )
         builds[name] = directory
     return builds

@@ -61,8 +61,7 @@ class JoinedBuild(Build):
                 if key not in ("name", "revision") and other.settings["tokenizer"][key] != value:
                     raise ConfigurationError(
                         f"{first_name} and {name} differ in tokenizer.{key}: {value!r} and "
-                        f"{other.settings['tokenizer'][key]!r}: build them alike",
-                        setting="directory",
+                        f"{other.settings['tokenizer'][key]!r}: build them alike"
                     )
         return Manifest(
             fingerprint=hashlib.sha256(
