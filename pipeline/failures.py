@@ -25,6 +25,7 @@ _LINE = re.compile(
     re.MULTILINE,
 )
 _ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(: |$)")
+_JAVA_CAUSE = "Caused by: "
 _SHOWN = 10
 
 
@@ -71,10 +72,13 @@ def summary(report: str) -> str:
 
     >>> summary("Traceback ...\\nOSError: no space [while running 'RunUnit']\\nafter record 3:\\n")
     'OSError: no space'
+    >>> summary("Job 7 failed\\n\\tat Y.z\\nCaused by: java.io.IOException: full\\n\\t... 9 more")
+    'java.io.IOException: full'
     """
     lines = report.strip().splitlines() or ["no reason given"]
     errors = [line for line in lines if _ERROR_LINE.match(line)]  # notes stand after an error
-    return (errors or lines)[-1].partition(" [while running ")[0]
+    causes = [line.removeprefix(_JAVA_CAUSE) for line in lines if line.startswith(_JAVA_CAUSE)]
+    return (errors or causes or lines)[-1].partition(" [while running ")[0]
 
 
 def known_error(report: str) -> tokenizer.errors.TokenmillError | None:

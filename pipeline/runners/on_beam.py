@@ -3,15 +3,21 @@
 PullPass: a worker takes a unit, does it, takes another, the largest first
 """
 
+import contextlib
+import logging
 import re
-import sys
+import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from pipeline.errors import RunFailedError
 from pipeline.failures import known_error, raise_unit_failures, summary
 from pipeline.runners import Running, Tick
+from pipeline.runners.engines import engine_job
 from pipeline.runners.remote_job import RemoteJob
+from pipeline.terminal import say
 from transforms.passes.work_pass import Pass, WorkUnit
 from transforms.shards.build import Build
 
@@ -30,8 +36,20 @@ def run_on_beam(
         RunFailedError: the job failed, or was cancelled by others.
         TokenmillError: as a worker raised it.
     """
-    job = _submit(work, units, build, running)
-    watch = _StallWatch(running.stall_minutes)
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    options = PipelineOptions(list(running.beam_flags))
+    pipeline = beam.Pipeline(options=options)
+    with _quiet_engine(running.verbose), _ending_servers(pipeline.runner):
+        job = _submit(pipeline, work, units, build, running)
+        _wait(job, running, on_tick)
+        _conclude(job, build, units)
+
+
+def _wait(job: RemoteJob, running: Running, on_tick: Tick) -> None:
+    """Returns when the job has ended."""
+    watch = _StallWatch(running.stall_minutes, job)
     try:
         while not job.wait(_TICK_SECONDS):
             watch.look(on_tick(None))
@@ -41,57 +59,141 @@ def run_on_beam(
                     f"restarts a worker that died on this runner: {job.cancel()}. {_RESUME}"
                 )
     except KeyboardInterrupt:
-        print(f"tokenmill: {job.cancel()}", file=sys.stderr, flush=True)
+        say(f"tokenmill: {job.cancel()}")
         raise
+
+
+def _conclude(job: RemoteJob, build: Build, units: Sequence[WorkUnit]) -> None:
+    """Raises where the job has failed, saying why as exactly as anybody knows."""
+    names = [unit.name for unit in units]
     try:
         ended = job.outcome()
     except RuntimeError as error:
         if (known := known_error(str(error))) is not None:
             raise known from None
-        raise_unit_failures(build, [unit.name for unit in units])
-        raise _readable(str(error)) from None
+        raise_unit_failures(build, names)
+        raise _readable(job, str(error)) from None
     if ended != "DONE":
-        raise_unit_failures(build, [unit.name for unit in units])
-        raise RunFailedError(f"the Beam job ended as {ended}: see the runner's log. {_RESUME}")
+        raise_unit_failures(build, names)
+        raise RunFailedError(f"{job} ended as {ended}: see the runner's log. {_RESUME}")
 
 
-def _submit(work: Pass, units: Sequence[WorkUnit], build: Build, running: Running) -> RemoteJob:
+def _submit(
+    pipeline: Any, work: Pass, units: Sequence[WorkUnit], build: Build, running: Running
+) -> RemoteJob:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
     from transforms.pull_pass import PullPass
 
-    options = PipelineOptions(list(running.beam_flags))
-    named = options.view_as(GoogleCloudOptions)
+    named = pipeline.options.view_as(GoogleCloudOptions)
     if not named.job_name:
         named.job_name = f"tokenmill-{build.run}".lower().replace(".", "-")
-    pipeline = beam.Pipeline(options=options)
     _ = pipeline | "PullPass" >> PullPass(work, build, units)
+    # As they were given: Beam hides Flink's address from the job that it submits.
+    given = PipelineOptions(list(running.beam_flags))
     try:
-        result = pipeline.run()
+        with _keeping_interrupts():
+            result = pipeline.run()
     except RuntimeError as error:
-        raise known_error(str(error)) or _readable(str(error)) from None
-    master = options.get_all_options().get("flink_master")
-    return RemoteJob(result, named.job_name, master)
+        raise known_error(str(error)) or _readable(None, str(error)) from None
+    except KeyboardInterrupt:
+        half = engine_job(None, named.job_name, given)
+        is_cancelled = half.ends_with_command or half.cancel()
+        say(f"tokenmill: {half} {'was cancelled' if is_cancelled else 'may have been submitted'}")
+        raise
+    job = engine_job(result, named.job_name, given)
+    say(f"submitted: {job}")
+    return RemoteJob(result, job)
+
+
+@contextlib.contextmanager
+def _quiet_engine(verbose: bool) -> Iterator[None]:
+    """Engines log hundreds of lines for a failure, and what is in them is told in one."""
+    if verbose:
+        yield
+        return
+    disabled, hook = logging.root.manager.disable, threading.excepthook
+    logging.disable(logging.CRITICAL)  # for loggers, too, whose level an engine's client sets
+    threading.excepthook = _without_readers(hook)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        threading.excepthook = hook
+
+
+def _without_readers(hook: Any) -> Any:
+    """The hook for all threads but those in which Beam reads what an engine says.
+
+    They end with a traceback when the engine does: how the job ended is told elsewhere.
+    """
+
+    def tell(arguments: threading.ExceptHookArgs) -> None:
+        thread = arguments.thread
+        if thread is None or not thread.name.startswith("wait_until_finish"):
+            hook(arguments)
+
+    return tell
+
+
+@contextlib.contextmanager
+def _ending_servers(runner: Any) -> Iterator[None]:
+    """Ends what Beam starts for a job with the block: Prism, or a job server of Flink or Spark.
+
+    Beam does it as Python exits, which the command does not wait for (tokenmill.main): Prism went
+    on after it.
+    """
+    servers: list[Any] = []
+    make_server = getattr(runner, "default_job_server", None)
+
+    def remember(options: Any) -> Any:
+        assert make_server is not None
+        servers.append(make_server(options))
+        return servers[-1]
+
+    if make_server is not None:
+        runner.default_job_server = remember
+    try:
+        yield
+    finally:
+        for server in servers:
+            with contextlib.suppress(OSError):  # its temporary folder is gone already
+                server.stop()
+
+
+@contextlib.contextmanager
+def _keeping_interrupts() -> Iterator[None]:
+    """Beam answers an interrupt by ending its server before the job is cancelled: we do not."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    answer = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, answer)
 
 
 _NOT_INSTALLED = re.compile(r"No module named '(tokenizer|transforms|pipeline)")
+_NO_TOKENMILL = (
+    "a worker of this runner has no tokenmill: install it in the workers' environment or image, or "
+    "send it along with --extra_package and a wheel"
+)
 
 
-def _readable(report: str) -> RunFailedError:
+def _readable(job: RemoteJob | None, report: str) -> RunFailedError:
     if _NOT_INSTALLED.search(report):
-        return RunFailedError(
-            "a worker of this runner has no tokenmill: install it in the workers' environment or "
-            "image, or send it along with --extra_package and a wheel"
-        )
-    return RunFailedError(f"the Beam job failed: {summary(report)}. {_RESUME}")
+        return RunFailedError(_NO_TOKENMILL)
+    return RunFailedError(f"{job or 'the Beam job'} failed: {summary(report)}. {_RESUME}")
 
 
 class _StallWatch:
     """Says once for each stall that no unit was finished for a while."""
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self, minutes: float, job: RemoteJob) -> None:
         self._seconds = 60 * minutes
+        self._job = job
         self._done = -1
         self._since = time.monotonic()
         self._is_said = False
@@ -106,10 +208,12 @@ class _StallWatch:
             self.is_stalled = True
             if not self._is_said:
                 self._is_said = True
-                print(
-                    f"tokenmill: no unit was finished for {self._seconds / 60:g} minutes "
-                    f"({units_done} are done): is the job still running, has it workers, and are "
-                    "its units very large? The runner's own pages tell",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                self._say()
+
+    def _say(self) -> None:
+        state = self._job.engine_state()
+        say(
+            f"tokenmill: no unit was finished for {self._seconds / 60:g} minutes ({self._done} are "
+            f"done) by {self._job}{f' ({state})' if state else ''}: is the job still running, has "
+            "it workers, and are its units very large? The runner's own pages tell"
+        )
