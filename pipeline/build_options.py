@@ -7,6 +7,7 @@ from pipeline.config import BuildConfig
 from pipeline.export_options import BUILD_PREFIX, add_export_options
 from pipeline.options import (
     add_common,
+    add_running,
     add_tokenizer,
     check_tokenizer_name,
     special_tokens_of,
@@ -45,6 +46,7 @@ def add_arguments(build: argparse.ArgumentParser) -> None:
     _add_limits(build)
     _add_resuming(build)
     add_export_options(build, BUILD_PREFIX)
+    add_running(build)
     add_common(build)
 
 
@@ -214,13 +216,6 @@ def _add_limits(build: argparse.ArgumentParser) -> None:
         type=count,
         metavar="BYTES",
         help="of all local workers together, such as 8G (default: no limit)",
-    )
-    add(
-        "--stall-minutes",
-        type=float,
-        default=15.0,
-        metavar="N",
-        help="with --runner: say so when no input was finished for so long (default: 15)",
     )
 
 

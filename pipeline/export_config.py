@@ -18,6 +18,8 @@ class ExportConfig:
             decides its bytes.
         workers: local worker processes; None: one a core. Only without beam_flags.
         beam_flags: for another Beam runner; empty: run here.
+        verbose: show what Beam has to say.
+        stall_minutes: with beam_flags, how long no shard may be finished before that is said.
         block_tokens: how many ids are shuffled at a time: memory, and no byte, depends on it.
     """
 
@@ -28,6 +30,7 @@ class ExportConfig:
     workers: int | None = None
     beam_flags: tuple[str, ...] = ()
     verbose: bool = False
+    stall_minutes: float = 15.0
 
     def __post_init__(self) -> None:
         if self.block_tokens < 1:

@@ -191,6 +191,7 @@ def export_config(
             workers=options.workers,
             beam_flags=tuple(beam_flags),
             verbose=options.verbose,
+            stall_minutes=options.stall_minutes,
             settings=ExportSettings(
                 format=given("format"),
                 shard_tokens=given("shard-tokens"),

@@ -5,6 +5,7 @@ import json
 import os
 from typing import Any, NoReturn
 
+from pipeline.quantities import minutes
 from pipeline.suggestions import did_you_mean
 from tokenizer import BUNDLED_NAMES, ConfigurationError, Tokenizer
 from tokenizer.vocabularies.model_names import vocabulary_of_model
@@ -83,6 +84,17 @@ def add_common(command: argparse.ArgumentParser) -> None:
     add = command.add_argument_group("output").add_argument
     add("--json", action="store_true", help="print the result as one JSON object, for scripts")
     add("--verbose", action="store_true", help="show what Beam has to say (default: errors only)")
+
+
+def add_running(command: argparse.ArgumentParser) -> None:
+    """Adds the options of commands that run anywhere, beside Beam's own flags."""
+    command.add_argument_group("with --runner").add_argument(
+        "--stall-minutes",
+        type=minutes,
+        default=15.0,
+        metavar="N",
+        help="with --runner: say so when nothing was finished for so long (default: 15)",
+    )
 
 
 def special_tokens_of(options: argparse.Namespace) -> dict[str, int] | None:

@@ -86,3 +86,21 @@ def accepted_share(text: str) -> float:
             "expected a share such as 1% or 0.01, found 1: to accept anything, write 100%"
         )
     return share(text)
+
+
+def minutes(text: str) -> float:
+    """Minutes, more than none: `15` or `0.5`.
+
+    >>> minutes("15"), minutes("0.5")
+    (15.0, 0.5)
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such number.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected minutes, more than 0, not {text}")
+    return value

@@ -22,7 +22,7 @@ from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyResult
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
-from transforms.filesystem import list_files
+from transforms.filesystem import absolute_path, list_files
 from transforms.passes.findings import Findings, expect
 from transforms.passes.retokenize import chosen_units
 from transforms.passes.verify import VerifyPass, VerifyReceipt
@@ -65,10 +65,10 @@ def check_build(
         raise ConfigurationError(
             f"expected a share from 0 to 1, found {retokenize}", setting="retokenize"
         )
-    source = Build.at(directory)
+    source = Build.at(absolute_path(directory))
     manifest = source.manifest()
     used = tokenizer_of(source, manifest, tokenizer)
-    root = (input_root or _last_input_root(source)) if retokenize else None
+    root = absolute_path(input_root or _last_input_root(source)) if retokenize else None
     findings = Findings()
     receipts = _receipts(source, manifest, findings)
     with findings.collect():
@@ -178,7 +178,8 @@ def _run(
     beam_flags: Sequence[str],
 ) -> list[VerifyReceipt]:
     """Checks the content of every unit; what was found, in the order of their names."""
-    work = VerifyPass(source, manifest.fingerprint, manifest.settings, tokenizer, fraction)
+    kept = manifest.tokenizer if manifest.tokenizer.file is not None else None
+    work = VerifyPass(source, manifest.fingerprint, manifest.settings, tokenizer, fraction, kept)
     paths = _input_paths(input_root, manifest.inputs)
     chosen = chosen_units(manifest.fingerprint, manifest.units, fraction)
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}

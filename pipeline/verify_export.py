@@ -31,6 +31,7 @@ from transforms.exports.records import (
     make_export_manifest,
     read_export_manifest,
 )
+from transforms.filesystem import absolute_path
 from transforms.passes.export import ExportPass
 from transforms.passes.findings import Findings, expect
 from transforms.passes.verify import VerifyReceipt
@@ -91,7 +92,7 @@ def check_export(
         ConfigurationError: nobody says where the build is, or it is another one.
         MismatchError: there is no manifest to go by.
     """
-    export = Build.at(directory)
+    export = Build.at(absolute_path(directory))
     manifest = read_export_manifest(export)
     build = open_source(source or _last_source(export))
     found, digest = read_source(build)

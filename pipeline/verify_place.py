@@ -1,8 +1,9 @@
 """Where a check leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
 
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pipeline.run_record import new_run_name
 from transforms.shards.build import Build
@@ -29,3 +30,12 @@ def verify_place(checked: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
     finally:
         clear_run(place, run)
         place.delete(place.files())
+        if place.is_local:
+            _remove_empty_folders(place.root)
+
+
+def _remove_empty_folders(root: str) -> None:
+    """Where units could not be checked, why is still there."""
+    for folder, _, _ in os.walk(root, topdown=False):
+        with suppress(OSError):
+            os.rmdir(folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sample_inputs import output_bytes
 from small_export import exported, make_source
 
 from pipeline.commands.verify import verify
@@ -178,6 +179,13 @@ def test_what_is_for_builds_alone_is_refused(
     with pytest.raises(ConfigurationError, match="is for builds") as error:
         verify(str(output), **arguments)
     assert error.value.setting == setting
+
+
+def test_a_verification_on_beam_leaves_nothing(output: Path) -> None:
+    before = output_bytes(output)
+    assert verify(str(output), beam_flags=["--runner=BundleBasedDirectRunner"]) == 0
+    assert output_bytes(output) == before
+    assert not [path for path in output.rglob("*") if path.is_dir() and not any(path.iterdir())]
 
 
 def test_the_source_of_a_build_is_refused(source: Path) -> None:

@@ -259,7 +259,8 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         say(explain_incomplete(why, config.max_rejects, target.root))
         manifest_path = None
     else:
-        entry = entry_of(config.settings, work.tokenizer, job.kept_vocabulary)
+        # As it is called here: workers elsewhere load a copy, whose name says nothing.
+        entry = entry_of(config.settings, config.settings.load_tokenizer(), job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
         fold_versions(target, job.plan.units)

@@ -17,7 +17,7 @@ from pipeline.export_options import add_export_options, export_config, parse_bui
 from pipeline.export_report import ExportResult
 from pipeline.failures import raise_unit_failures
 from pipeline.lease import Lease
-from pipeline.options import add_common
+from pipeline.options import add_common, add_running
 from pipeline.progress import PassProgress
 from pipeline.quantities import counted
 from pipeline.report import as_json
@@ -94,6 +94,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add("--output", required=True, metavar="DIR", help="a folder: new, empty, or to complete")
     add_export_options(command)
     add("--workers", type=int, metavar="N", help="local worker processes (default: one a core)")
+    add_running(command)
     add_common(command)
 
 
@@ -223,7 +224,12 @@ def _running(config: ExportConfig, pending: Sequence[ExportUnit]) -> Running:
     workers = available_cores() if config.workers is None else config.workers
     if config.workers is None and sum(unit.size_bytes for unit in pending) < _SMALL_BYTES:
         workers = 0
-    return Running(workers=workers, beam_flags=config.beam_flags, verbose=config.verbose)
+    return Running(
+        workers=workers,
+        beam_flags=config.beam_flags,
+        verbose=config.verbose,
+        stall_minutes=config.stall_minutes,
+    )
 
 
 def _done(target: Build, work: ExportPass, plan: ExportPlan) -> set[str]:

@@ -81,7 +81,6 @@ def _conclude(job: RemoteJob, build: Build, units: Sequence[WorkUnit]) -> None:
 def _submit(
     pipeline: Any, work: Pass, units: Sequence[WorkUnit], build: Build, running: Running
 ) -> RemoteJob:
-    import apache_beam as beam
     from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
     from transforms.pull_pass import PullPass
@@ -110,7 +109,7 @@ def _submit(
 @contextlib.contextmanager
 def _quiet_engine(verbose: bool) -> Iterator[None]:
     """Engines log hundreds of lines for a failure, and what is in them is told in one."""
-    if verbose:
+    if verbose or logging.root.level in (logging.DEBUG, logging.INFO):
         yield
         return
     disabled, hook = logging.root.manager.disable, threading.excepthook

@@ -30,7 +30,9 @@ from transforms.shards.json_records import (
     parse_record,
 )
 from transforms.shards.layout import receipt_path
+from transforms.shards.manifest import TokenizerEntry
 from transforms.shards.receipt import Receipt
+from transforms.shards.vocabulary_copy import load_copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class VerifyPass:
         build_fingerprint, settings: what every receipt must carry.
         tokenizer: of the build.
         fraction: the share of the units to do again from their inputs, 0 to 1.
+        kept: what the build's manifest says of the copy that it keeps of the vocabulary: workers
+            load that one, and need not see the file that it came from. None: it keeps none.
     """
 
     source: Build
@@ -79,6 +83,16 @@ class VerifyPass:
     settings: Mapping[str, Any]
     tokenizer: Tokenizer
     fraction: float = 0.0
+    kept: TokenizerEntry | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Beam pickles passes on workers, too, before it prepares them.
+        is_left_out = self.kept is not None
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if not (is_left_out and name == "tokenizer")
+        }
 
     def described(self) -> Mapping[str, Any]:
         return {"pass": "verify", "build": self.build_fingerprint, "fraction": self.fraction}
@@ -88,7 +102,13 @@ class VerifyPass:
         return fingerprint_of(self.described())
 
     def prepare(self) -> None:
-        """Nothing: the tokenizer came with the pass, by reference."""
+        """Loads the tokenizer, where it did not come with the pass by reference."""
+        if "tokenizer" not in self.__dict__ and self.kept is not None:
+            kept = self.kept
+            assert kept.file is not None
+            self.__dict__["tokenizer"] = load_copy(
+                self.source, kept.file, kept.sha256, kept.split_pattern, kept.special_tokens
+            )
 
     def run(self, unit: WorkUnit, build: Build) -> VerifyReceipt:
         """Checks one unit; unit.path is its input, or "" where that is not to be read."""
