@@ -1,0 +1,84 @@
+"""The command, run as a user runs it, against an engine."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+from engines import Engine
+
+_SECONDS = 100.0
+
+
+def build_arguments(inputs: Path, vocabulary: Path, output: Path) -> list[str | Path]:
+    """A build of the inputs with a vocabulary that is in a file."""
+    arguments: list[str | Path] = ["build", "--input", inputs / "*.*", inputs / "sub/*"]
+    arguments += ["--output", output, "--max-rejects", "0.5", "--end-of-text", "none"]
+    arguments += ["--tokenizer", vocabulary, "--special-tokens", "{}"]
+    return [*arguments, "--split-pattern", r"\p{L}+|\P{L}"]
+
+
+def start(
+    engine: Engine | None, *arguments: str | Path, cwd: Path, faults: Path | None = None
+) -> "subprocess.Popen[str]":
+    """Starts `tokenmill ARGUMENTS` with the flags of the engine, or at home."""
+    environment = {} if faults is None else {"TOKENMILL_FAULTS": str(faults)}
+    given = [*map(str, arguments), *(engine.flags(environment) if engine else ())]
+    return subprocess.Popen(
+        [sys.executable, "-m", "tokenmill", *given],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(
+    engine: Engine | None, *arguments: str | Path, cwd: Path, faults: Path | None = None
+) -> "subprocess.CompletedProcess[str]":
+    """Runs it to its end."""
+    return finish(start(engine, *arguments, cwd=cwd, faults=faults))
+
+
+def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":
+    """Waits for the end of a command, which must leave no process behind."""
+    with _no_child_left(process):
+        output, error = process.communicate(timeout=_SECONDS)
+    return subprocess.CompletedProcess(process.args, process.returncode, output, error)
+
+
+@contextlib.contextmanager
+def _no_child_left(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Ends what a command that did not end, or ended badly, has left; says so."""
+    group = process.pid  # it leads a session: so do all that it starts belong to it
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    finally:
+        left = [one for one in psutil.process_iter() if _is_of(one, group)]
+        for one in left:
+            one.kill()
+    assert not left, f"the command left {left}"
+
+
+def _is_of(process: psutil.Process, group: int) -> bool:
+    with contextlib.suppress(ProcessLookupError, psutil.Error):
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def wait_for(has_happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Waits until something has happened; fails where the command ends before it."""
+    until = time.monotonic() + _SECONDS
+    while not has_happened():
+        assert process.poll() is None, finish(process)
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.1)
