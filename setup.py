@@ -1,12 +1,41 @@
 """The packages and the native extension; metadata lives in pyproject.toml."""
 
+import sys
 from pathlib import Path
 
-import pyarrow
-from pybind11.setup_helpers import Pybind11Extension
+import setuptools
 from setuptools import setup
 
 NATIVE = Path("tokenizer/native")
+if int(setuptools.__version__.partition(".")[0]) < 77:  # isolated builds bring their own
+    sys.exit(
+        f"tokenmill is packed by setuptools 77 or newer, here is {setuptools.__version__}: "
+        "pip install 'setuptools>=77', or send a wheel to workers (--extra_package)"
+    )
+
+
+def extensions():
+    """The native engine; none for an sdist, which holds its sources and needs no compiler.
+
+    Beam makes one where a job is submitted (`--setup_file`), without what a build requires.
+    """
+    if "sdist" in sys.argv:
+        return []
+    import pyarrow
+    from pybind11.setup_helpers import Pybind11Extension
+
+    return [
+        Pybind11Extension(
+            "tokenizer._native",
+            sorted(str(path) for path in NATIVE.glob("*.cc")),
+            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+            # Arrow's headers carry xxHash (XXH3); nothing of Arrow is linked.
+            include_dirs=[pyarrow.get_include()],
+            cxx_std=17,
+            extra_compile_args=["-O3"],
+        )
+    ]
+
 
 setup(
     packages=[
@@ -35,15 +64,5 @@ setup(
         "tokenmill": ["py.typed"],
         "transforms": ["py.typed"],
     },
-    ext_modules=[
-        Pybind11Extension(
-            "tokenizer._native",
-            sorted(str(path) for path in NATIVE.glob("*.cc")),
-            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
-            # Arrow's headers carry xxHash (XXH3); nothing of Arrow is linked.
-            include_dirs=[pyarrow.get_include()],
-            cxx_std=17,
-            extra_compile_args=["-O3"],
-        )
-    ],
+    ext_modules=extensions(),
 )

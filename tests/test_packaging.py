@@ -109,6 +109,37 @@ def test_the_sdist_holds_what_a_worker_needs_to_build(sdist: Path) -> None:
         assert name in names
 
 
+def test_an_sdist_is_made_without_what_a_build_requires(sdist: Path, tmp_path: Path) -> None:
+    """As Beam makes it of --setup_file, in the submitter's environment."""
+    with tarfile.open(sdist) as archive:
+        if hasattr(tarfile, "data_filter"):
+            archive.extraction_filter = tarfile.data_filter
+        archive.extractall(tmp_path)
+    (source,) = tmp_path.iterdir()
+    code = (
+        "import runpy, sys\n"
+        "sys.modules['pybind11'] = sys.modules['pyarrow'] = None\n"
+        "sys.argv = ['setup.py', 'sdist', '--dist-dir', 'made']\n"
+        "runpy.run_path('setup.py', run_name='__main__')\n"
+    )
+    ended = run(sys.executable, "-W", "ignore", "-c", code, cwd=source)
+    assert ended.returncode == 0, ended.stderr
+    (made,) = (source / "made").glob("*.tar.gz")
+    with tarfile.open(made) as archive, tarfile.open(sdist) as given:
+        assert {*archive.getnames()} >= {*given.getnames()}
+
+
+def test_setuptools_that_can_not_pack_it_are_named(tmp_path: Path) -> None:
+    code = (
+        "import runpy, sys, setuptools\n"
+        "setuptools.__version__ = '65.5.0'\n"
+        f"runpy.run_path({str(REPOSITORY / 'setup.py')!r}, run_name='__main__')\n"
+    )
+    ended = run(sys.executable, "-c", code, "sdist", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("tokenmill is packed by setuptools 77 or newer, here is 65.5.0")
+
+
 def test_the_wheel_holds_vocabularies_stub_and_type_markers(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 from engines import Engine
 
-_SECONDS = 100.0
+_SECONDS = 200.0
 
 
 def build_arguments(inputs: Path, vocabulary: Path, output: Path) -> list[str | Path]:

@@ -105,7 +105,7 @@ def test_what_went_wrong_is_told_with_input_record_and_cause(
     (folder / "no-text.parquet").unlink()
     resumed = run(None, *arguments, cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
-    assert "resuming: 5 of 6 units are done" in resumed.stderr
+    assert "resuming: 5 of 6 units" in resumed.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
