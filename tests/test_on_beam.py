@@ -176,6 +176,8 @@ def test_what_an_engine_logs_is_for_verbose(caplog: pytest.LogCaptureFixture) ->
 def test_a_worker_without_tokenmill_is_named() -> None:
     report = "... ModuleNotFoundError: No module named 'transforms' [while running 'x']"
     assert "a worker of this runner has no tokenmill" in str(on_beam._readable(None, report))
+    report = "Pipeline job-7 failed in state FAILED: unknown error"  # all that Spark says
+    assert "often workers have no tokenmill" in str(on_beam._readable(None, report))
 
 
 @pytest.fixture

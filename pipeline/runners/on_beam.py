@@ -184,7 +184,13 @@ _NO_TOKENMILL = (
 def _readable(job: RemoteJob | None, report: str) -> RunFailedError:
     if _NOT_INSTALLED.search(report):
         return RunFailedError(_NO_TOKENMILL)
-    return RunFailedError(f"{job or 'the Beam job'} failed: {summary(report)}. {_RESUME}")
+    why = summary(report)
+    if why.endswith("unknown error"):  # Spark: no worker has left a reason in the output
+        why = (
+            "the engine gives no reason, and no worker could write one: often workers have no "
+            "tokenmill, or can not reach the output. The logs of the engine's workers tell"
+        )
+    return RunFailedError(f"{job or 'the Beam job'} failed: {why}. {_RESUME}")
 
 
 class _StallWatch:

@@ -12,6 +12,7 @@ import psutil
 from engines import Engine
 
 _SECONDS = 200.0
+_END_SECONDS = 10.0  # in which workers see that their engine is gone
 
 
 def build_arguments(inputs: Path, vocabulary: Path, output: Path) -> list[str | Path]:
@@ -63,7 +64,8 @@ def _no_child_left(process: "subprocess.Popen[str]") -> Iterator[None]:
         process.communicate()
         raise
     finally:
-        left = [one for one in psutil.process_iter() if _is_of(one, group)]
+        started = [one for one in psutil.process_iter() if _is_of(one, group)]
+        _, left = psutil.wait_procs(started, timeout=_END_SECONDS)
         for one in left:
             one.kill()
     assert not left, f"the command left {left}"

@@ -43,6 +43,7 @@ class Engine(ABC):
         home: where it is installed. processes: that end with it. folder: for files of its own.
     """
 
+    STARTS_JVMS = False  # for each job, which takes half a minute
     RESTARTS_WORKERS: bool  # whether a job goes on when one of its workers was killed
 
     def __init__(self, home: Path, processes: Processes, folder: Path) -> None:

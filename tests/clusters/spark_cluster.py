@@ -12,6 +12,7 @@ from processes import free_ports
 class SparkCluster(Engine):
     """A cluster whose drivers run on its workers, as on a real one."""
 
+    STARTS_JVMS = True
     RESTARTS_WORKERS = True
 
     def start(self) -> None:

@@ -12,6 +12,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,21 @@ from apache_beam.portability.api import (
 from google.protobuf import json_format, text_format
 
 
+class TokenmillOnlyIn:
+    """Finds our packages in some folders alone: an environment without an installation of ours."""
+
+    def __init__(self, folders: list[str]) -> None:
+        self._folders = folders
+
+    def find_spec(self, name: str, path: Any = None, target: object = None) -> Any:
+        if name.partition(".")[0] not in ("pipeline", "tokenizer", "tokenmill", "transforms"):
+            return None
+        found = PathFinder.find_spec(name, self._folders if path is None else path)
+        if found is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+        return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--id", required=True)
@@ -38,8 +54,7 @@ def main() -> None:
         request = beam_provision_api_pb2.GetProvisionInfoRequest()
         info = service.GetProvisionInfo(request, metadata=[("worker_id", options.id)]).info
     packages = _fetch_packages(info, options.id)
-    if packages:
-        _install(packages)
+    sent = [_install(packages)] if packages else []
     os.environ.update(
         WORKER_ID=options.id,
         CONTROL_API_SERVICE_DESCRIPTOR=text_format.MessageToString(info.control_endpoint),
@@ -50,9 +65,13 @@ def main() -> None:
     )
     sys.argv = [sys.argv[0]]
     if "TOKENMILL_FAULTS" in os.environ:
-        import worker_faults
+        folder = Path(os.environ["TOKENMILL_FAULTS"])
+        if (folder / "hide/all").exists():
+            sys.meta_path.insert(0, TokenmillOnlyIn(sent))  # type: ignore[arg-type]
+        else:
+            import worker_faults
 
-        worker_faults.install(Path(os.environ["TOKENMILL_FAULTS"]))
+            worker_faults.install(folder)
     runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
 
 
@@ -78,12 +97,13 @@ def _fetch_packages(info: Any, worker: str) -> list[Path]:
     return files
 
 
-def _install(packages: list[Path]) -> None:
-    """Puts packages where this worker, and no other, finds them."""
+def _install(packages: list[Path]) -> str:
+    """Puts packages where this worker, and no other, finds them; returns the folder."""
     target = tempfile.mkdtemp(prefix="tokenmill-site-")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", target, *map(str, packages)], check=True)
     sys.path.insert(0, target)
+    return target
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from commands import build_arguments, finish, run, start, wait_for
-from engines import Engine
+from engines import REPOSITORY, Engine
+from prism_server import PrismServer
 from sample_inputs import output_bytes, texts
 from worker_faults import ask, attempts
 
@@ -108,6 +110,33 @@ def test_what_went_wrong_is_told_with_input_record_and_cause(
     assert "resuming: 5 of 6 units" in resumed.stderr
 
 
+def test_workers_without_tokenmill_are_named(
+    engine: Engine, inputs: Path, vocabulary: Path, tmp_path: Path, faults: Path
+) -> None:
+    ask(faults, "hide", "all")
+    arguments = build_arguments(inputs, vocabulary, tmp_path / "out")
+    ended = run(engine, *arguments, cwd=tmp_path, faults=faults)
+    assert ended.returncode == 1
+    *_, last = ended.stderr.splitlines()
+    assert "no tokenmill" in last
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_wheel_that_is_sent_along_is_what_workers_run(
+    engine: Engine, inputs: Path, vocabulary: Path, at_home: Path, tmp_path: Path, faults: Path
+) -> None:
+    version = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    wheels = sorted((REPOSITORY / "dist").glob(f"tokenmill-*-{version}-*.whl"))
+    if not wheels or not isinstance(engine, PrismServer):
+        pytest.skip("on Prism, and after make wheel: these clusters hold Beam's jars themselves")
+    ask(faults, "hide", "all")
+    arguments = build_arguments(inputs, vocabulary, tmp_path / "out")
+    sent = f"--extra_package={wheels[-1]}"
+    built = run(engine, *arguments, sent, cwd=tmp_path, faults=faults)
+    assert built.returncode == 0, built.stderr
+    assert output_bytes(tmp_path / "out") == output_bytes(at_home)
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_cancels_the_job_and_ends_the_command_in_ten_seconds(
     engine: Engine,
@@ -117,6 +146,8 @@ def test_an_interrupt_cancels_the_job_and_ends_the_command_in_ten_seconds(
     faults: Path,
     how: signal.Signals,
 ) -> None:
+    if engine.STARTS_JVMS and how is signal.SIGTERM:
+        pytest.skip("the same as SIGINT but for the signal, which other engines' tests send")
     ask(faults, "wait", SMALLEST)
     arguments = build_arguments(inputs, vocabulary, tmp_path / "out")
     process = start(engine, *arguments, cwd=tmp_path, faults=faults)
@@ -137,6 +168,8 @@ def test_an_interrupt_cancels_the_job_and_ends_the_command_in_ten_seconds(
 def test_a_job_without_progress_is_said_to_be_so(
     engine: Engine, inputs: Path, vocabulary: Path, tmp_path: Path, faults: Path
 ) -> None:
+    if engine.STARTS_JVMS:
+        pytest.skip("what is said does not depend on the engine: others' tests look")
     ask(faults, "wait", SMALLEST)
     arguments = [*build_arguments(inputs, vocabulary, tmp_path / "out"), "--stall-minutes", "0.02"]
     process = start(engine, *arguments, cwd=tmp_path, faults=faults)

@@ -2,8 +2,9 @@
 
     kill/b.jsonl     the worker that takes this unit is killed, once
     orphan/b.jsonl   so is the process that started it, before it, once
-    wait/b.jsonl     it never ends the unit
+    wait/b.jsonl     it does not end the unit, as long as the process that started it lives
     spoil/b.jsonl    an error in the middle of the unit's content
+    hide/all         workers find no tokenmill but what was sent along (start_worker.py)
 
 And what they tell: `units` has a line for each attempt at a unit, `committed` what was done when a
 worker was killed.
@@ -12,7 +13,7 @@ worker was killed.
 import functools
 import os
 import signal
-import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from transforms.shards.build import Build
 from transforms.shards.layout import RECEIPTS, unit_of_receipt
 from transforms.shards.unit_writer import UnitWriter
 
-KINDS = ("kill", "orphan", "wait", "spoil")
+KINDS = ("kill", "orphan", "wait", "spoil", "hide")
 
 
 def ask(folder: Path, kind: str, unit: str) -> None:
@@ -47,7 +48,7 @@ def install(folder: Path) -> None:
     def run_with_faults(self: TokenizePass, unit: WorkUnit, build: Build) -> Any:
         _append(folder / "units", unit.name)
         if (folder / "wait" / unit.name).exists():
-            threading.Event().wait()
+            _wait_for_orphanhood()
         for kind in ("kill", "orphan"):
             if _claimed(folder / kind / unit.name):
                 _die(folder, build, with_parent=kind == "orphan")
@@ -61,6 +62,13 @@ def install(folder: Path) -> None:
 
     TokenizePass.run = run_with_faults  # type: ignore[method-assign]
     UnitWriter.write = write_with_faults  # type: ignore[method-assign]
+
+
+def _wait_for_orphanhood() -> None:
+    parent = os.getppid()
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(1)
 
 
 def _die(folder: Path, build: Build, *, with_parent: bool) -> None:
