@@ -2,8 +2,11 @@
 
 import base64
 import contextlib
+import errno
 import logging
+import os
 import pickle
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -23,7 +26,9 @@ from pipeline.runners.remote_job import RemoteJob
 from tokenizer import Tokenizer
 from transforms.passes.verify import VerifyPass
 from transforms.settings import TokenizeSettings
+from transforms.shards import recovery
 from transforms.shards.build import Build
+from transforms.shards.layout import owner_path
 from transforms.shards.manifest import TokenizerEntry
 from transforms.shards.staged_file import digest_of
 
@@ -223,3 +228,25 @@ def test_a_verification_carries_its_vocabulary_by_content(vocabulary: Path, tmp_
     assert pickle.loads(pickle.dumps(work)) is not work  # Beam pickles it again, unprepared
     work.prepare()
     assert work.tokenizer.fingerprint == given.fingerprint
+
+
+def test_workers_that_write_while_a_run_is_cleared_do_not_keep_its_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Build.at(str(tmp_path), "run")
+    target.write(owner_path("run"), b"{}")
+    staging = Path(target.staging)
+    staging.mkdir(parents=True, exist_ok=True)
+    left = ["one", "two"]
+
+    def listed_before(folder: str) -> None:
+        if left:  # a worker makes a file after the folder was listed
+            (staging / left.pop()).touch()
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), folder)
+        rmtree(folder)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(recovery.shutil, "rmtree", listed_before)
+    recovery.clear_run(target, "run")
+    assert not staging.exists()
+    assert not target.exists(owner_path("run"))

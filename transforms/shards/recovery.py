@@ -1,8 +1,10 @@
 """What is left of a run that ended, or died: removed because records of the build name it."""
 
 import contextlib
+import errno
 import os
 import shutil
+import time
 from dataclasses import replace
 
 from transforms.errors import MismatchError
@@ -20,6 +22,8 @@ from transforms.shards.receipt import Receipt, is_safe
 from transforms.shards.unit_records import Intent
 
 _INTENT = ".intent"
+_REMOVALS = 20
+_PAUSE_SECONDS = 0.1
 
 
 def clear_run(build: Build, run: str) -> None:
@@ -34,7 +38,7 @@ def clear_run(build: Build, run: str) -> None:
             if name.endswith(_INTENT) and build.is_local:
                 _undo(build, intent_path(run, name.removesuffix(_INTENT)))
         # What can not be removed keeps its owner, so that the next run tries again.
-        shutil.rmtree(staging)
+        _remove_tree(staging)
     if not build.is_local:  # else claims were in what was just removed
         build.delete(build.files_below(staging_folder(run)))
     build.delete([beat_path(run), owner_path(run)])
@@ -42,6 +46,20 @@ def clear_run(build: Build, run: str) -> None:
         _clear_beats(build, run)
         with contextlib.suppress(OSError):  # it holds what is kept of the run
             os.rmdir(build.path(run_folder(run)))
+
+
+def _remove_tree(folder: str) -> None:
+    """Removes a folder; workers of a job that was cancelled may write there for a moment."""
+    for attempt in range(_REMOVALS):
+        try:
+            shutil.rmtree(folder)
+            return
+        except FileNotFoundError:
+            return  # the last of them removed it
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY or attempt == _REMOVALS - 1:
+                raise
+        time.sleep(_PAUSE_SECONDS)
 
 
 def _clear_beats(build: Build, run: str) -> None:
