@@ -21,6 +21,7 @@ from pipeline.config import BuildConfig
 from pipeline.errors import RunFailedError, WorkerDiedError
 from pipeline.failures import known_error, raise_unit_failures, summary
 from pipeline.runners import Running
+from pipeline.runners.engines import EngineJob
 from pipeline.runners.in_process import run_in_process
 from pipeline.runners.local import _cause, run_on_workers
 from pipeline.runners.remote_job import RemoteJob
@@ -350,7 +351,7 @@ class FakeJob:
 
 
 def test_a_job_elsewhere_that_could_not_be_cancelled_is_said_to_go_on() -> None:
-    assert RemoteJob(FakeJob(), "web", None).cancel() == "the job web was cancelled"
-    said = RemoteJob(FakeJob(OSError("no answer")), "web", None).cancel()
+    assert RemoteJob(FakeJob(), EngineJob("web")).cancel() == "the job web was cancelled"
+    said = RemoteJob(FakeJob(OSError("no answer")), EngineJob("web")).cancel()
     assert said.startswith("the job web GOES ON (")
     assert "no answer" in said
