@@ -220,5 +220,6 @@ class _StallWatch:
         say(
             f"tokenmill: no unit was finished for {self._seconds / 60:g} minutes ({self._done} are "
             f"done) by {self._job}{f' ({state})' if state else ''}: is the job still running, has "
-            "it workers, and are its units very large? The runner's own pages tell"
+            "it workers that have tokenmill, and are its units very large? The runner's own "
+            "pages tell"
         )
