@@ -2,9 +2,14 @@
 #
 #   make wheel       dist/tokenmill-*.whl for the Python of this environment; where auditwheel can,
 #                    for every Linux of the same age or later (manylinux)
+#   make test-packaging   the wheel, built, installed elsewhere, used there
 #   make test-image  the steps of the Dockerfile, in clean environments instead of containers
 
-.PHONY: wheel test-image
+.PHONY: wheel test-packaging test-image
+
+# The wheel is built, which compiles everything again, installed elsewhere and used there.
+test-packaging: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m packaging
 
 wheel: | $(BIN)/python
 	rm -rf build/wheel

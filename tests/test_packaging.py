@@ -140,6 +140,7 @@ def test_setuptools_that_can_not_pack_it_are_named(tmp_path: Path) -> None:
     assert ended.stderr.startswith("tokenmill is packed by setuptools 77 or newer, here is 65.5.0")
 
 
+@pytest.mark.packaging
 def test_the_wheel_holds_vocabularies_stub_and_type_markers(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
@@ -151,6 +152,7 @@ def test_the_wheel_holds_vocabularies_stub_and_type_markers(wheel: Path) -> None
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
 
 
+@pytest.mark.packaging
 def test_an_installation_outside_the_checkout_encodes_a_document(
     python: Path, tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_an_installation_outside_the_checkout_encodes_a_document(
     assert ids == ["[5303]", "[5303]", "[6151]", "[3686]"]
 
 
+@pytest.mark.packaging
 def test_its_command_runs_the_main_job(python: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"id": "a", "text": "Hello world"}\n')
     tokenmill = python.parent / "tokenmill"
@@ -179,6 +182,7 @@ def test_its_command_runs_the_main_job(python: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["pipeline", "tokenizer", "transforms"])
+@pytest.mark.packaging
 def test_another_package_of_the_same_name_is_reported_at_once(
     python: Path, tmp_path: Path, package: str
 ) -> None:
