@@ -270,7 +270,7 @@ def test_an_oversized_record_that_is_sound_loses_nothing_and_is_not_looked_into(
     texts, (reject,) = read_bytes(
         tmp_path, record(b"x" * 5000)[:-4], max_document_bytes=1000, max_record_bytes=1000
     )
-    assert reject.reason is Reason.OVERSIZED_RECORD, "the newlines behind it are not missed"
+    assert reject.reason is Reason.OVERSIZED_RECORD, "the newlines after it are not missed"
 
 
 HEADERS = {

@@ -85,7 +85,7 @@ def _starts(
 
 
 def _group_starts(opener: _Opener, settings: ReadSettings, wanted: Sequence[int]) -> Sequence[int]:
-    """Row groups, where the footer describes them all as one behind the other."""
+    """Row groups, where the footer describes them all as one after the other."""
     with opener() as handle:
         source = WatchedFile(handle, settings.max_record_bytes, 2 * settings.batch_bytes)
         try:
