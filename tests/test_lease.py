@@ -23,7 +23,8 @@ from transforms.passes.work_pass import WorkUnit, run_unit
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json
-from transforms.shards.layout import beat_path, owner_path
+from transforms.shards.layout import beat_path, owner_path, receipt_path
+from transforms.shards.staged_file import StagedFile
 from transforms.shards.unit_writer import UnitWriter
 from transforms.stores.object_store import RETRY_SECONDS
 
@@ -287,6 +288,25 @@ def test_a_worker_whose_build_was_taken_over_publishes_no_file(
             TokenizePass(TokenizeSettings()), WorkUnit("a", f"{tmp_path}/a.jsonl", size), build
         )
     assert build.files() == {}
+
+
+def test_a_worker_whose_build_is_taken_over_while_it_uploads_writes_no_receipt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = build_of(tmp_path / "out", "old")
+    publish = StagedFile.publish
+
+    def taken_over(file: StagedFile) -> None:
+        publish(file)
+        build.delete([owner_path("old")])
+
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    unit = WorkUnit("a", f"{tmp_path}/a.jsonl", (tmp_path / "a.jsonl").stat().st_size)
+    with Lease(build):
+        monkeypatch.setattr(StagedFile, "publish", taken_over)
+        with pytest.raises(BuildLostError, match="taken over"):
+            run_unit(TokenizePass(TokenizeSettings()), unit, build)
+        assert not build.exists(receipt_path("a"))
 
 
 def test_a_beat_never_brings_a_claim_back(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from sample_inputs import json_lines, write_inputs
 
 from pipeline.inputs import common_root, list_units, split_units
-from transforms.errors import UnitFailedError
+from transforms.errors import BuildLostError, UnitFailedError
 from transforms.filesystem import create_exclusive
 from transforms.passes import unit_queue
 from transforms.passes.tokenize import TokenizePass
@@ -22,6 +22,7 @@ from transforms.pull_pass import PullPass
 from transforms.reading import ReadSettings
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
+from transforms.shards.layout import owner_path
 from transforms.shards.recovery import clear_run
 
 
@@ -70,6 +71,17 @@ def test_workers_at_the_same_time_take_each_unit_once(tmp_path: Path) -> None:
         taken = list(pool.map(lambda _: list(pickle.loads(queue)), range(8)))
     names = [unit.name for units in taken for unit in units]
     assert len(names) == len(set(names)) == 60
+
+
+def test_workers_of_a_run_whose_build_was_taken_over_take_nothing_more(tmp_path: Path) -> None:
+    build = Build.at(str(tmp_path), "run", is_leased=True)
+    build.write(owner_path("run"), b"{}")
+    worker = iter(UnitQueue(build, units_of([1] * 3)))
+    next(worker)
+    clear_run(build, "run")  # as whoever takes it over does: the claims go as well
+    with pytest.raises(BuildLostError):
+        next(worker)
+    assert not (tmp_path / "runs/run").exists()
 
 
 def test_what_a_worker_took_and_did_not_finish_is_told(tmp_path: Path) -> None:

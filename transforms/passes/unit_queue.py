@@ -11,8 +11,9 @@ finish, because it died, stays taken: `unfinished` tells it to whoever looks whe
 a store that can not refuse the second of two writers, a unit may be done twice: with equal bytes.
 
 Requests: a listing and a write for each unit, and as much again for each time that somebody else
-was faster; whoever was not first looks further down the queue, so that a thousand workers that
-begin in one moment disperse in some six tries.
+was faster, and every few seconds a look whether the run still owns the build. Whoever was not first
+looks further down the queue, so that a thousand workers that begin in one moment disperse in some
+six tries.
 """
 
 import pickle
@@ -70,6 +71,8 @@ class UnitQueue:
         return [unit for unit in missing if not self._build.exists(failure_path(run, unit.name))]
 
     def _take(self) -> WorkUnit | None:
+        # Claims go with their run: to workers of a lost one all units would look free.
+        self._build.check_owned()
         while self._block * _BLOCK < len(self._units):
             free = self._free()
             if not free:

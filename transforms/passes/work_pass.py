@@ -6,6 +6,7 @@
     run_unit(pass, unit, build)          the one place where a unit is done or done again
       │ receipt there, of this fingerprint, with its files?  ──yes──► that receipt
       ├─ pass.run: files are written, published, synced
+      ├─ does the run still own the build?                 ───no───► BuildLostError
       ├─ receipt written: from now on the unit is done       ───────► the new receipt
       └─ it failed: why is written below runs/<run>/failures ───────► UnitFailedError
 
@@ -116,12 +117,14 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         UnitFailedError: this unit could not be done, and why is written below the run's folder;
             the others can be done.
         StorageError: the disk is full or gone: no unit can be done.
+        BuildLostError: somebody has taken the build over: no receipt is written.
     """
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
     try:
         with naming_place(build.root):
             receipt = work.run(unit, build)
+            build.check_owned()  # its files may have taken minutes to upload
             build.write(receipt_path(unit.name), receipt.to_json())
             build.drop_intent(unit.name)
     except Exception as error:
