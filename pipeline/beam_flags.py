@@ -1,7 +1,7 @@
 """Flags for Apache Beam on our command line: known ones are handed on, mistyped ones refused.
 
-    tokenmill build --input ... --runner=FlinkRunner --flink_master=host:8081 -- --parallelism=8
-                    ours        Beam's, each one known                          untouched
+    tokenmill build --input ... --runner=FlinkRunner --parallelism=8 -- --object_reuse=true
+                    ours        Beam's, each one known                  untouched
 
 Beam itself drops what it does not know with a warning: a mistyped option of ours would be ignored.
 """

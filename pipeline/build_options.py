@@ -31,7 +31,7 @@ worker processes. With it, this and Beam's other flags go to Apache Beam; what o
 goes after a bare --:
 
   tokenmill build --input 'gs://web/*' --output gs://tokens --runner=FlinkRunner \\
-      --flink_master=host:8081 -- --parallelism=8"""
+      --flink_master=host:8081 --parallelism=8 -- --object_reuse=true"""
 _DEFAULTS = TokenizeSettings()
 _DEFAULT_MAX_DOCUMENT = f"{_DEFAULTS.read.max_document_bytes >> 20}Mi"
 _DEFAULT_MAX_UNIT = f"{DEFAULT_UNIT_BYTES // 10**6}M"

@@ -22,6 +22,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from pipeline import commands, exit_codes
@@ -71,6 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
     from pipeline.beam_flags import check_beam_flags
     from pipeline.options import CommandParser
+    from pipeline.runners.engine_log import silence
     from pipeline.terminal import OutputError, escaped_message, say
     from tokenizer.errors import ConfigurationError, TokenmillError
 
@@ -90,7 +92,8 @@ def _run(name: str, command: Any, arguments: Sequence[str]) -> int:
             flags = ()
             if unknown or untouched:
                 parser.error(_unknown_option((*unknown, *untouched)[0], parser.option_names))
-        return int(command.run(options, flags))
+        with silence() if flags and not options.verbose else nullcontext():
+            return int(command.run(options, flags))
     except ConfigurationError as error:
         message = str(error)
         if error.setting is not None:  # it is the option of that name

@@ -10,6 +10,7 @@ passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs agai
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline import books
@@ -46,6 +47,8 @@ def check_build(
     input_root: str | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
+    verbose: bool = False,
+    stall_minutes: float = 15.0,
 ) -> VerifyResult:
     """Checks a whole build. Memory: a few chunks a core, however large the build.
 
@@ -56,6 +59,7 @@ def check_build(
         input_root: where the inputs are; None: where the newest run read them.
         tokenizer: needed when the vocabulary came from a file.
         beam_flags: for a Beam runner; empty: worker processes here.
+        verbose, stall_minutes: as in `Running`.
 
     Raises:
         ConfigurationError: impossible arguments.
@@ -76,7 +80,13 @@ def check_build(
         _check_tokenizer(manifest, used)
     if len(receipts) == len(manifest.inputs):  # or whole units would look like strays
         _find_strays(source, receipts, findings)
-    found = _run(source, manifest, receipts, used, root, retokenize, beam_flags)
+    running = Running(
+        workers=available_cores(),
+        beam_flags=tuple(beam_flags),
+        verbose=verbose,
+        stall_minutes=stall_minutes,
+    )
+    found = _run(source, manifest, receipts, used, root, retokenize, running)
     for unit in found:
         findings.messages += [m for m in unit.differences if m not in findings.messages]
     return VerifyResult(
@@ -175,7 +185,7 @@ def _run(
     tokenizer: Tokenizer,
     input_root: str | None,
     fraction: float,
-    beam_flags: Sequence[str],
+    running: Running,
 ) -> list[VerifyReceipt]:
     """Checks the content of every unit; what was found, in the order of their names."""
     kept = manifest.tokenizer if manifest.tokenizer.file is not None else None
@@ -185,11 +195,10 @@ def _run(
     paths = {unit: path if unit in chosen else "" for unit, path in paths.items()}
     sizes = {receipt.unit: sum(receipt.sizes().values()) for receipt in receipts}
     units = [WorkUnit(unit, path, sizes.get(unit, 0)) for unit, path in paths.items()]
-    with verify_place(source, beam_flags) as place:
+    if sum(sizes.values()) < _SMALL_BYTES:
+        running = replace(running, workers=0)
+    with verify_place(source, running.beam_flags) as place:
         with PassProgress("verify", place, units) as progress:
-            is_small = sum(unit.size_bytes for unit in units) < _SMALL_BYTES
-            workers = 0 if is_small else available_cores()
-            running = Running(workers=workers, beam_flags=tuple(beam_flags))
             run_pass(work, units, place, running, progress.update)
         raise_unit_failures(place, [unit.name for unit in units])
         return [work.read_receipt(place.read(receipt_path(unit.name)), unit.name) for unit in units]

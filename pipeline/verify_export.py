@@ -80,6 +80,8 @@ def check_export(
     directory: str,
     source: str | Mapping[str, str] | None = None,
     beam_flags: Sequence[str] = (),
+    verbose: bool = False,
+    stall_minutes: float = 15.0,
 ) -> VerifyExportResult:
     """Checks a whole export against its build.
 
@@ -87,6 +89,7 @@ def check_export(
         directory: the export.
         source: the build, or several by name; None: where the newest run read them.
         beam_flags: for a Beam runner; empty: worker processes here.
+        verbose, stall_minutes: as in `Running`.
 
     Raises:
         ConfigurationError: nobody says where the build is, or it is another one.
@@ -106,7 +109,13 @@ def check_export(
     plan = plan_of(build, found, manifest.settings)
     work = make_pass(build, manifest.settings, plan)
     findings = Findings()
-    for unit in _check_shards(export, work, plan, beam_flags):
+    running = Running(
+        workers=available_cores(),
+        beam_flags=tuple(beam_flags),
+        verbose=verbose,
+        stall_minutes=stall_minutes,
+    )
+    for unit in _check_shards(export, work, plan, running):
         findings.messages += unit.differences
     with findings.collect():
         _check_manifest(export, manifest, work, plan)
@@ -137,12 +146,11 @@ def _is_text(value: object) -> bool:
 
 
 def _check_shards(
-    export: Build, work: ExportPass, plan: ExportPlan, beam_flags: Sequence[str]
+    export: Build, work: ExportPass, plan: ExportPlan, running: Running
 ) -> Sequence[VerifyReceipt]:
     """Checks each shard; a shuffle is done again for it, below the export's `runs`."""
-    is_small = sum(unit.size_bytes for unit in plan.units) < _SMALL_BYTES
-    workers = 0 if is_small else available_cores()
-    running = Running(workers=workers, beam_flags=tuple(beam_flags))
+    if sum(unit.size_bytes for unit in plan.units) < _SMALL_BYTES:
+        running = replace(running, workers=0)
     run = new_run_name()
     again = Build.at(export.path(f"{run_folder(run)}/{FOLDER}"), run)
     try:

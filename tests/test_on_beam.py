@@ -9,21 +9,23 @@ import pickle
 import shutil
 import signal
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sample_inputs import json_lines, output_bytes
 
+import tokenmill
+from pipeline.cli import main
 from pipeline.commands.build import build
 from pipeline.config import BuildConfig
-from pipeline.runners import on_beam
-from pipeline.runners.engines import EngineJob, engine_job
-from pipeline.runners.remote_job import RemoteJob
+from pipeline.runners import Running, engine_log, on_beam
+from pipeline.runners.in_process import run_in_process
 from tokenizer import Tokenizer
+from transforms.passes.tokenize import TokenizePass
 from transforms.passes.verify import VerifyPass
 from transforms.settings import TokenizeSettings
 from transforms.shards import recovery
@@ -35,106 +37,23 @@ from transforms.shards.staged_file import digest_of
 PATTERN = r"\p{L}+|\P{L}"
 
 
-class FakeResult:
-    """A job that goes on until it is cancelled, where that works."""
-
-    def __init__(self, error: str | None = None, *, hangs: bool = False) -> None:
-        self._error = error
-        self._hangs = hangs
-        self.ended = threading.Event()
-
-    def wait_until_finish(self) -> str:
-        self.ended.wait(30)
-        return "CANCELLED"
-
-    def cancel(self) -> None:
-        if self._hangs:
-            self.ended.wait(30)
-        if self._error is not None:
-            raise RuntimeError(self._error)
-        self.ended.set()
-
-
-class FakeFlink(BaseHTTPRequestHandler):
-    """Flink's REST interface, as far as a job is cancelled by it."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        answers = {
-            "/v1/jobs/overview": b'{"jobs": [{"jid": "f00d", "name": "ours", "state": "RUNNING"}]}',
-            "/v1/overview": b'{"slots-total": 2, "slots-available": 0, "taskmanagers": 2}',
-        }
-        self._answer(answers[self.path])
-
-    def do_PATCH(self) -> None:
-        self.asked.append(self.path)
-        self._answer(b"{}")
-
-    def _answer(self, content: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def flink() -> Iterator[tuple[str, list[str]]]:
-    """The address of such an interface, and what was to be cancelled."""
-    asked: list[str] = []
-    handler = type("Handler", (FakeFlink,), {"asked": asked})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_address[1]}", asked
-        server.shutdown()
-        thread.join()
-
-
-def test_a_job_is_cancelled_by_its_runner() -> None:
-    job = RemoteJob(FakeResult(), EngineJob("ours", id="7"))
-    assert job.cancel() == "the job 7 was cancelled"
-    assert job.wait(10)
-    assert job.outcome() == "CANCELLED"
-    assert job.cancel() == "the job 7 has ended"
-
-
-@pytest.mark.parametrize("job_id", ["f00d", None])
-def test_where_beam_can_not_flink_itself_is_asked(
-    flink: tuple[str, list[str]], job_id: str | None
+@pytest.mark.parametrize(
+    ("flags", "prefix"), [(["--job_name=Shared"], "Shared-"), ([], "tokenmill-")]
+)
+def test_jobs_of_two_runs_never_have_one_name(
+    flags: list[str], prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, asked = flink
-    result = FakeResult("404")
-    job = RemoteJob(result, EngineJob("ours", "Flink job", job_id, f"http://{address}"))
-    assert job.engine_state() == "it is RUNNING; 0 of the 2 slots of 2 TaskManagers are free"
-    assert job.cancel() == f"the Flink job {job_id or 'ours'} was cancelled"
-    assert asked == ["/v1/jobs/f00d?mode=cancel"]
-    result.ended.set()
-
-
-def test_a_job_that_can_not_be_cancelled_goes_on_and_how_to_stop_it_is_said(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("pipeline.runners.remote_job._CANCEL_SECONDS", 0.1)
-    options = PipelineOptions(["--runner=FlinkRunner", "--flink_master=127.0.0.1:1"])
-    for result, why in (
-        (FakeResult("no such\n job"), "no such job"),
-        (FakeResult(hangs=True), "its runner did not answer"),
-    ):
-        job = RemoteJob(result, engine_job(result, "ours", options))
-        assert job.cancel() == (
-            f"the Flink job ours GOES ON ({why}): stop it with curl -X PATCH "
-            "'http://127.0.0.1:1/v1/jobs/<id>?mode=cancel'"
-        )
-        result.ended.set()
-    other = FakeResult("no")
-    assert RemoteJob(other, engine_job(other, "ours", PipelineOptions([]))).cancel() == (
-        "the job ours GOES ON (no): stop it by its runner's own tools"
-    )
-    other.ended.set()
+    names: list[str] = []
+    monkeypatch.setattr(on_beam, "engine_job", lambda result, name, options: names.append(name))
+    monkeypatch.setattr(on_beam, "RemoteJob", lambda result, job: None)
+    for run in ("20260101T000000.1Z-a", "20260101T000000.1Z-b"):
+        pipeline = beam.Pipeline(options=PipelineOptions(flags))
+        monkeypatch.setattr(pipeline, "run", lambda: None)
+        work = TokenizePass(TokenizeSettings())
+        running = Running(workers=0, beam_flags=tuple(flags))
+        on_beam._submit(pipeline, work, [], Build.at(str(tmp_path), run), running)
+        assert pipeline.options.view_as(GoogleCloudOptions).job_name == names[-1]
+    assert names == [f"{prefix}20260101t000000-1z-{run}" for run in "ab"]
 
 
 class FakeServer:
@@ -170,12 +89,99 @@ def test_beam_does_not_keep_the_answer_to_an_interrupt() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_what_an_engine_logs_is_for_verbose(caplog: pytest.LogCaptureFixture) -> None:
-    with on_beam._quiet_engine(verbose=False):
-        logging.error("784 lines")
-    with on_beam._quiet_engine(verbose=True):
-        logging.error("for those who ask")
-    assert caplog.messages == ["for those who ask"]
+class LoggingRunner(FnApiRunner):  # type: ignore[misc]
+    """Says how the caller's process is meanwhile."""
+
+    def run_pipeline(self, *arguments: Any, **named: Any) -> Any:
+        logging.getLogger("engine").error("784 lines")
+        logging.getLogger("engine").info("hook %s", threading.excepthook is HOOK)
+        return super().run_pipeline(*arguments, **named)
+
+
+HOOK = threading.excepthook
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_an_engine_logs_is_for_verbose_on_the_command_line(
+    verbose: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    arguments = ["--input", f"{tmp_path}/a.jsonl", "--output", f"{tmp_path}/out"]
+    runner = f"--runner={__name__}.LoggingRunner"
+    assert main(["build", *arguments, runner, *["--verbose"] * verbose]) == 0
+    assert caplog.messages.count("784 lines") == verbose
+    assert logging.root.manager.disable == 0
+    assert threading.excepthook is HOOK
+
+
+def test_a_call_leaves_the_logging_of_its_caller_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.HOOK", threading.excepthook)
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    with caplog.at_level(logging.INFO, "engine"):
+        tokenmill.build(
+            f"{tmp_path}/a.jsonl",
+            tmp_path / "out",
+            beam_flags=[f"--runner={__name__}.LoggingRunner"],
+        )
+    said = [record.getMessage() for record in caplog.records if record.name == "engine"]
+    assert said == ["784 lines", "hook True"]
+
+
+def test_readers_of_an_engine_that_has_ended_leave_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(
+        threading, "excepthook", lambda arguments: told.append(arguments.thread.name)
+    )
+    with engine_log.silence():
+        for name in ("wait_until_finish_read", "another"):
+            thread = threading.Thread(target=next, args=(iter([]),), name=name)
+            thread.start()
+            thread.join()
+    assert told == ["another"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "is_unsupervised"),
+    [
+        ("--runner=PortableRunner --job_endpoint=embed", True),
+        ("--runner apache_beam.runners.portability.portable_runner.PortableRunner", True),
+        ("--runner=portable --job_endpoint embed", True),
+        ("--runner=PortableRunner --job_endpoint=flink:8099", False),
+        ("--runner=PortableRunner --job_endpoint localhost:8099", False),
+        ("--runner=FlinkRunner --job_name=PortableRunner", False),
+        ("", False),
+    ],
+)
+def test_a_job_server_of_others_may_restart_workers(flags: str, is_unsupervised: bool) -> None:
+    running = Running(workers=0, beam_flags=tuple(flags.split()))
+    assert running.is_unsupervised is is_unsupervised
+
+
+def test_verify_has_the_options_of_a_run_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    tokenmill.build(f"{tmp_path}/a.jsonl", tmp_path / "out")
+    tokenmill.export(tmp_path / "out", tmp_path / "train", format="megatron")
+    used: list[Running] = []
+
+    def run_pass(work: Any, units: Any, build: Build, running: Running, on_tick: Any) -> None:
+        used.append(running)
+        run_in_process(work, units, build, on_tick)
+
+    monkeypatch.setattr("pipeline.verify_build.run_pass", run_pass)
+    monkeypatch.setattr("pipeline.verify_export.run_pass", run_pass)
+    flags = ["--runner=DirectRunner", "--stall-minutes=3", "--verbose"]
+    for directory in ("out", "train"):
+        assert main(["verify", str(tmp_path / directory), *flags]) == 0
+    expected = Running(
+        workers=0, beam_flags=("--runner=DirectRunner",), verbose=True, stall_minutes=3
+    )
+    assert used == [expected] * 2
 
 
 def test_a_worker_without_tokenmill_is_named() -> None:

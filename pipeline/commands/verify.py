@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from pipeline import exit_codes
 from pipeline.export_options import parse_builds
-from pipeline.options import add_common, add_tokenizer, given_tokenizer
+from pipeline.options import add_common, add_running, add_tokenizer, given_tokenizer
 from pipeline.quantities import share
 from pipeline.report import as_json
 from pipeline.terminal import say, show
@@ -48,6 +48,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "where the last run read them)",
     )
     add_tokenizer(command, default="the build's own")
+    add_running(command)
     add_common(command)
 
 
@@ -61,6 +62,8 @@ def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         beam_flags=beam_flags,
         source=None if options.source is None else parse_builds(options.source),
         json=options.json,
+        verbose=options.verbose,
+        stall_minutes=options.stall_minutes,
     )
 
 
@@ -73,12 +76,15 @@ def verify(
     beam_flags: Sequence[str] = (),
     source: str | Mapping[str, str] | None = None,
     json: bool = False,
+    verbose: bool = False,
+    stall_minutes: float = 15.0,
 ) -> int:
     """Checks a build or an export; prints what was checked, or to stderr each difference.
 
     Args:
         directory, retokenize, input_root, tokenizer, beam_flags, source: as in `check`.
         json: print the result as one JSON object instead.
+        verbose, stall_minutes: as in `check`.
 
     Returns:
         The exit code: COMPLETE, or FAILED at any difference.
@@ -93,6 +99,8 @@ def verify(
         tokenizer=tokenizer,
         beam_flags=beam_flags,
         source=source,
+        verbose=verbose,
+        stall_minutes=stall_minutes,
     )
     if json:
         show(as_json(result.to_json()))
@@ -111,12 +119,15 @@ def check(
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
     source: str | Mapping[str, str] | None = None,
+    verbose: bool = False,
+    stall_minutes: float = 15.0,
 ) -> VerifyResult | VerifyExportResult:
     """Checks a build or an export.
 
     Args:
         directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
         source: as in `check_export`.
+        verbose, stall_minutes: as in `Running`.
 
     Raises:
         ConfigurationError: impossible arguments, or such as are for the other kind.
@@ -124,7 +135,7 @@ def check(
     """
     if holds_export(directory):
         refuse_options_of_builds(retokenize, input_root, tokenizer)
-        return check_export(directory, source, beam_flags)
+        return check_export(directory, source, beam_flags, verbose, stall_minutes)
     if source is not None:
         raise ConfigurationError("is for exports: this is a build", setting="source")
     return check_build(
@@ -133,4 +144,6 @@ def check(
         input_root=input_root,
         tokenizer=tokenizer,
         beam_flags=beam_flags,
+        verbose=verbose,
+        stall_minutes=stall_minutes,
     )

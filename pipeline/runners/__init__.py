@@ -1,5 +1,6 @@
 """Where passes run: here in worker processes, or on any Beam runner. Both know passes alone."""
 
+import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,8 +34,16 @@ class Running:
 
     @property
     def is_unsupervised(self) -> bool:
-        """Whether nobody restarts a worker that died: so it is with Beam's own job service."""
-        return any("PortableRunner" in flag for flag in self.beam_flags)
+        """Whether nobody restarts a worker that died: so it is with the job service of Beam's SDK.
+
+        A job service elsewhere may be that of Flink or Spark, which do restart workers.
+        """
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument("--runner", default="")
+        parser.add_argument("--job_endpoint", default="embed")
+        given = parser.parse_known_args(list(self.beam_flags))[0]
+        runner = str(given.runner).rpartition(".")[2].lower().removesuffix("runner")
+        return (runner, given.job_endpoint) == ("portable", "embed")
 
 
 def run_pass(

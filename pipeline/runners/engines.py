@@ -25,7 +25,8 @@ class EngineJob:
     """A job as its engine knows it.
 
     Attributes:
-        name: that Beam gave it. kind: such as "Flink job". id: there; None where it is not known.
+        name: that Beam gave it; holds that of the run, so that no other job has it.
+        kind: such as "Flink job". id: there; None where it is not known.
         url: of the engine's REST interface; None without one.
         how_to_stop: a command for people; None where only the engine's own tools can.
         ends_with_command: the engine itself was started for this job, and is ended after it.
@@ -46,8 +47,9 @@ class EngineJob:
         if self.kind != "Flink job" or self.url is None:
             return False
         try:
-            for job in [self.id] if self.id else self._flink_jobs_of_name():
-                _ask(f"{self.url}/v1/jobs/{job}?mode=cancel", "PATCH")
+            jobs = [self.id] if self.id else self._flink_jobs_at_work()
+            if len(jobs) == 1:  # of several of a name, which is ours?
+                _ask(f"{self.url}/v1/jobs/{jobs[0]}?mode=cancel", "PATCH")
                 return True
         except (OSError, ValueError, KeyError, TypeError) as error:
             logging.getLogger(__name__).info("Flink did not cancel: %s", error)
@@ -66,8 +68,7 @@ class EngineJob:
         return ""
 
     def _flink_state(self) -> str:
-        jobs = _ask(f"{self.url}/v1/jobs/overview")["jobs"]
-        states = [job["state"] for job in jobs if self.id == job["jid"] or self.name == job["name"]]
+        states = sorted(self._flink_jobs().values(), key=lambda state: state not in _ALIVE)
         cluster = _ask(f"{self.url}/v1/overview")
         state = f"it is {states[0]}" if states else "Flink does not know it"
         return (
@@ -75,9 +76,14 @@ class EngineJob:
             f"{cluster['taskmanagers']} TaskManagers are free"
         )
 
-    def _flink_jobs_of_name(self) -> list[str]:
+    def _flink_jobs_at_work(self) -> list[str]:
+        return [job for job, state in self._flink_jobs().items() if state in _ALIVE]
+
+    def _flink_jobs(self) -> dict[str, str]:
+        """Id and state: of the job itself where its id is known, else of all of its name."""
         jobs = _ask(f"{self.url}/v1/jobs/overview")["jobs"]
-        return [job["jid"] for job in jobs if job["name"] == self.name and job["state"] in _ALIVE]
+        key, value = ("name", self.name) if self.id is None else ("jid", self.id)
+        return {job["jid"]: job["state"] for job in jobs if job[key] == value}
 
 
 def engine_job(result: Any, name: str, options: Any) -> EngineJob:

@@ -4,7 +4,6 @@ PullPass: a worker takes a unit, does it, takes another, the largest first
 """
 
 import contextlib
-import logging
 import re
 import signal
 import threading
@@ -41,7 +40,7 @@ def run_on_beam(
 
     options = PipelineOptions(list(running.beam_flags))
     pipeline = beam.Pipeline(options=options)
-    with _quiet_engine(running.verbose), _ending_servers(pipeline.runner):
+    with _ending_servers(pipeline.runner):
         job = _submit(pipeline, work, units, build, running)
         _wait(job, running, on_tick)
         _conclude(job, build, units)
@@ -78,6 +77,11 @@ def _conclude(job: RemoteJob, build: Build, units: Sequence[WorkUnit]) -> None:
         raise RunFailedError(f"{job} ended as {ended}: see the runner's log. {_RESUME}")
 
 
+def _name_of_run(name: str, build: Build) -> str:
+    """A name that no other job has: where an engine is to stop the job, it may be all we know."""
+    return f"{name}-{build.run.lower().replace('.', '-')}"
+
+
 def _submit(
     pipeline: Any, work: Pass, units: Sequence[WorkUnit], build: Build, running: Running
 ) -> RemoteJob:
@@ -86,8 +90,7 @@ def _submit(
     from transforms.pull_pass import PullPass
 
     named = pipeline.options.view_as(GoogleCloudOptions)
-    if not named.job_name:
-        named.job_name = f"tokenmill-{build.run}".lower().replace(".", "-")
+    named.job_name = _name_of_run(named.job_name or "tokenmill", build)
     _ = pipeline | "PullPass" >> PullPass(work, build, units)
     # As they were given: Beam hides Flink's address from the job that it submits.
     given = PipelineOptions(list(running.beam_flags))
@@ -104,36 +107,6 @@ def _submit(
     job = engine_job(result, named.job_name, given)
     say(f"submitted: {job}")
     return RemoteJob(result, job)
-
-
-@contextlib.contextmanager
-def _quiet_engine(verbose: bool) -> Iterator[None]:
-    """Engines log hundreds of lines for a failure, and what is in them is told in one."""
-    if verbose or logging.root.level in (logging.DEBUG, logging.INFO):
-        yield
-        return
-    disabled, hook = logging.root.manager.disable, threading.excepthook
-    logging.disable(logging.CRITICAL)  # for loggers, too, whose level an engine's client sets
-    threading.excepthook = _without_readers(hook)
-    try:
-        yield
-    finally:
-        logging.disable(disabled)
-        threading.excepthook = hook
-
-
-def _without_readers(hook: Any) -> Any:
-    """The hook for all threads but those in which Beam reads what an engine says.
-
-    They end with a traceback when the engine does: how the job ended is told elsewhere.
-    """
-
-    def tell(arguments: threading.ExceptHookArgs) -> None:
-        thread = arguments.thread
-        if thread is None or not thread.name.startswith("wait_until_finish"):
-            hook(arguments)
-
-    return tell
 
 
 @contextlib.contextmanager
