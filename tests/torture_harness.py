@@ -69,8 +69,8 @@ def command(*arguments: str, limit_seconds: float = 300) -> Ran:
     return ran
 
 
-# Between us and the command: what a process inherits counts as its own peak, and ours is large after
-# some cases have made their inputs.
+# Between us and the command: what a process inherits counts as its own peak, and ours is large
+# after some cases have made their inputs.
 _SMALL_PARENT = """
 import os, sys
 process = os.spawnv(os.P_NOWAIT, sys.argv[2], sys.argv[2:])
