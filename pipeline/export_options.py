@@ -150,17 +150,24 @@ def parse_builds(texts: Sequence[str]) -> str | dict[str, str]:
     >>> parse_builds(["shards"]), parse_builds(["web=shards", "code=gs://code/shards"])
     ('shards', {'web': 'shards', 'code': 'gs://code/shards'})
 
+    A name has no slash, so a path with an equals sign is written with one before it:
+
+    >>> parse_builds(["web=shards"]), parse_builds(["./day=1"])
+    ({'web': 'shards'}, './day=1')
+
     Raises:
-        ConfigurationError: of several one has no name, or that of another.
+        ConfigurationError: a build without a name among several, or a name twice; a name or a
+            directory that is empty.
     """
-    if len(texts) == 1:
+    if len(texts) == 1 and ("=" not in texts[0] or "/" in texts[0].partition("=")[0]):
         return texts[0]
     builds: dict[str, str] = {}
     for text in texts:
         name, _, directory = text.partition("=")
-        if not directory or name in builds:
+        if not name or "/" in name or not directory or name in builds:
             raise ConfigurationError(
-                f"several builds need NAME=DIR each, every name once, found {text!r}"
+                "several builds need NAME=DIR each, every name once and without a slash, found "
+                f"{text!r}"
             )
         builds[name] = directory
     return builds

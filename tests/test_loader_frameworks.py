@@ -1,5 +1,6 @@
 """The loader in the loaders of PyTorch and grain; run where they are, by `make test-readers`."""
 
+import copy
 import itertools
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,65 @@ def test_torch_resumes_after_the_batch_that_was_trained_on(source: Path, workers
     loader = torch.utils.data.DataLoader(again, batch_size=None, num_workers=workers)
     second = list(itertools.islice(loader, 5))
     assert rows_of(first + second) == expected_rows(source, 10, seed=1, epochs=None)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_each_loop_of_torch_is_the_next_epoch(source: Path, workers: int) -> None:
+    torch = pytest.importorskip("torch")
+    batches = tokenmill.open(source).batches(LENGTH, 4, seed=1)
+    loader = torch.utils.data.DataLoader(batches.torch(), batch_size=None, num_workers=workers)
+    expected = tokenmill.open(source).batches(LENGTH, 4, seed=1)
+    for _ in range(3):
+        own = [{"input": one.input, "target": one.target} for one in expected]
+        assert rows_of(loader) == rows_of(own)
+    assert batches.state_dict()["next_sample"] == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loop_of_torch_that_was_left_is_over_unless_its_state_is_loaded(
+    source: Path, workers: int
+) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = tokenmill.open(source).batches(LENGTH, 4, seed=1).torch()
+    assert dataset.state_dict()["next_sample"] == 0
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
+    count = len(tokenmill.open(source).batches(LENGTH, 4, seed=1))
+    two = expected_rows(source, 2 * count, seed=1, epochs=2)
+    first = list(itertools.islice(loader, 2))
+    with pytest.raises(ConfigurationError, match="say after which batch"):
+        dataset.state_dict()
+    assert rows_of(itertools.islice(loader, 2)) == two[4 * count : 4 * count + 8]
+    dataset.load_state_dict(dataset.state_dict(after=int(first[-1]["next_sample"])))
+    assert rows_of([*first, *loader]) == two[: 4 * count]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_after_a_loop_of_torch_without_end_a_state_is_needed(source: Path, workers: int) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = tokenmill.open(source).batches(LENGTH, 4, seed=1, epochs=None).torch()
+    loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers)
+    first = list(itertools.islice(loader, 3))
+    with pytest.raises(ConfigurationError, match="a loop without end has begun"):
+        next(iter(loader))
+    dataset.load_state_dict(dataset.state_dict(after=int(first[-1]["next_sample"])))
+    second = list(itertools.islice(loader, 3))
+    assert rows_of(first + second) == expected_rows(source, 6, seed=1, epochs=None)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_loops_of_torch_may_have_other_workers_that_stay_or_are_spawned(
+    source: Path, method: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = tokenmill.open(source).batches(LENGTH, 4, seed=1).torch()
+    dataset = copy.deepcopy(dataset)  # as wrappers of loaders do
+    found = []
+    for workers in (1, 2, 0):
+        how = {"multiprocessing_context": method, "persistent_workers": True} if workers else {}
+        loader = torch.utils.data.DataLoader(dataset, batch_size=None, num_workers=workers, **how)
+        found += [*rows_of(loader), *rows_of(loader)]
+    whole = tokenmill.open(source).batches(LENGTH, 4, seed=1, epochs=6)
+    assert found == expected_rows(source, len(whole), seed=1, epochs=6)
 
 
 def test_torch_ranks_with_workers_have_every_sample_once(source: Path) -> None:

@@ -2,23 +2,27 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from sample_inputs import json_lines
+from sample_inputs import json_lines, output_bytes
 from small_build import make_build
 from small_export import exported, make_source, run_export, shard_files, store_documents
 
 import tokenmill
 from pipeline.cli import main
 from pipeline.commands.verify import verify
+from pipeline.export_options import parse_builds
 from tokenizer import ConfigurationError
 from transforms.exports.mixtures import Mixture, Source
 from transforms.exports.settings import ExportSettings, parse_sources
 from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
+from transforms.shards.joined_build import JoinedBuild
 from transforms.shards.settings import ShardSettings
 
 SOURCES = (
@@ -220,6 +224,53 @@ def test_the_command_mixes_builds_and_tells_shares_asked_and_reached(
     assert main(["verify", str(tmp_path / "out"), "--source", *named]) == 0
     assert main(["find", str(tmp_path / "out"), "--at", "train/000000.bin:0"]) == 0
     assert "unit      " in capsys.readouterr().out
+
+
+def test_one_build_with_a_name_is_a_source_of_that_name(
+    builds: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--output", str(tmp_path / "out"), "--format", "bin", "--shuffle", "1"]
+    assert main(["export", f"web={builds['web']}", *more, "--weight", "web=0.5"]) == 0
+    (_, row, *_) = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert row[0] == "web"
+    assert all(unit.startswith("web/") for _, unit, _, _ in documents_of(tmp_path / "out"))
+    assert main(["verify", str(tmp_path / "out"), "--source", f"web={builds['web']}"]) == 0
+
+
+@pytest.mark.parametrize("texts", [["=a"], ["a="], ["a=x", "b"], ["a=x", "a=y"], ["a/b=x", "c=y"]])
+def test_names_of_builds_that_can_not_be_are_refused(texts: list[str]) -> None:
+    with pytest.raises(ConfigurationError, match="NAME=DIR each, every name once"):
+        parse_builds(texts)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda build: build.path("a"),
+        lambda build: build.exists("a"),
+        lambda build: build.size("a"),
+        lambda build: build.files(),
+        lambda build: build.staging,
+        lambda build: build.newest_run_record(),
+        lambda build: build.write("a", b"x"),
+        lambda build: build.delete(["manifest.json"]),
+        lambda build: build.delete([]),
+        lambda build: build.withdraw("manifest.json"),
+        lambda build: build.stage("tokens/a.npy"),
+        lambda build: build.publish("a", []),
+        lambda build: build.note_intent("a", []),
+        lambda build: build.drop_intent("a"),
+    ],
+)
+def test_several_builds_as_one_are_only_read(
+    act: Callable[[Build], object], builds: dict[str, Path]
+) -> None:
+    """What is not said of a name would act on the first of them."""
+    before = {name: output_bytes(path) for name, path in builds.items()}
+    joined = JoinedBuild.of({name: Build.at(str(path)) for name, path in builds.items()})
+    with pytest.raises(TypeError, match="several builds as one have no path, and are only read"):
+        act(joined)
+    assert {name: output_bytes(path) for name, path in builds.items()} == before
 
 
 def test_builds_that_do_not_go_together_are_refused(

@@ -182,7 +182,13 @@ def test_documents_of_parts_are_found_and_exported(
     (place,) = json.loads(capsys.readouterr().out)["places"]
     assert place["unit"] == "d%2Eparquet/part-00005"
     shard = f"{place['shard']}:{place['start']}"
+    assert place["input"] == "d.parquet"
+    capsys.readouterr()
     assert main(["find", str(output), "--at", shard]) == 0
+    printed = capsys.readouterr().out
+    assert "input     d.parquet\n" in printed
+    assert f"part      part-00005, record {place['record']} of it\n" in printed
+    assert place["record"] < 95
     assert main(["inspect", str(output), "--document", "d95"]) == 0
     run(inputs, tmp_path / "whole", settings=WHOLE)
     for build_folder in (output, tmp_path / "whole"):

@@ -11,9 +11,10 @@ from small_export import exported, make_source
 
 from pipeline.commands.verify import verify
 from tokenizer import ConfigurationError
-from transforms.errors import MismatchError
+from transforms.errors import MismatchError, UnitFailedError
 from transforms.exports.formats import EXPORT_FORMATS
 from transforms.exports.records import ExportManifest
+from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json
 from transforms.shards.staged_file import digest_of
 
@@ -186,6 +187,22 @@ def test_a_verification_on_beam_leaves_nothing(output: Path) -> None:
     assert verify(str(output), beam_flags=["--runner=BundleBasedDirectRunner"]) == 0
     assert output_bytes(output) == before
     assert not [path for path in output.rglob("*") if path.is_dir() and not any(path.iterdir())]
+
+
+def test_what_a_failed_check_left_does_not_hide_why_it_failed(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = exported(source, tmp_path / "out", "bin", shuffle=3)
+
+    def failing(work: Any, plan: Any, place: Build, running: Any) -> Any:
+        left = Path(place.root).parent / "left"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(b"")
+        raise UnitFailedError("why it failed")
+
+    monkeypatch.setattr("pipeline.verify_export.scatter", failing)
+    with pytest.raises(UnitFailedError, match="why it failed"):
+        verify(str(output))
 
 
 def test_the_source_of_a_build_is_refused(source: Path) -> None:

@@ -40,7 +40,10 @@ class _TakeUnits(beam.DoFn):  # type: ignore[misc]
 
 
 class PullPass(beam.PTransform):  # type: ignore[misc]
-    """Does units as workers take them, each once; gives how many were done.
+    """Does units as workers take them; gives a `PDone`.
+
+    What was done, the receipts in the build tell, those of a worker that died later among them.
+    Each unit is taken by one worker; where that one died without a receipt, it is done again.
 
     For bounded pipelines: it begins with a `Create`. Units that fail leave their reason with the
     build, as run_unit writes it.
@@ -59,24 +62,24 @@ class PullPass(beam.PTransform):  # type: ignore[misc]
         self._build = build
         self._queue = UnitQueue(build, units)
 
-    def expand(self, pipeline: Any) -> Any:
+    def expand(self, begin: Any) -> beam.pvalue.PDone:
         queue, tickets = self._queue, min(len(self._queue), _MAX_TICKETS)
         take_units = _TakeUnits(RunUnit(self._work, self._build), queue)
         done = (
-            pipeline
+            begin
             | "Tickets" >> beam.Create(range(tickets), reshuffle=False)
             | "Spread" >> beam.Reshuffle()  # or one worker would get them all
             | "TakeUnits"
             >> beam.ParDo(take_units).with_outputs(RunPass.FAILURES, main=RunPass.RECEIPTS)
         )
-        count = done[RunPass.RECEIPTS] | "Count" >> beam.combiners.Count.Globally()
         _ = (
-            count  # it is known when all tickets have ended
+            done[RunPass.RECEIPTS]
+            | "Count" >> beam.combiners.Count.Globally()  # known when all tickets have ended
             | "Unfinished" >> beam.FlatMap(lambda _: queue.unfinished()).with_output_types(WorkUnit)
             | "SpreadUnfinished" >> beam.Reshuffle()
             | "RunPass" >> RunPass(self._work, self._build)
         )
-        return count
+        return beam.pvalue.PDone(begin.pipeline)
 
     def display_data(self) -> dict[str, Any]:
         return {"output": self._build.root, "pass": type(self._work).__name__}

@@ -69,7 +69,9 @@ class Place:
             documents, from 0. start, length: in ids of the shard; offset: the first id of
             the document that is there: 0, but where sequences cut it.
         token: the number of the id that was asked for, from the document's first; None: no id was.
-        unit, record: the input, as a unit of the build, and the record in it, from 0.
+        unit, record: of the build, and the record in it, from 0. Where an input was read in parts,
+            a unit is a part, `a.jsonl/part-00001`, and records count from where that begins.
+        input: the name of the whole input; None in an export, which does not tell what is a part.
         id, url: of the document, where it has any.
     """
 
@@ -81,17 +83,20 @@ class Place:
     token: int | None
     unit: str
     record: int
+    input: str | None
     id: str | None
     url: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """An index of documents. unit: of all its rows; None: a column says. shards: by number."""
+    """An index of documents. unit, input: of all its rows; None: a column says the unit. shards: by
+    number."""
 
     path: str
     schema: pa.Schema
     unit: str | None
+    input: str | None
     shards: tuple[str, ...]
 
 
@@ -184,12 +189,12 @@ def _indexes(build: Build) -> Iterator[_Index]:
     mark = read_mark(build)
     if mark is not None and is_export(mark.settings):
         for shard in read_export_manifest(build).shards:
-            yield _Index(shard.index.path, EXPORT_SCHEMA, None, (shard.files[0].path,))
+            yield _Index(shard.index.path, EXPORT_SCHEMA, None, None, (shard.files[0].path,))
         return
     for unit in build.manifest().units:
         receipt = build.receipt(unit)
         shards = tuple(entry.path for entry in receipt.shards)
-        yield _Index(receipt.documents.path, DOCUMENTS_SCHEMA, unit, shards)
+        yield _Index(receipt.documents.path, DOCUMENTS_SCHEMA, unit, receipt.input.input, shards)
 
 
 def _rows(build: Build, index: _Index) -> Iterator[pa.RecordBatch]:
@@ -235,6 +240,7 @@ def _place(
         token=None if token is None else row.get("offset", 0) + token,
         unit=row["unit"] if index.unit is None else index.unit,
         record=row["record"],
+        input=index.input,
         id=row["id"],
         url=row["url"],
     )
@@ -246,8 +252,14 @@ def _text(place: Place) -> str:
         f"document  {place.index:,}, tokens {place.start:,} to {place.start + place.length - 1:,}",
         f"id        {'none' if place.id is None else escaped(place.id)}",
         f"url       {'none' if place.url is None else escaped(place.url)}",
-        f"unit      {escaped(place.unit)}, record {place.record:,}",
+        f"unit      {escaped(place.unit)}, record {place.record:,} of it",
     ]
+    if place.input not in (None, place.unit):
+        part = place.unit.rpartition("/")[2]
+        lines[-1:] = [
+            f"input     {escaped(str(place.input))}",
+            f"part      {part}, record {place.record:,} of it",
+        ]
     if place.token is not None:
         at = place.start + place.token - place.offset
         lines.insert(0, f"token     {at:,}, number {place.token:,} of its document")

@@ -1,7 +1,6 @@
 """The documents of one split of an export, for `tokenmill.open`: a part is a shard."""
 
 import hashlib
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from transforms.shards.build import Build
 from transforms.shards.build_source import read_index
 from transforms.shards.corpus import CorpusPart
 from transforms.shards.layout import MANIFEST
+from transforms.shards.shard_maps import ShardMaps
 
 
 class ExportSource:
@@ -57,7 +57,7 @@ class ExportSource:
         self.dtype: np.dtype[Any] = np.dtype(self._settings["format"]["dtype"])
         sequences = sequence_settings_of(self._settings)
         self.packed_length = None if sequences is None else sequences.length
-        self._copies = ExitStack()
+        self._maps = ShardMaps(lambda shard: export.local_copy(self.shard_paths[shard]), self._map)
 
     def __reduce__(self) -> tuple[type["ExportSource"], tuple[Build, str]]:
         return type(self), (self._export, self._split)
@@ -71,18 +71,9 @@ class ExportSource:
         return read_index(self._export, self._shards[part].index.path, EXPORT_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:
-        found = self._shards[shard]
-        if not found.tokens:
+        if not self.shard_tokens[shard]:
             return np.zeros(0, self.dtype)
-        path = found.files[0].path
-        offset = self._first_byte(found)
-        assert offset is not None
-        local_path = self._copies.enter_context(self._export.local_copy(path))
-        try:
-            mapped = np.memmap(local_path, self.dtype, "r", offset, (found.tokens,))
-        except (ValueError, OSError) as error:
-            raise MismatchError(f"{path}: can not be mapped: {error}") from error
-        return np.asarray(mapped)
+        return self._maps.open(shard)
 
     def segments(self) -> Segments:
         starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
@@ -95,6 +86,16 @@ class ExportSource:
             ends.append(begins + index["length"].to_numpy())
             first += shard.tokens
         return _with_padding(np.concatenate(starts), np.concatenate(ends), first)
+
+    def _map(self, shard: int, local_path: str) -> npt.NDArray[Any]:
+        found = self._shards[shard]
+        offset = self._first_byte(found)
+        assert offset is not None
+        try:
+            mapped = np.memmap(local_path, self.dtype, "r", offset, (found.tokens,))
+        except (ValueError, OSError) as error:
+            raise MismatchError(f"{self.shard_paths[shard]}: can not be mapped: {error}") from error
+        return np.asarray(mapped)
 
     def _first_byte(self, shard: ExportShard) -> int | None:
         return self._format.ids_at(shape_of(self._settings, shard.items, shard.tokens))

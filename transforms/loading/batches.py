@@ -90,20 +90,20 @@ class Batches:
 
     def __len__(self) -> int:
         """Batches that the next loop has. Raises TypeError where it never ends."""
-        stop = self._stop()
-        if stop is None:
+        end = self.end_of_loop(self._next)
+        if end is None:
             raise TypeError("a loop without end has no length: epochs is None")
-        return (stop - self._next) // self._step
+        return (end - self._next) // self._step
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self.steps(0, 1):
+        for batch in self.steps(0, 1, self._next):
             self._next = batch.next_sample
             yield batch
 
     @property
     def epoch(self) -> int:
         """The epoch that the next batch ends in, from 0."""
-        return (self._next + self._step - 1) // len(self.samples)
+        return self._epoch_at(self._next)
 
     def state_dict(self, after: Batch | int | None = None) -> dict[str, Any]:
         """Where the run is, as plain values: the same in all ranks.
@@ -141,13 +141,21 @@ class Batches:
             )
         self._next = state["next_sample"]
 
-    def steps(self, worker: int, workers: int) -> Iterator[Batch]:
-        """Every so many-th batch of the next loop, without moving on: of one worker of several.
+    def end_of_loop(self, begin: int) -> int | None:
+        """The `next_sample` of the last batch of a loop that begins there; None: it never ends."""
+        if self.epochs is None:
+            return None
+        stop = len(self.samples) * (self._epoch_at(begin) + self.epochs)
+        return begin + (stop - begin) // self._step * self._step
+
+    def steps(self, worker: int, workers: int, begin: int) -> Iterator[Batch]:
+        """Every so many-th batch of a loop, without moving on: of one worker of several.
 
         Args:
             worker: which, from 0: it has batches number worker, worker + workers, ...
+            begin: the sample of the line that the loop begins with.
         """
-        first, stop = self._next + worker * self._step, self._stop()
+        first, stop = begin + worker * self._step, self.end_of_loop(begin)
         stride = workers * self._step
         # Not of many epochs: each costs some 100 µs, however few samples it has.
         per_block = max(1, min(_BLOCK_SAMPLES // self.batch_size, len(self.samples) // stride))
@@ -166,9 +174,11 @@ class Batches:
 
             DataLoader(batches.torch(), batch_size=None, num_workers=2)
 
-        With workers, batches come in the same order, and none twice. A loop with workers begins
-        where this object stands in the main process: let it be endless (`epochs=None`), or load a
-        state before the next one.
+        Batches come in the same order with any number of workers, none twice. The first loop
+        begins where this object stands, which itself does not move. Each later one begins where the
+        one before it ends, also when that was left early: workers fetch more than is used, so only
+        the loop knows how far it came. To go on in the middle, load `state_dict(after)` before the
+        next loop; after a loop without end (`epochs=None`) there is no other way.
 
         Args:
             documents: `cu_seqlens`, `segment_ids`, `positions` and `loss_mask` of `Batch` too.
@@ -187,11 +197,9 @@ class Batches:
         """Samples that all ranks take together."""
         return self.batch_size * self.world_size
 
-    def _stop(self) -> int | None:
-        """The sample of the line before which the next loop ends."""
-        if self.epochs is None:
-            return None
-        return len(self.samples) * (self.epoch + self.epochs)
+    def _epoch_at(self, begin: int) -> int:
+        """The epoch that a batch which begins there ends in."""
+        return (begin + self._step - 1) // len(self.samples)
 
     def _numbers(self, begins: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """int64[n, batch_size]: this rank's samples of steps that begin there."""

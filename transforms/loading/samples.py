@@ -75,7 +75,10 @@ class Batch:
 
     @property
     def documents(self) -> npt.NDArray[np.int64]:
-        """int64[m]: which document each of those is: `corpus[number]`; -1: padding."""
+        """int64[m]: which document each of those is: `corpus[number]` where it is 0 or more.
+
+        -1 is padding: `corpus[-1]` would be the last document.
+        """
         return self._segments[1]
 
     @property

@@ -1,14 +1,19 @@
 """Samples and batches as data sets of PyTorch. Nothing but their `torch()` methods imports this."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch.utils.data
 
+from tokenizer import ConfigurationError
 from transforms.loading.samples import Batch, Samples
 
 if TYPE_CHECKING:
     from transforms.loading.batches import Batches
+
+_MAX_WORKERS = 4096
+_NOWHERE = -1  # where the loop after one without end would begin
 
 
 class SampleDataset(torch.utils.data.Dataset):  # type: ignore[misc]
@@ -26,26 +31,65 @@ class SampleDataset(torch.utils.data.Dataset):  # type: ignore[misc]
 
 class BatchDataset(torch.utils.data.IterableDataset):  # type: ignore[misc]
     """Whole batches; with workers, worker w of n has batches w, w + n, ..., which the DataLoader
-    puts into order again."""
+    puts into order again.
+
+    Workers are processes with a copy of this object each, new ones in every loop. So where the next
+    loop begins is in memory that all share: a number for each worker, which it moves when its loop
+    begins. None reads another's: a worker that is late still begins where the others did.
+    """
 
     def __init__(self, batches: "Batches", documents: bool) -> None:
-        self._batches = batches
+        self._batches = copy.copy(batches)
         self._has_documents = documents
+        self._begins = torch.full((_MAX_WORKERS,), self._start, dtype=torch.int64).share_memory_()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begins.share_memory_()  # of a deep copy it is not
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        worker = torch.utils.data.get_worker_info()
-        chosen = iter(self._batches)
-        if worker is not None:
-            chosen = self._batches.steps(worker.id, worker.num_workers)
-        return map(self._as_dict, chosen)
+        info = torch.utils.data.get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        begin = int(self._begins[worker])
+        if begin == _NOWHERE:
+            raise ConfigurationError(
+                "a loop without end has begun, and the next one can not know how far it came: "
+                "load_state_dict(state_dict(after=batch['next_sample'])) before it, or give epochs",
+                setting="epochs",
+            )
+        end = self._batches.end_of_loop(begin)
+        following = _NOWHERE if end is None else end
+        self._begins[worker] = following
+        if worker == 0:
+            self._begins[workers:] = following  # the next loop may have more workers
+        return map(self._as_dict, self._batches.steps(worker, workers, begin))
 
     def state_dict(self, after: int | None = None) -> dict[str, Any]:
-        """As `Batches.state_dict`. With workers, say after which batch: its `next_sample`."""
+        """As `Batches.state_dict`.
+
+        Args:
+            after: `next_sample` of the last batch that was trained on; None: before the first loop.
+
+        Raises:
+            ConfigurationError: a loop has begun, and `after` is not given: workers may have fetched
+                more than was used.
+        """
+        if after is None and int(self._begins[0]) != self._start:
+            raise ConfigurationError(
+                "a loop has begun: say after which batch, state_dict(after=batch['next_sample'])",
+                setting="after",
+            )
         return self._batches.state_dict(after)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """As `Batches.load_state_dict`."""
+        """As `Batches.load_state_dict`: the next loop begins there."""
         self._batches.load_state_dict(state)
+        self._begins.fill_(self._start)
+
+    @property
+    def _start(self) -> int:
+        """Where the first loop begins: as given, or as loaded."""
+        return int(self._batches.state_dict()["next_sample"])
 
     def _as_dict(self, batch: Batch) -> dict[str, Any]:
         found: dict[str, Any] = {"input": batch.input, "target": batch.target}

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from transforms.shards.corpus import CorpusPart
 from transforms.shards.formats import shard_format
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.layout import MANIFEST, documents_path
+from transforms.shards.shard_maps import ShardMaps
 
 _THREADS = 4
 
@@ -45,7 +45,9 @@ class BuildSource:
         self.dtype = np.dtype(manifest.shards[0].dtype if manifest.shards else "<u4")
         self._units = manifest.units
         self._shards = manifest.shards
-        self._copies = ExitStack()
+        self._maps = ShardMaps(
+            lambda shard: build.local_copy(manifest.shards[shard].path), self._map
+        )
 
     def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build]]:
         return type(self), (self._build,)
@@ -61,9 +63,7 @@ class BuildSource:
         return read_index(self._build, path, DOCUMENTS_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:
-        entry = self._shards[shard]
-        local_path = self._copies.enter_context(self._build.local_copy(entry.path))
-        return shard_format(entry.format).open(local_path, entry).map()
+        return self._maps.open(shard)
 
     def segments(self) -> Segments:
         def lengths_of(unit: str) -> npt.NDArray[np.int64]:
@@ -75,6 +75,10 @@ class BuildSource:
         with ThreadPoolExecutor(_THREADS, thread_name_prefix="lengths") as threads:
             lengths = list(threads.map(lengths_of, self._units))
         return Segments(np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths])))
+
+    def _map(self, shard: int, local_path: str) -> npt.NDArray[Any]:
+        entry = self._shards[shard]
+        return shard_format(entry.format).open(local_path, entry).map()
 
 
 def read_index(

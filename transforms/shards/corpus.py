@@ -33,7 +33,8 @@ class CorpusDocument:
         tokens: uint16[n], uint32[n] or, of a megatron export, int32[n], begin and end of text
             included; read-only, a view of the memory map where the disk is local.
         id, url: as the input named it, or None.
-        unit: the input's name. record: its record, from 0.
+        unit: the input's name; where it was read in parts, the part's: `a.jsonl/part-00001`.
+        record: of that unit, from 0: in a part, from where the part begins.
         shard: the path of its shard below the folder. start: its first token there.
         text_bytes: of UTF-8; None in an export, which does not tell.
         offset: the first id of the document that is here: 0, but where an export's sequences cut

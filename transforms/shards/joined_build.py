@@ -3,15 +3,18 @@
     web=shards/web     a.jsonl.zst    ─►  web/a.jsonl.zst
     code=shards/code   a.jsonl.zst    ─►  code/a.jsonl.zst
 
-To read only. All of them have the same ids: one tokenizer, one begin and end of text.
+To read only, each file by its name: they have no folder in common, so whatever needs a path, and
+all that writes or deletes, raises TypeError. All of them have the same ids: one tokenizer, one
+begin and end of text.
 """
 
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
@@ -20,6 +23,7 @@ from transforms.shards.json_records import canonical_json
 from transforms.shards.layout import MANIFEST
 from transforms.shards.manifest import Manifest, Totals
 from transforms.shards.receipt import IndexEntry, Receipt, ShardEntry
+from transforms.shards.staged_file import StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,35 @@ class JoinedBuild(Build):
         """Those builds, called by their names, which have no slash."""
         parts = tuple(sorted(builds.items()))
         return cls(parts[0][1].root, parts=parts)
+
+    def path(self, relative: str) -> NoReturn:
+        """None. Raises TypeError: below the root of the first build it would be a wrong one."""
+        raise TypeError(f"{relative}: several builds as one have no path, and are only read")
+
+    def files_below(self, folder: str) -> NoReturn:
+        """None. Raises TypeError, as `path` does."""
+        self.path(folder)
+
+    def publish(self, unit: str, files: Sequence[StagedFile]) -> NoReturn:
+        """Nothing. Raises TypeError, as `path` does."""
+        self.path(unit)
+
+    def note_intent(self, unit: str, final_paths: Sequence[str]) -> NoReturn:
+        """Nothing. Raises TypeError, as `path` does."""
+        self.path(unit)
+
+    def drop_intent(self, unit: str) -> NoReturn:
+        """Nothing. Raises TypeError, as `path` does."""
+        self.path(unit)
+
+    def delete(self, relatives: Iterable[str]) -> NoReturn:
+        """Nothing. Raises TypeError, as `path` does."""
+        self.path(", ".join(relatives))
+
+    @property
+    def staging(self) -> NoReturn:
+        """None. Raises TypeError, as `path` does."""
+        self.path("staging")
 
     def read(self, relative: str) -> bytes:
         """Of the manifest: what pins all of them. Of another file: its content."""
