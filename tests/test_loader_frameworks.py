@@ -3,6 +3,7 @@
 import copy
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,32 @@ def test_after_a_loop_of_torch_without_end_a_state_is_needed(source: Path, worke
     dataset.load_state_dict(dataset.state_dict(after=int(first[-1]["next_sample"])))
     second = list(itertools.islice(loader, 3))
     assert rows_of(first + second) == expected_rows(source, 6, seed=1, epochs=None)
+
+
+def test_a_worker_of_torch_that_starts_late_does_not_move_what_was_loaded(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = tokenmill.open(source).batches(LENGTH, 4, seed=1).torch()
+    late = copy.copy(dataset)
+    dataset.load_state_dict(dataset.state_dict(after=8))
+    with monkeypatch.context() as patched:
+        worker = SimpleNamespace(id=0, num_workers=1)
+        patched.setattr(torch.utils.data, "get_worker_info", lambda: worker)
+        with pytest.raises(ConfigurationError, match="a state was loaded while this loop began"):
+            iter(late)
+    assert dataset.state_dict()["next_sample"] == 8
+
+
+def test_workers_of_torch_that_stay_go_on_with_what_was_loaded(source: Path) -> None:
+    torch = pytest.importorskip("torch")
+    dataset = tokenmill.open(source).batches(LENGTH, 4, seed=1).torch()
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_size=None, num_workers=2, persistent_workers=True
+    )
+    whole = rows_of(loader)
+    dataset.load_state_dict(dataset.state_dict(after=8))
+    assert rows_of(loader) == whole[8:]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -42,14 +42,20 @@ class BatchDataset(torch.utils.data.IterableDataset):  # type: ignore[misc]
         self._batches = copy.copy(batches)
         self._has_documents = documents
         self._begins = torch.full((_MAX_WORKERS,), self._start, dtype=torch.int64).share_memory_()
+        self._shared_loads = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._loads = 0  # as the copy of a worker was made
+        self._is_worker = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._begins.share_memory_()  # of a deep copy it is not
+        for shared in (self._begins, self._shared_loads):
+            shared.share_memory_()  # of a deep copy it is not
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         info = torch.utils.data.get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        if info is not None and not self._is_worker:
+            self._check_not_late()
         begin = int(self._begins[worker])
         if begin == _NOWHERE:
             raise ConfigurationError(
@@ -84,7 +90,15 @@ class BatchDataset(torch.utils.data.IterableDataset):  # type: ignore[misc]
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """As `Batches.load_state_dict`: the next loop begins there."""
         self._batches.load_state_dict(state)
+        self._loads += 1
+        self._shared_loads.fill_(self._loads)
         self._begins.fill_(self._start)
+
+    def _check_not_late(self) -> None:
+        """A worker that starts late must not move what was loaded for the next loop."""
+        if self._loads != int(self._shared_loads):
+            raise ConfigurationError("a state was loaded while this loop began: begin another")
+        self._is_worker = True
 
     @property
     def _start(self) -> int:
