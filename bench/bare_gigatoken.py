@@ -35,22 +35,23 @@ def read_texts(path: str) -> list[str]:
 
 
 def _texts_of_archive(path: str) -> Iterator[str]:
-    from fastwarc.stream_io import FileStream
+
     from fastwarc.warc import ArchiveIterator, WarcRecordType
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
-    if path.endswith(".wet.gz"):
-        kind = WarcRecordType.conversion
-        for record in ArchiveIterator(FileStream(path), record_types=kind, parse_http=False):
-            yield record.reader.read().decode()
-        return
-    for record in ArchiveIterator(FileStream(path), record_types=WarcRecordType.response):
-        body = record.reader.read()
-        page = bytes_to_str(body, record.http_charset or detect_encoding(body))
-        text = extract_plain_text(page, main_content=True)
-        if text.strip():
-            yield text
+    with open(path, "rb") as file:
+        if path.endswith(".wet.gz"):
+            kind = WarcRecordType.conversion
+            for record in ArchiveIterator(file, record_types=kind, parse_http=False):
+                yield record.reader.read().decode()
+            return
+        for record in ArchiveIterator(file, record_types=WarcRecordType.response):
+            body = record.reader.read()
+            page = bytes_to_str(body, record.http_charset or detect_encoding(body))
+            text = extract_plain_text(page, main_content=True)
+            if text.strip():
+                yield text
 
 
 def _texts_of_lines(path: str) -> list[str]:
