@@ -154,15 +154,18 @@ def _write(documents: Iterator[tuple[str, str]], folder: Path, max_bytes: int) -
         size += len(text.encode())
         shard_bytes += len(line)
         if shard_bytes >= _SHARD_BYTES or size >= max_bytes:
-            path = folder / f"{shards:05d}.jsonl.zst"
-            path.write_bytes(zstandard.ZstdCompressor(threads=2).compress(b"".join(lines)))
+            _write_shard(folder, shards, lines)
             lines, shard_bytes, shards = [], 0, shards + 1
         if size >= max_bytes:
             return size
     if lines:
-        path = folder / f"{shards:05d}.jsonl.zst"
-        path.write_bytes(zstandard.ZstdCompressor(threads=2).compress(b"".join(lines)))
+        _write_shard(folder, shards, lines)
     return size
+
+
+def _write_shard(folder: Path, number: int, lines: Sequence[bytes]) -> None:
+    content = zstandard.ZstdCompressor(threads=2).compress(b"".join(lines))
+    (folder / f"{number:05d}.jsonl.zst").write_bytes(content)
 
 
 if __name__ == "__main__":

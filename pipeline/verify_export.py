@@ -39,7 +39,7 @@ from transforms.passes.verify import VerifyReceipt
 from transforms.passes.verify_export import VerifyExportPass
 from transforms.shards.build import Build
 from transforms.shards.json_records import fingerprint_of, is_export
-from transforms.shards.layout import MANIFEST, MARK, receipt_path, run_folder
+from transforms.shards.layout import MANIFEST, MARK, RUNS, receipt_path, run_folder
 from transforms.shards.mark import Mark, read_mark
 
 _SMALL_BYTES = 8 << 20
@@ -137,7 +137,7 @@ def _last_source(export: Build) -> str | dict[str, str]:
     roots = (export.newest_run_record() or {}).get("source_roots")
     if not isinstance(roots, dict) or not roots or not all(map(_is_text, roots.values())):
         raise ConfigurationError(
-            f"{export.path('runs')} does not tell where the build is: say it", setting="source"
+            f"{export.path(RUNS)} does not tell where the build is: say it", setting="source"
         )
     return str(roots[""]) if "" in roots else roots
 

@@ -1,9 +1,9 @@
 # What workers elsewhere install. Included by the Makefile.
 #
-#   make wheel       dist/tokenmill-*.whl for the Python of this environment; where auditwheel can,
-#                    for every Linux of the same age or later (manylinux)
+#   make wheel             dist/tokenmill-*.whl for the Python of this environment; where auditwheel can,
+#                          for every Linux of the same age or later (manylinux)
 #   make test-packaging   the wheel, built, installed elsewhere, used there
-#   make test-image  the steps of the Dockerfile, in clean environments instead of containers
+#   make test-image        the steps of the Dockerfile, in clean environments instead of containers
 
 .PHONY: wheel test-packaging test-image
 

@@ -17,7 +17,7 @@ _PRELOAD = ["pipeline.runners.preload"]
 # A batch is several blocks of a few MB, freed before the next. By default glibc gives each back to
 # the system and clears it anew, a sixth of a worker's time; Arrow's pool (mimalloc) as well. Its
 # system pool is no way out: glibc before 2.38 does not find aligned blocks again that it was given
-# back, and 53,000 texts of 64 KB in Parquet took 5 GB instead of 0.2.
+# back, and memory grows with the input (docs/decisions.md has the figures).
 WORKER_ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(256 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(256 << 20),

@@ -188,7 +188,7 @@ class GroupDecoder:
         size = count = 0
         for table in self._tables(group, rows, skipped):
             some.append(table)
-            size += table.get_total_buffer_size()
+            size += table.get_total_buffer_size()  # nbytes looks into each buffer: 6% of reading
             count += len(table)
             is_dictionary = any(map(pa.types.is_dictionary, table.schema.types))
             if is_dictionary or 2 * size >= self._batch_bytes or count >= _MAX_ROWS:

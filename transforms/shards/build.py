@@ -267,7 +267,7 @@ class Build:
     def newest_run_record(self) -> Mapping[str, Any] | None:
         """What the last run that ended wrote of itself; None when there is none to be read."""
         records = sorted(
-            path for path in self.files_below(layout.RUNS) if path.endswith("/run.json")
+            path for path in self.files_below(layout.RUNS) if layout.is_run_record(path)
         )
         if not records:
             return None

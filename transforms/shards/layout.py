@@ -29,6 +29,7 @@ from collections.abc import Iterable, Iterator
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
+_RUN_RECORD, _INTENT = "/run.json", ".intent"
 VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
 TOKENS = "tokens"
@@ -130,9 +131,14 @@ def run_folder(run: str) -> str:
     return f"{RUNS}/{run}"
 
 
+def is_run_record(path: str) -> bool:
+    """Whether run_record_path gives this path for some run."""
+    return path.startswith(f"{RUNS}/") and path.endswith(_RUN_RECORD)
+
+
 def run_record_path(run: str) -> str:
     """What is not reproducible: clock, host, versions, speed."""
-    return f"{RUNS}/{run}/run.json"
+    return f"{RUNS}/{run}{_RUN_RECORD}"
 
 
 def owner_path(run: str) -> str:
@@ -170,7 +176,12 @@ def failure_path(run: str, unit: str) -> str:
 
 def intent_path(run: str, name: str) -> str:
     """What a run is about to publish of one unit, or to remove; name: made of the unit's."""
-    return f"{RUNS}/{run}/staging/{name}.intent"
+    return f"{RUNS}/{run}/staging/{name}{_INTENT}"
+
+
+def name_of_intent(file: str) -> str | None:
+    """The name that intent_path gave this file of a staging folder; None: it is another file."""
+    return file.removesuffix(_INTENT) if file.endswith(_INTENT) else None
 
 
 def claims_folder(run: str, block: int) -> str:

@@ -13,6 +13,7 @@ from transforms.shards.layout import (
     beat_path,
     intent_path,
     is_file_of,
+    name_of_intent,
     owner_path,
     receipt_path,
     run_folder,
@@ -21,7 +22,6 @@ from transforms.shards.layout import (
 from transforms.shards.receipt import Receipt, is_safe
 from transforms.shards.unit_records import Intent
 
-_INTENT = ".intent"
 _REMOVALS = 20
 _PAUSE_SECONDS = 0.1
 
@@ -35,8 +35,9 @@ def clear_run(build: Build, run: str) -> None:
     staging = replace(build, run=run).staging
     if os.path.isdir(staging):
         for name in sorted(os.listdir(staging)):
-            if name.endswith(_INTENT) and build.is_local:
-                _undo(build, intent_path(run, name.removesuffix(_INTENT)))
+            intent = name_of_intent(name)
+            if intent is not None and build.is_local:
+                _undo(build, intent_path(run, intent))
         # What can not be removed keeps its owner, so that the next run tries again.
         _remove_tree(staging)
     if not build.is_local:  # else claims were in what was just removed
