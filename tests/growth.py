@@ -9,13 +9,18 @@ _T = TypeVar("_T")
 _ROUNDS = 3
 
 
-def growth(run: Callable[[_T], object], small: _T, large: _T) -> float:
-    """Processor time for the large input over that for the small one, each the best of three."""
-    return _best(run, large) / _best(run, small)
+def growth(run: Callable[[_T], object], small: _T, large: _T, *, limit: float) -> float:
+    """Processor time for the large input over that for the small one, each the best of three.
 
-
-def _best(run: Callable[[_T], object], given: _T) -> float:
-    return min(_seconds(run, given) for _ in range(_ROUNDS))
+    The large input is not run again once it is below the limit: more rounds would find less yet.
+    """
+    cheap = min(_seconds(run, small) for _ in range(_ROUNDS))
+    found = float("inf")
+    for _ in range(_ROUNDS):
+        found = min(found, _seconds(run, large) / cheap)
+        if found < limit:
+            break
+    return found
 
 
 def _seconds(run: Callable[[_T], object], given: _T) -> float:

@@ -200,9 +200,17 @@ def test_a_dropped_tail_is_counted(source: Path, tmp_path: Path) -> None:
     assert books["cut_documents"] == int((~whole).sum())
 
 
-@pytest.mark.parametrize("shuffle", [None, 4])
-@pytest.mark.parametrize(("shard_tokens", "length"), [(3000, 64), (700, 500), (150, 400)])
-@pytest.mark.parametrize("format", ["npy", "megatron"])
+@pytest.mark.parametrize(
+    ("format", "shard_tokens", "length", "shuffle"),
+    [
+        ("npy", 3000, 64, 4),
+        ("megatron", 3000, 64, None),
+        ("npy", 700, 500, None),
+        ("megatron", 700, 500, 4),
+        ("npy", 150, 400, 4),
+        ("megatron", 150, 400, 4),
+    ],
+)
 def test_a_carried_tail_makes_of_all_shards_the_sequences_of_one(
     source: Path,
     tmp_path: Path,

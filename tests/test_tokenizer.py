@@ -98,7 +98,10 @@ def test_every_token_encodes_to_itself_or_to_what_tiktoken_gives(
 ) -> None:
     tokens = ranks_of(load_vocabulary(name))
     texts = [text for token in tokens if (text := token.decode(errors="ignore"))]
-    assert_same(Tokenizer.load(name), peers[name], texts)
+    found, offsets = Tokenizer.load(name).encode_batch(texts)
+    expected = [peers[name].encode_ordinary(text) for text in texts]
+    assert np.diff(offsets).tolist() == [len(ids) for ids in expected]
+    assert found.tolist() == [one for ids in expected for one in ids]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -225,15 +228,14 @@ def shared_texts(folder: Path) -> Iterator[list[str]]:
 def test_shared_documents_are_encoded_as_tiktoken_does(
     name: str, peers: dict[str, tiktoken.Encoding], shared_data: Path
 ) -> None:
-    """All of them by cl100k_base, of the others each fifth."""
-    every = 1 if name == "cl100k_base" else 5
+    """Each eighth here, all of them in the slow lane."""
     tokenizer = Tokenizer.load(name)
     for texts in shared_texts(shared_data):
-        assert_same(tokenizer, peers[name], texts[::every])
+        assert_same(tokenizer, peers[name], texts[::8])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "cl100k_base"])
+@pytest.mark.parametrize("name", NAMES)
 def test_all_shared_documents_are_encoded_as_tiktoken_does(
     name: str, peers: dict[str, tiktoken.Encoding], shared_data: Path
 ) -> None:

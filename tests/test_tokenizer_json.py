@@ -244,7 +244,10 @@ def test_normalizers_and_added_tokens_work_together(
     assert_same(loaded(path), path, [*texts, *ODD_TEXTS])
 
 
-@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC", "NFKD"])
+# test_normalizers.py has each form at every code point without a file around it.
+@pytest.mark.parametrize(
+    "form", ["NFC", *(pytest.param(one, marks=pytest.mark.slow) for one in ("NFD", "NFKC", "NFKD"))]
+)
 def test_unicode_forms_are_those_of_tokenizers_for_every_code_point(
     form: str, tmp_path: Path
 ) -> None:
