@@ -2,7 +2,8 @@
 
     python -m tools.mutate --count 150 --seed 1       what `make mutate` runs
 
-    a seeded sample of changes ─► a scratch copy of the tree ─► pytest -x on the files that cover it
+    a seeded sample of changes ─► a scratch copy of the tree ─► pytest -x on the files that cover it,
+                                                              │ fast tests first (tools/fast_first.py)
                                                               └► noticed, hung, or survived
 
 Python is changed in its syntax tree (`<` to `<=`, `and` to `or`, a call left out ...), C++ by its
@@ -61,7 +62,7 @@ def sample(count: int, native: int, seed: int, only: str) -> list[Change]:
 
 
 def copy_tree(folder: Path) -> Path:
-    """The files that git knows, and the built extension."""
+    """The files that git knows, the built extension, and bytecode that a change makes out of date."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "-co", "--exclude-standard"],
         cwd=REPOSITORY,
@@ -73,6 +74,8 @@ def copy_tree(folder: Path) -> Path:
         if (REPOSITORY / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / name, folder / name)
+    by_content = ["--invalidation-mode", "checked-hash", "-q", "."]
+    subprocess.run([sys.executable, "-m", "compileall", *by_content], cwd=folder, check=True)
     return folder
 
 
@@ -109,7 +112,10 @@ def attempt(change: Change, tree: Path, timeout: float) -> Result:
                 file.write_bytes(content)
 
 
-_PYTEST = (sys.executable, "-m", "pytest", "-rfE", "--tb=no", "-p", "no:cacheprovider")
+_PYTEST = (
+    *(sys.executable, "-m", "pytest", "-rfE", "--tb=no"),
+    *("-p", "no:cacheprovider", "-p", "tools.fast_first"),
+)
 _NO_TESTS = 5
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+?\.py(?:::\w+)?)", re.MULTILINE)
 
@@ -191,6 +197,7 @@ def main() -> None:
     until = time.monotonic() + 60 * options.minutes
     journal = Journal(options.journal)
     with tempfile.TemporaryDirectory(prefix="tokenmill-mutate-") as scratch:
+        os.environ.setdefault("TOKENMILL_DURATIONS", f"{scratch}/durations.json")
         trees: Queue[Path] = Queue()
         for number in range(options.jobs):
             trees.put(copy_tree(Path(scratch, str(number))))
