@@ -4,7 +4,7 @@
     then     a::all  9.00 s   b::fuzz 4.00 s
 
 Files stay together in both halves, so that what a module shares is made once in each. What the
-tests took is kept in the file that $TOKENMILL_DURATIONS names; one that is not in it counts as fast.
+tests took is kept in the file that $TOKENMILL_DURATIONS names; one not in it counts as fast.
 """
 
 import json

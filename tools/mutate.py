@@ -2,9 +2,8 @@
 
     python -m tools.mutate --count 150 --seed 1       what `make mutate` runs
 
-    a seeded sample of changes ─► a scratch copy of the tree ─► pytest -x on the files that cover it,
-                                                              │ fast tests first (tools/fast_first.py)
-                                                              └► noticed, hung, or survived
+    a seeded sample of changes ─► a scratch copy of the tree ─► pytest -x on the files that cover it
+                                       (fast tests first) └► noticed, hung, or survived
 
 Python is changed in its syntax tree (`<` to `<=`, `and` to `or`, a call left out ...), C++ by its
 operators, with a rebuild each. The tests that noticed are run once more without any change: one
@@ -62,7 +61,7 @@ def sample(count: int, native: int, seed: int, only: str) -> list[Change]:
 
 
 def copy_tree(folder: Path) -> Path:
-    """The files that git knows, the built extension, and bytecode that a change makes out of date."""
+    """The files that git knows, the built extension, and bytecode that knows what it is made of."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "-co", "--exclude-standard"],
         cwd=REPOSITORY,
