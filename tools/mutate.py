@@ -20,6 +20,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -99,7 +100,7 @@ def attempt(change: Change, tree: Path, timeout: float) -> Result:
             if _run(build, tree, 600)[0] != 0:
                 return Result(change, "noticed")  # by the compiler
         code, said = _run([*_PYTEST, "-x", *tests_of(change.path, tree)], tree, timeout)
-        if code is None:
+        if code in (None, -signal.SIGXCPU):
             return Result(change, "hung")
         if code in (0, _NO_TESTS):
             return Result(change, "survived")
@@ -128,7 +129,11 @@ def fail_without_a_change(tests: set[str], tree: Path, timeout: float) -> set[st
 
 
 def _run(command: list[str], tree: Path, timeout: float) -> tuple[int | None, str]:
-    """The exit code, None when it took too long, and what was printed."""
+    """The exit code, None when it took too long, and what was printed.
+
+    A process has four minutes of processor time, which is over twice what the tests of a module
+    take, and 16 GB of addresses: a loop without an end is found out on a busy machine, too.
+    """
     environment = {
         **os.environ,
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -144,6 +149,7 @@ def _run(command: list[str], tree: Path, timeout: float) -> tuple[int | None, st
             stdout=output,
             stderr=output,
             start_new_session=True,
+            preexec_fn=_limit,
         )
         code: int | None = None
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -153,6 +159,11 @@ def _run(command: list[str], tree: Path, timeout: float) -> tuple[int | None, st
         process.wait()
         output.seek(0)
         return code, output.read().decode(errors="replace")
+
+
+def _limit() -> None:
+    resource.setrlimit(resource.RLIMIT_CPU, (240, 240))
+    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
 
 
 class Journal:
