@@ -162,7 +162,7 @@ def _run(command: list[str], tree: Path, timeout: float) -> tuple[int | None, st
 
 
 def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (240, 240))
+    resource.setrlimit(resource.RLIMIT_CPU, (240, 250))
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, 16 << 30))
 
 
