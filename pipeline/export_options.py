@@ -223,12 +223,12 @@ def export_of_build(
     Raises:
         ConfigurationError: before the build: it could not be written.
     """
-    from transforms.exports.formats import dtype_for, export_format
-
     if options.export_format is None or options.export_output is None:
         if options.export_format is None and options.export_output is None:
             return None
         raise ConfigurationError("--export-format and --export-output go together")
+    from transforms.exports.formats import dtype_for, export_format
+
     config = export_config(options, build.output, options.export_output, beam_flags, BUILD_PREFIX)
     with _named(BUILD_PREFIX):
         one = export_format(config.settings.format)

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import zlib
 from collections.abc import Callable
 
@@ -9,6 +10,8 @@ import brotli
 import pytest
 import zstandard
 from growth import growth
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
 from transforms.documents import Reason
@@ -160,6 +163,27 @@ CROWDED = {
 
 
 ORDINARY_PARAGRAPH = "<p>" + "An ordinary paragraph of some words. " * 5 + "</p>"
+
+
+FIELD_PARTS = (
+    *("a", "A-b", "Content-Length", "1", "http://x/y?z=1", "caf\u00e9", "\u00a0", "\x1c"),
+    *(":", ": ", " :", " ", "  ", "\t", "\r", "\n", "\r\n", "\r\n\r\n"),
+    *("WARC-Type: conversion\r\n", "b: c\r\n", "b: d\n"),
+)
+
+
+@settings(derandomize=True, deadline=None, max_examples=3000)
+@given(st.lists(st.sampled_from(FIELD_PARTS), max_size=10).map("".join))
+def test_fields_of_ordinary_lines_are_those_of_any_lines(text: str) -> None:
+    """A header of ordinary lines is read in one call: as line by line, folds apart."""
+    folded = re.sub(r"\r?\n[ \t]+", " ", text)
+    values: dict[str, str] = {}
+    contradicted = set()
+    for name, colon, value in (line.partition(":") for line in folded.split("\n")):
+        key, value = name.strip().lower(), value.strip()
+        if colon and values.setdefault(key, value) != value:
+            contradicted.add(key)
+    assert parse_fields(text.encode()) == (values, contradicted)
 
 
 @pytest.mark.parametrize("page", CROWDED)

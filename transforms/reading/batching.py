@@ -74,7 +74,8 @@ def encoded(value: str | None) -> bytes | None:
     """UTF-8 of an id or URL, cut as `readable` cuts; a lone surrogate, which has none, is `?`."""
     if value is None:
         return None
-    return _cut(value[: MAX_NAME_BYTES + 1].encode("utf-8", "replace"))
+    name = value[: MAX_NAME_BYTES + 1].encode("utf-8", "replace")
+    return name if len(name) <= MAX_NAME_BYTES else _cut(name)
 
 
 def document_too_large(size: int, settings: ReadSettings) -> str:
@@ -130,13 +131,13 @@ class BatchBuilder:
             detail = document_too_large(len(text), self._settings)
             self.reject(record, offset, Reason.OVERSIZED_RECORD, detail, text)
             return
-        names = encoded(document_id), encoded(url)
+        id_bytes, url_bytes = encoded(document_id), encoded(url)
         self._text.append(text)
-        self._id.append(names[0])
-        self._url.append(names[1])
+        self._id.append(id_bytes)
+        self._url.append(url_bytes)
         self._record.append(record)
         self._offset.append(offset)
-        self._bytes += _ROW_BYTES + len(text) + sum(len(name or b"") for name in names)
+        self._bytes += _ROW_BYTES + len(text) + len(id_bytes or b"") + len(url_bytes or b"")
 
     def reject(
         self,

@@ -19,6 +19,9 @@ _HTML = frozenset({"text/html", "application/xhtml+xml"})
 _PLAIN = "text/plain"
 _COMPRESSED_TRANSFERS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 _CHUNK_SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\n]*)?\r?\n")
+# A line of ASCII without white space at its ends, as in nearly every header: in one call for all.
+_ORDINARY_FIELD = re.compile(r"^([!-9;-~]+): ?([!-~]*(?: +[!-~]+)*)\r?$", re.MULTILINE)
+_EMPTY_LINE = ("\n\r\n", "\n\n")
 _FOLD = re.compile(r"\r?\n[ \t]+")
 _CUT_CHUNK_SIZE = re.compile(rb"\s*(?:[0-9A-Fa-f]{1,15}[ \t]*(?:;[^\n]*)?\r?)?\Z")
 _GZIP_MAGIC, _ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -51,9 +54,14 @@ def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
       again with another value.
     """
     text = lines.decode("utf-8", "replace")
+    fields = _ORDINARY_FIELD.findall(text)
+    if text.endswith(_EMPTY_LINE) and len(fields) + 1 == text.count("\n"):  # all lines before it
+        values = {name.lower(): value for name, value in fields}
+        if len(values) == len(fields):
+            return values, frozenset()
     if "\n " in text or "\n\t" in text:
         text = _FOLD.sub(" ", text)  # a value that goes on in the next line
-    values: dict[str, str] = {}
+    values = {}
     contradicted: frozenset[str] = frozenset()
     for line in text.split("\n"):
         name, colon, value = line.partition(":")

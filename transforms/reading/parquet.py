@@ -143,20 +143,13 @@ class _Rows:
             else readable(as_name(take_column(table, column)))
             for column in (self._id, self._url)
         )
-        limit = self._settings.max_document_bytes
-        sizes = pc.binary_length(text)
-        fits = pc.fill_null(pc.less_equal(sizes, limit), False)
-        is_document = fits.to_numpy(zero_copy_only=False)
-        rejects = []
-        for row in np.flatnonzero(~is_document).tolist():
-            reason, detail = Reason.NULL_TEXT, f"the column {self._settings.text_field!r} is null"
-            if text[row].is_valid:
-                reason = Reason.OVERSIZED_RECORD
-                detail = document_too_large(sizes[row].as_py(), self._settings)
-            rejects.append(Reject(first + row, _NO_OFFSET, reason, detail))
+        rows = np.arange(len(table), dtype=np.int64)
+        rejects: list[Reject] = []
+        if text.null_count or text.nbytes > self._settings.max_document_bytes:
+            rejects, rows = self._reject_rows(text, first)
         if rejects:
-            text, ids, urls = (column.filter(fits) for column in (text, ids, urls))
-        record = first + np.flatnonzero(is_document).astype(np.int64)
+            text, ids, urls = (column.take(pa.array(rows)) for column in (text, ids, urls))
+        record = first + rows
         documents = DocumentColumns(
             at_offset_zero(text),
             at_offset_zero(ids),
@@ -165,6 +158,20 @@ class _Rows:
             np.full(len(record), _NO_OFFSET, np.int64),
         )
         return RecordBatch(len(table), documents, tuple(rejects))
+
+    def _reject_rows(self, text: pa.Array, first: int) -> tuple[list[Reject], np.ndarray]:
+        """The rejects of a table, and the rows that are documents."""
+        sizes = pc.binary_length(text)
+        fits = pc.fill_null(pc.less_equal(sizes, self._settings.max_document_bytes), False)
+        is_document = fits.to_numpy(zero_copy_only=False)
+        rejects = []
+        for row in np.flatnonzero(~is_document).tolist():
+            reason, detail = Reason.NULL_TEXT, f"the column {self._settings.text_field!r} is null"
+            if text[row].is_valid:
+                reason = Reason.OVERSIZED_RECORD
+                detail = document_too_large(sizes[row].as_py(), self._settings)
+            rejects.append(Reject(first + row, _NO_OFFSET, reason, detail))
+        return rejects, np.flatnonzero(is_document)
 
     def _close_group(self, group: int, first: int) -> Iterator[RecordBatch]:
         """Compares the rows that were read with those that there are said to be."""

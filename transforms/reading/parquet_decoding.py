@@ -74,6 +74,11 @@ class GroupDecoder:
             for index, name in enumerate(self._names)
             if name == column or name.startswith(f"{column}.")
         ]
+        self._is_dictionary = any(
+            pa.types.is_dictionary(field.type)
+            for field in file.schema_arrow
+            if field.name in {path[0] for path in columns}
+        )
         self._dictionaries: pq.ParquetFile | None = None
         self.rows = 0
         self.chunks: list[ChunkPages] = []
@@ -132,7 +137,7 @@ class GroupDecoder:
     def _rows_at_once(self, group: int) -> tuple[int, int]:
         """How many rows to ask for first; bytes of the largest dictionary entry, 0 if not needed.
 
-        400 rows of 5 KB are a batch. No entry of a dictionary of 1 MB is larger than 1 MB, so that
+        400 rows of 5 KB are a batch. No entry of a dictionary of 4 MB is larger than 4 MB, so that
         16 rows, 80 KB, can not come to more than DECODED_BYTES: slices large enough to cost
         nothing. With rows of 50 bytes they would be 800 bytes, and a look at the entries pays.
         """
@@ -188,10 +193,11 @@ class GroupDecoder:
         size = count = 0
         for table in self._tables(group, rows, skipped):
             some.append(table)
-            size += table.get_total_buffer_size()  # nbytes looks into each buffer: 6% of reading
+            last = table.get_total_buffer_size()  # nbytes looks into each buffer: 6% of reading
+            size += last
             count += len(table)
-            is_dictionary = any(map(pa.types.is_dictionary, table.schema.types))
-            if is_dictionary or 2 * size >= self._batch_bytes or count >= _MAX_ROWS:
+            # As much again would be too much.
+            if self._is_dictionary or size + last > self._batch_bytes or count >= _MAX_ROWS:
                 yield from _joined(some)
                 some, size, count = [], 0, 0
         yield from _joined(some)
@@ -204,7 +210,9 @@ class GroupDecoder:
                 rows, row_groups=[group], columns=self._columns, use_threads=False
             ):
                 self._source.batch_is_done()
-                if len(table) > skipped:
+                if not skipped:
+                    yield table
+                elif len(table) > skipped:
                     yield table.slice(skipped)
                 skipped = max(0, skipped - len(table))
         except BAD_BYTES as error:

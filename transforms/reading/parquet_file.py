@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from transforms.reading.parquet_pages import DELTA_BYTE_ARRAY, DICTIONARY_PAGE, ChunkPages, Page
 
-DECODED_BYTES = 16 << 20  # what the rows asked for at once may come to, by values named again
+DECODED_BYTES = 24 << 20  # what the rows asked for at once may come to, by values named again
 _PAGES_BYTES = 64 << 20  # and by the pages that they are in
 
 

@@ -5,7 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from transforms.reading.members import Damage, Event, MemberStart, PartEnd
+from transforms.reading.members import Damage, Event, MemberStart
 from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
 
 MAX_HEADER_BYTES = 1 << 20
@@ -80,28 +80,29 @@ class RecordWindow:
             self._begin_joining(count)
         while self.available < count and not self.at_stop:
             event = next(self._events, None)
-            if event is None:
+            if isinstance(event, (bytes, Damage)):
+                self._accept(event)
+            elif event is None:
                 self._ended = True
             elif isinstance(event, MemberStart):
                 self._is_member_start = True
-            elif isinstance(event, PartEnd):
-                self._is_part_end = True
             else:
-                self._accept(event)
-        self._end_joining()
+                self._is_part_end = True
+        if self._joined is not None:
+            self._end_joining()
         return self.available >= count
 
     def begin_record(self) -> bool:
         """Moves over newlines and a boundary to a record; False at damage and at the end."""
         while True:
-            if not self.available and self._held is not None:
+            if self._held is not None and not self.available:
                 event, self._held = self._held, None
                 self._is_member_start = True
                 self._accept(event)
             if self.ensure(1):
                 following = self.peek(64)
                 record = following.lstrip(b"\r\n")
-                if record != following:
+                if len(record) < len(following):
                     self.skip(len(following) - len(record))
                 if record:
                     self._has_unframed_record |= self.offset != self._framed_offset
@@ -230,10 +231,10 @@ class RecordWindow:
         self._joined, self._joined_limit = joined, count
 
     def _end_joining(self) -> None:
-        if self._joined is not None:
-            self._front, self._cursor = self._joined.getvalue(), 0
-            self._joined = None
-            self._later_bytes -= len(self._front)
+        assert self._joined is not None
+        self._front, self._cursor = self._joined.getvalue(), 0
+        self._joined = None
+        self._later_bytes -= len(self._front)
 
     def _gather(self, count: int) -> None:
         """Has `count` buffered bytes lie in `_front`, without a moment at which all are twice."""

@@ -62,8 +62,8 @@ class ParquetLog:
         self.rows = 0
         self._schema = schema
         self._pending: list[pa.Table] = []
-        self._sizes: list[npt.NDArray[np.int64]] = []
-        self._pending_rows = self._pending_bytes = 0
+        self._pending_rows = 0
+        self._pending_bytes = 0  # or fewer
         self._writer = pq.ParquetWriter(staged.local_path, schema, compression="zstd")
 
     def append(self, columns: dict[str, Any]) -> None:
@@ -73,15 +73,11 @@ class ParquetLog:
             for field in self._schema
             for value in [columns[field.name]]
         ]
-        sizes = np.full(len(arrays[0]), _ROW_BYTES, np.int64)
-        for array in arrays:
-            if pa.types.is_string(array.type) or pa.types.is_binary(array.type):
-                sizes += pc.fill_null(pc.binary_length(array), 0).to_numpy()
-        self._pending.append(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._sizes.append(sizes)
-        self._pending_rows += len(sizes)
-        self._pending_bytes += int(sizes.sum())
-        self.rows += len(sizes)
+        table = pa.Table.from_arrays(arrays, schema=self._schema)
+        self._pending.append(table)
+        self._pending_rows += len(table)
+        self._pending_bytes += table.nbytes + _ROW_BYTES * len(table)
+        self.rows += len(table)
         if self._pending_rows >= _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
             self._write_groups(is_last=False)
 
@@ -100,7 +96,7 @@ class ParquetLog:
         if not self._pending_rows:
             return
         table = pa.concat_tables(self._pending)
-        sizes = np.concatenate(self._sizes)
+        sizes = _row_bytes(table)
         ends = np.cumsum(sizes)
         first = written = 0
         while first < len(sizes):
@@ -114,8 +110,17 @@ class ParquetLog:
             group = table.slice(first, last - first).combine_chunks()
             self._writer.write_table(group, row_group_size=last - first)
             first, written = last, int(ends[last - 1])
-        self._pending, self._sizes = [table.slice(first)], [sizes[first:]]
+        self._pending = [table.slice(first)]
         self._pending_rows, self._pending_bytes = len(sizes) - first, int(ends[-1]) - written
+
+
+def _row_bytes(table: pa.Table) -> npt.NDArray[np.int64]:
+    """What each row counts towards _GROUP_BYTES."""
+    sizes = np.full(len(table), _ROW_BYTES, np.int64)
+    for column in table.columns:
+        if pa.types.is_string(column.type) or pa.types.is_binary(column.type):
+            sizes += pc.fill_null(pc.binary_length(column), 0).to_numpy()
+    return sizes
 
 
 def read_rows(
