@@ -64,14 +64,14 @@ def find_by_place(
         raise MismatchError(f"{source.root}: no shard {shard!r}: there is for example {example}")
     for unit in manifest.units:
         earlier = 0
-        for part in source.receipt(unit).shards:
-            if part.path == shard:
-                if index >= part.documents:
+        for entry in source.receipt(unit).shards:
+            if entry.path == shard:
+                if index >= entry.documents:
                     raise MismatchError(
-                        f"{shard}: no document {index}: it holds {part.documents}, counted from 0"
+                        f"{shard}: no document {index}: it holds {entry.documents}, counted from 0"
                     )
                 return unit, _row(source, unit, earlier + index)
-            earlier += part.documents
+            earlier += entry.documents
     raise MismatchError(f"{shard}: no receipt names it")
 
 

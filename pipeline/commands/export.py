@@ -167,7 +167,7 @@ def open_source(directory: str | Mapping[str, str]) -> Build:
 def roots_of(source: Build) -> dict[str, str]:
     """Where each build of a source is, by its name; of a single one the name is empty."""
     if isinstance(source, JoinedBuild):
-        return {name: build.root for name, build in source.parts}
+        return {name: build.root for name, build in source.builds}
     return {"": source.root}
 
 

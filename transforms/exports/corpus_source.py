@@ -1,4 +1,4 @@
-"""The documents of one split of an export, for `tokenmill.open`: a part is a shard."""
+"""The documents of one split of an export, for `tokenmill.open`: an index file a shard."""
 
 import hashlib
 from typing import Any
@@ -17,7 +17,7 @@ from transforms.exports.splits import TRAIN
 from transforms.loading.stream import Segments
 from transforms.shards.build import Build
 from transforms.shards.build_source import read_index
-from transforms.shards.corpus import CorpusPart
+from transforms.shards.corpus import CorpusIndex
 from transforms.shards.layout import MANIFEST
 from transforms.shards.shard_maps import ShardMaps
 
@@ -62,13 +62,14 @@ class ExportSource:
     def __reduce__(self) -> tuple[type["ExportSource"], tuple[Build, str]]:
         return type(self), (self._export, self._split)
 
-    def open_part(self, part: int) -> CorpusPart:
-        shard = self._shards[part]
-        index = read_index(self._export, shard.index.path, EXPORT_SCHEMA)
-        return CorpusPart(index, (shard.files[0].path,), None)
+    def open_index(self, number: int) -> CorpusIndex:
+        shard = self._shards[number]
+        rows = read_index(self._export, shard.index.path, EXPORT_SCHEMA)
+        return CorpusIndex(rows, (shard.files[0].path,), None)
 
-    def read_ids(self, part: int) -> pa.ChunkedArray:
-        return read_index(self._export, self._shards[part].index.path, EXPORT_SCHEMA, ("id",))["id"]
+    def read_ids(self, number: int) -> pa.ChunkedArray:
+        path = self._shards[number].index.path
+        return read_index(self._export, path, EXPORT_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:
         if not self.shard_tokens[shard]:

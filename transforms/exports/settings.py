@@ -204,13 +204,13 @@ def parse_splits(text: str) -> tuple[tuple[str, float], ...]:
         ConfigurationError: it is none.
     """
     splits = []
-    for part in filter(None, text.split(",")):
-        name, _, share = part.partition("=")
+    for one in filter(None, text.split(",")):
+        name, _, share = one.partition("=")
         try:
             number = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
         except ValueError:
             raise ConfigurationError(
-                f"expected NAME=SHARE, such as validation=0.005, found {part!r}", setting="split"
+                f"expected NAME=SHARE, such as validation=0.005, found {one!r}", setting="split"
             ) from None
         splits.append((name, number))
     return tuple(splits)

@@ -38,7 +38,7 @@ class Lines(NamedTuple):
         return Lines(self.start[some], self.begin[some], self.end[some], self.runnable[some])
 
 
-class Part(NamedTuple):
+class ParsedLines(NamedTuple):
     """Documents of some lines; the columns are parallel."""
 
     lines: Positions
@@ -73,7 +73,7 @@ class BlockResult:
     ) -> None:
         self.block = block
         self.lines = lines
-        self.parts: list[Part] = []
+        self.parsed: list[ParsedLines] = []
         self._settings = settings
         self._rejects: list[Reject] = []
         self._offset = offset
@@ -94,9 +94,9 @@ class BlockResult:
 
     def batch(self) -> RecordBatch:
         """All of it in the order of the lines."""
-        lines = np.concatenate([np.zeros(0, np.int64), *(part.lines for part in self.parts)])
-        columns = [_concatenate([part[i] for part in self.parts]) for i in (1, 2, 3)]
-        self.parts.clear()
+        lines = np.concatenate([np.zeros(0, np.int64), *(some.lines for some in self.parsed)])
+        columns = [_concatenate([some[i] for some in self.parsed]) for i in (1, 2, 3)]
+        self.parsed.clear()
         if np.any(lines[1:] < lines[:-1]):
             order = np.argsort(lines)
             lines = lines[order]

@@ -23,7 +23,7 @@ import pyarrow.json as pj
 from transforms.documents import RecordBatch
 from transforms.reading.batching import encoded, text_array
 from transforms.reading.formats import ReadSettings
-from transforms.reading.json_block import BlockResult, Lines, Part, Positions, oversized
+from transforms.reading.json_block import BlockResult, Lines, ParsedLines, Positions, oversized
 from transforms.reading.json_line import MAX_DEPTH, LineFault, is_too_deep, parse_line
 from transforms.reading.json_objects import ObjectDecoder
 
@@ -117,7 +117,7 @@ class LineParser:
         size = int(lines.end[first] - lines.begin[first])
         columns = self._objects.decode(window, last - first, size)
         if columns is not None:
-            result.parts.append(Part(np.arange(first, last), *columns))
+            result.parsed.append(ParsedLines(np.arange(first, last), *columns))
             return
         table = None
         if len(window) >= _MIN_ARROW_BYTES and not _has_deep_line(result.block, lines, first, last):
@@ -156,7 +156,7 @@ class LineParser:
             is_present = present.to_numpy(zero_copy_only=False)
             self._parse_each(result, lines[~is_present])
             lines = lines[is_present]
-        result.parts.append(Part(lines, text, ids.cast(pa.string()), urls))
+        result.parsed.append(ParsedLines(lines, text, ids.cast(pa.string()), urls))
 
     def _parse_each(self, result: BlockResult, lines: Positions) -> None:
         """Adds lines one by one, by the authority."""
@@ -176,7 +176,7 @@ class LineParser:
             documents.append((parsed.text, encoded(parsed.id), encoded(parsed.url)))
         if taken:
             columns = (text_array(column) for column in zip(*documents, strict=True))
-            result.parts.append(Part(np.array(taken, np.int64), *columns))
+            result.parsed.append(ParsedLines(np.array(taken, np.int64), *columns))
 
     def _schema(self, id_type: pa.DataType) -> pa.Schema:
         tree: dict[str, object] = {}

@@ -1,4 +1,4 @@
-"""The documents of a build, for `tokenmill.open`: a part is a unit."""
+"""The documents of a build, for `tokenmill.open`: an index file a unit."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from transforms.loading.stream import Segments
 from transforms.shards.build import Build
-from transforms.shards.corpus import CorpusPart
+from transforms.shards.corpus import CorpusIndex
 from transforms.shards.formats import shard_format
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.layout import MANIFEST, documents_path
@@ -52,14 +52,14 @@ class BuildSource:
     def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build]]:
         return type(self), (self._build,)
 
-    def open_part(self, part: int) -> CorpusPart:
-        unit = self._units[part]
-        index = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
+    def open_index(self, number: int) -> CorpusIndex:
+        unit = self._units[number]
+        rows = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
         shards = tuple(shard.path for shard in self._build.receipt(unit).shards)
-        return CorpusPart(index, shards, unit)
+        return CorpusIndex(rows, shards, unit)
 
-    def read_ids(self, part: int) -> pa.ChunkedArray:
-        path = documents_path(self._units[part])
+    def read_ids(self, number: int) -> pa.ChunkedArray:
+        path = documents_path(self._units[number])
         return read_index(self._build, path, DOCUMENTS_SCHEMA, ("id",))["id"]
 
     def open_ids(self, shard: int) -> npt.NDArray[Any]:

@@ -1,9 +1,9 @@
 """`Corpus`: the documents of a complete build or export, by number, with their ids and origins.
 
-number 7 ─► part: parts' documents added up ─► row of its index ─► shard, start, length
-                                                                      └► a slice of the map
+number 7 ─► index file: by their documents added up ─► row ─► shard, start, length
+                                                                └► a slice of the map
 
-A part is a unit of a build (build_source.py), or a shard of an export (exports/corpus_source.py).
+A build has an index file a unit (build_source.py), an export one a shard (corpus_source.py).
 """
 
 import functools
@@ -21,7 +21,7 @@ from transforms.loading.batches import Batches
 from transforms.loading.samples import Samples
 from transforms.loading.stream import TokenSource
 
-_KEPT_PARTS = 16
+_KEPT_INDEXES = 16
 _KEPT_MAPS = 256
 
 
@@ -53,16 +53,16 @@ class CorpusDocument:
 
 
 @dataclass(frozen=True, slots=True)
-class CorpusPart:
-    """Some documents that follow each other.
+class CorpusIndex:
+    """An index file, read: documents that follow each other.
 
     Attributes:
-        index: a row each; of DOCUMENTS_SCHEMA, or of an export's schema.
+        rows: one a document; of DOCUMENTS_SCHEMA, or of an export's schema.
         shards: the paths that its column `shard` counts; without that column, the only one.
         unit: of all of them; None: a column tells.
     """
 
-    index: pa.Table
+    rows: pa.Table
     shards: tuple[str, ...]
     unit: str | None
 
@@ -76,17 +76,17 @@ class CorpusSource(TokenSource, Protocol):
 
     @property
     def documents(self) -> Sequence[int]:
-        """How many documents each part has, in order."""
+        """How many documents each index file has, in order."""
 
     @property
     def shard_paths(self) -> Sequence[str]:
         """Every shard in order: those of `shard_tokens` and `open_ids`."""
 
-    def open_part(self, part: int) -> CorpusPart:
-        """The index of a part. Raises MismatchError where it can not be read."""
+    def open_index(self, number: int) -> CorpusIndex:
+        """Reads an index file. Raises MismatchError where it can not be read."""
 
-    def read_ids(self, part: int) -> pa.ChunkedArray:
-        """What the documents of a part are called, or null."""
+    def read_ids(self, number: int) -> pa.ChunkedArray:
+        """What the documents of an index file are called, or null."""
 
 
 class Corpus(Sequence[CorpusDocument]):
@@ -113,7 +113,7 @@ class Corpus(Sequence[CorpusDocument]):
         self._ends = list(accumulate(source.documents))
         self._numbers = {path: number for number, path in enumerate(source.shard_paths)}
         # Of this object, so that they go with it.
-        self._part = functools.lru_cache(_KEPT_PARTS)(source.open_part)
+        self._index = functools.lru_cache(_KEPT_INDEXES)(source.open_index)
         self._ids = functools.lru_cache(_KEPT_MAPS)(source.open_ids)
 
     def __reduce__(self) -> tuple[type["Corpus"], tuple[CorpusSource]]:
@@ -208,7 +208,7 @@ class Corpus(Sequence[CorpusDocument]):
         )
 
     def _of_id(self, document_id: str) -> CorpusDocument:
-        """Reads the ids of one part after the other until one fits."""
+        """Reads the ids of one index file after the other until one fits."""
         for at in range(len(self._ends)):
             row = pc.index(self._source.read_ids(at), document_id).as_py()
             if row >= 0:
@@ -216,20 +216,20 @@ class Corpus(Sequence[CorpusDocument]):
         raise KeyError(f"no document has the id {document_id!r}")
 
     def _document(self, at: int, row: int) -> CorpusDocument:
-        part = self._part(at)
+        index = self._index(at)
 
         def value(column: str, default: Any = None) -> Any:
-            if column not in part.index.column_names:
+            if column not in index.rows.column_names:
                 return default
-            return part.index[column][row].as_py()
+            return index.rows[column][row].as_py()
 
-        shard = part.shards[value("shard", 0)]
+        shard = index.shards[value("shard", 0)]
         start, length = value("start"), value("length")
         return CorpusDocument(
             tokens=self._ids(self._numbers[shard])[start : start + length],
             id=value("id"),
             url=value("url"),
-            unit=value("unit") if part.unit is None else part.unit,
+            unit=value("unit") if index.unit is None else index.unit,
             record=value("record"),
             shard=shard,
             start=start,

@@ -30,16 +30,16 @@ from transforms.shards.staged_file import StagedFile
 class JoinedBuild(Build):
     """Builds by name. root: of the first; every file is found below its own build's.
 
-    parts: name and build, ascending by name.
+    builds: name and build, ascending by name.
     """
 
-    parts: tuple[tuple[str, Build], ...] = ()
+    builds: tuple[tuple[str, Build], ...] = ()
 
     @classmethod
     def of(cls, builds: Mapping[str, Build]) -> "JoinedBuild":
         """Those builds, called by their names, which have no slash."""
-        parts = tuple(sorted(builds.items()))
-        return cls(parts[0][1].root, parts=parts)
+        named = tuple(sorted(builds.items()))
+        return cls(named[0][1].root, builds=named)
 
     def path(self, relative: str) -> NoReturn:
         """None. Raises TypeError: below the root of the first build it would be a wrong one."""
@@ -74,7 +74,8 @@ class JoinedBuild(Build):
         """Of the manifest: what pins all of them. Of another file: its content."""
         if relative == MANIFEST:
             digests = {
-                name: hashlib.sha256(build.read(MANIFEST)).hexdigest() for name, build in self.parts
+                name: hashlib.sha256(build.read(MANIFEST)).hexdigest()
+                for name, build in self.builds
             }
             return canonical_json(digests)
         build, inner = self._inside(relative)
@@ -87,7 +88,7 @@ class JoinedBuild(Build):
             MismatchError: one of them is not complete.
             ConfigurationError: they have not the same tokenizer.
         """
-        manifests = {name: build.manifest() for name, build in self.parts}
+        manifests = {name: build.manifest() for name, build in self.builds}
         (first_name, first), *others = manifests.items()
         for name, other in others:
             for key, value in first.settings["tokenizer"].items():
@@ -143,10 +144,12 @@ class JoinedBuild(Build):
         return self._named(name), f"{folder}/{inner}"
 
     def _named(self, name: str) -> Build:
-        for own, build in self.parts:
+        for own, build in self.builds:
             if own == name:
                 return build
-        raise MismatchError(f"no build of the name {name!r} among {[own for own, _ in self.parts]}")
+        raise MismatchError(
+            f"no build of the name {name!r} among {[own for own, _ in self.builds]}"
+        )
 
 
 def _named_shard(name: str, shard: ShardEntry) -> ShardEntry:
