@@ -31,7 +31,8 @@ _Out = TypeVar("_Out")
 class UnitDocuments:
     """Of each document of a unit its length, its split, and how often it is exported.
 
-    moved: the texts that are not where their key says.
+    Attributes:
+        moved: the texts that are not where their key says.
     """
 
     lengths: npt.NDArray[np.int64]

@@ -40,8 +40,9 @@ from transforms.shards.build import Build
 class ExportPlan:
     """All shards, in the order of splits and numbers, and the splitter that knows every text.
 
-    blocks, grid: of a shuffle, what is scattered first; none without one.
-    sources: what becomes of each source of a mixture.
+    Attributes:
+        blocks, grid: of a shuffle, what is scattered first; none without one.
+        sources: what becomes of each source of a mixture.
     """
 
     units: tuple[ExportUnit, ...]

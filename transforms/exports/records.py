@@ -41,8 +41,10 @@ class FileEntry:
 class ExportShard:
     """One shard: what it holds, its files in the order of its format, and its index.
 
-    documents: of the build. tokens: ids in its files, padding among them. sequences: their books,
-    where it is of sequences.
+    Attributes:
+        documents: of the build.
+        tokens: ids in its files, padding among them.
+        sequences: their books, where it is of sequences.
     """
 
     split: str
@@ -140,8 +142,9 @@ class SplitTotals:
 class ExportManifest:
     """All of an export; shards in the order of splits and numbers.
 
-    sources: what became of each source of a mixture; folder_files: those that a trainer wants
-    beside the shards.
+    Attributes:
+        sources: what became of each source of a mixture.
+        folder_files: those that a trainer wants beside the shards.
     """
 
     fingerprint: Sha256
@@ -181,7 +184,7 @@ def read_export_manifest(export: Build) -> ExportManifest:
     """The manifest of a complete export.
 
     Raises:
-      MismatchError: there is none.
+        MismatchError: there is none.
     """
     if not export.exists(MANIFEST):
         raise MismatchError(

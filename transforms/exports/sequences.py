@@ -45,8 +45,9 @@ class SequenceSettings:
 class SequenceBooks:
     """Counts: ids of documents + padding == sequences * length + dropped, in a whole split.
 
-    cut_documents: those that are in more than one piece, or not as a whole. carried: ids that the
-    next shard begins with instead.
+    Attributes:
+        cut_documents: those that are in more than one piece, or not as a whole.
+        carried: ids that the next shard begins with instead.
     """
 
     sequences: Count

@@ -19,10 +19,13 @@ from transforms.passes.work_pass import WorkUnit
 class ExportUnit(WorkUnit):
     """One shard of an export: what is to go into it.
 
-    documents, tokens: that it will hold. spans: where they are in the build; of a shuffled shard
-    none, but the parts that it is gathered from, from first_part to before stop_part.
-    carried: ids of the shards before it that its first sequence begins with (carry.py); earlier:
-    those shards. is_last: of its split.
+    Attributes:
+        documents, tokens: that it will hold.
+        spans: where they are in the build; of a shuffled shard none, but the parts that it is
+            gathered from, from first_part to before stop_part.
+        carried: ids of the shards before it that its first sequence begins with (carry.py).
+        earlier: those shards.
+        is_last: of its split.
     """
 
     split: str = ""

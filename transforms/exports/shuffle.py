@@ -64,7 +64,9 @@ def copy_hashes(hashes: Hashes, copies: npt.NDArray[np.int64]) -> Hashes:
 class Grid:
     """How the hashes of each split are shared out to shards, and those of a shard to parts.
 
-    shards: of each split, by its number. parts: of each of its shards. block_tokens: of a block.
+    Attributes:
+        shards: of each split, by its number. parts: of each of its shards. block_tokens: of a
+            block.
     """
 
     shards: tuple[int, ...]

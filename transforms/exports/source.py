@@ -39,7 +39,8 @@ class Span:
 class DocumentChunk:
     """Documents that follow each other.
 
-    units: the unit of each. ids: of all of them. rows: their id, url, record and text_xxh3.
+    Attributes:
+        units: the unit of each. ids: of all of them. rows: their id, url, record and text_xxh3.
     """
 
     units: pa.Array

@@ -11,11 +11,12 @@ class Coverage:
     byte 700 has 200 undecoded bytes. Cut at byte 800 it is truncated, and how much is missing
     nobody can know.
 
-    decoded_bytes: decompressed bytes that the decoder gave; Parquet: uncompressed size of the
-      column chunks that were read.
-    undecoded_bytes: raw bytes of the file that were never decoded; Parquet: compressed size of
-      what could not be read.
-    is_truncated: the file ends inside a member, a frame or a WARC record.
+    Attributes:
+        decoded_bytes: decompressed bytes that the decoder gave; Parquet: uncompressed size of the
+            column chunks that were read.
+        undecoded_bytes: raw bytes of the file that were never decoded; Parquet: compressed size of
+            what could not be read.
+        is_truncated: the file ends inside a member, a frame or a WARC record.
     """
 
     decoded_bytes: int = 0

@@ -43,12 +43,13 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class FieldSample(NamedTuple):
     """What the first records of an input show.
 
-    records: how many were looked at; Parquet: rows up to the first text.
-    fields: their fields as dotted paths, in the order in which they appear; Parquet: the columns.
-      At most 100; empty for formats that have none.
-    has_text_field: whether the text field is among them; None where that can not be told: no
-      record could be looked at to its end, or the format has no fields.
-    text: the beginning of the first document's text, up to 64 KiB; None without any.
+    Attributes:
+        records: how many were looked at; Parquet: rows up to the first text.
+        fields: their fields as dotted paths, in the order in which they appear; Parquet: the
+            columns. At most 100; empty for formats that have none.
+        has_text_field: whether the text field is among them; None where that can not be told: no
+            record could be looked at to its end, or the format has no fields.
+        text: the beginning of the first document's text, up to 64 KiB; None without any.
     """
 
     records: int
@@ -61,8 +62,8 @@ def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> Field
     """Looks at the first records of an input of any format.
 
     Raises:
-      ConfigurationError: the name tells no format, or a Parquet column of texts holds none.
-      OSError: the file can not be opened or read.
+        ConfigurationError: the name tells no format, or a Parquet column of texts holds none.
+        OSError: the file can not be opened or read.
     """
     input_format = settings.input_format or detect_format(path)
     if input_format is InputFormat.PARQUET:
@@ -86,11 +87,11 @@ def check_text_field(samples: Mapping[str, FieldSample], settings: ReadSettings)
     """Refuses settings whose text field is in none of the inputs sampled.
 
     Args:
-      samples: of some of a job's inputs, by path.
-      settings: those that the samples were taken with.
+        samples: of some of a job's inputs, by path.
+        settings: those that the samples were taken with.
 
     Raises:
-      ConfigurationError: some input lacks the field and none has it; names the fields there are.
+        ConfigurationError: some input lacks the field and none has it; names the fields there are.
     """
     found = {sample.has_text_field for sample in samples.values()}
     if True in found or False not in found:

@@ -54,10 +54,10 @@ def detect_format(path: str) -> InputFormat:
     """The format that the name of an input stands for.
 
     Args:
-      path: a path or URL; only its last component is looked at, without regard to case.
+        path: a path or URL; only its last component is looked at, without regard to case.
 
     Raises:
-      ConfigurationError: the name stands for no known format; the message lists them.
+        ConfigurationError: the name stands for no known format; the message lists them.
     """
     name = posixpath.basename(path.replace("\\", "/"))
     stem, compressed = _COMPRESSION.subn("", name)
@@ -79,16 +79,17 @@ def detect_format(path: str) -> InputFormat:
 class ReadSettings:
     """How inputs are read; every field but `batch_bytes` can change what a record becomes.
 
-    input_format: the format of all inputs, or None to go by each name.
-    text_field, id_field, url_field: the field (JSON) or column (Parquet) of each; a dot goes
-      one object deeper, so `meta.url` is the `url` inside `meta`. WARC and text ignore them.
-    max_document_bytes: a text above this is a reject, in every format.
-    max_record_bytes: a line, WARC record or text file above this is a reject and is never held
-      in memory; a page of a Parquet file above this costs its row group from there on. At least
-      max_document_bytes; 0 stands for four times that, at most 1 GiB.
-    max_unit_bytes: an input of more raw bytes is read as several units, where its format has
-      places to begin at (parts.py); None: every input is one unit.
-    batch_bytes: about how much a RecordBatch holds: text, ids, URLs and rejects together.
+    Attributes:
+        input_format: the format of all inputs, or None to go by each name.
+        text_field, id_field, url_field: the field (JSON) or column (Parquet) of each; a dot goes
+            one object deeper, so `meta.url` is the `url` inside `meta`. WARC and text ignore them.
+        max_document_bytes: a text above this is a reject, in every format.
+        max_record_bytes: a line, WARC record or text file above this is a reject and is never held
+            in memory; a page of a Parquet file above this costs its row group from there on. At
+            least max_document_bytes; 0 stands for four times that, at most 1 GiB.
+        max_unit_bytes: an input of more raw bytes is read as several units, where its format has
+            places to begin at (parts.py); None: every input is one unit.
+        batch_bytes: about how much a RecordBatch holds: text, ids, URLs and rejects together.
     """
 
     input_format: InputFormat | None = None

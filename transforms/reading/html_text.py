@@ -46,8 +46,8 @@ def main_text(page: str) -> str | None:
     """The page's main content, paragraphs on lines of their own; None if it has none.
 
     Raises:
-      PageTooComplex: elements are nested too deeply, one has too many attributes, or too many are
-        left open.
+        PageTooComplex: elements are nested too deeply, one has too many attributes, or too many are
+            left open.
     """
     if _leaves_open(page):
         raise PageTooComplex(f"more than {_MAX_LEFT_OPEN} formatting elements are left open")

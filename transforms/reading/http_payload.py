@@ -50,8 +50,8 @@ def parse_fields(lines: bytes) -> tuple[dict[str, str], frozenset[str]]:
     """Parses the lines of a header; those without a colon are left out.
 
     Returns:
-      The values by lower-case name, of a repeated one the first; and the names that stand there
-      again with another value.
+        The values by lower-case name, of a repeated one the first; and the names that stand there
+        again with another value.
     """
     text = lines.decode("utf-8", "replace")
     fields = _ORDINARY_FIELD.findall(text)
@@ -98,7 +98,7 @@ def response_text(warc: Mapping[str, str], block: bytes, max_bytes: int) -> byte
     body under the original header.
 
     Raises:
-      Rejected: it is no document; with the reason.
+        Rejected: it is no document; with the reason.
     """
     if not block.startswith(b"HTTP/"):
         if "application/http" not in warc.get("content-type", ""):

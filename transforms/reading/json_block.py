@@ -18,14 +18,15 @@ Positions = npt.NDArray[np.int64]
 class Lines(NamedTuple):
     """The non-blank lines of a block.
 
-    start: where each line begins.
-    begin, end: the same without white space around it.
-    runnable: whether Arrow may see it: it begins with `{`, ends with `}`, holds no NUL and is
-      not oversized. Then no JSON value can reach from a line into the next. Say one did. The
-      line's last `}` is not in a string, for a newline in a string is an error; so it closes
-      an object inside the value, and all that may follow is `,` `}` or `]`, where the
-      next line has `{`: an error. Hence each line of a run that parses gives one row or more,
-      and as many rows as lines means exactly one each.
+    Attributes:
+        start: where each line begins.
+        begin, end: the same without white space around it.
+        runnable: whether Arrow may see it: it begins with `{`, ends with `}`, holds no NUL and is
+            not oversized. Then no JSON value can reach from a line into the next. Say one did. The
+            line's last `}` is not in a string, for a newline in a string is an error; so it closes
+            an object inside the value, and all that may follow is `,` `}` or `]`, where the next
+            line has `{`: an error. Hence each line of a run that parses gives one row or more, and
+            as many rows as lines means exactly one each.
     """
 
     start: Positions

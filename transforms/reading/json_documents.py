@@ -56,10 +56,10 @@ class LineParser:
         """Yields the records of whole lines (the last may lack its newline).
 
         Args:
-          block: the lines. The caller should keep no reference: it is let go before the last
-            batch is handed out.
-          offset: of the block in the decompressed stream; 0 is where a byte order mark may be.
-          first_record: index of the first record.
+            block: the lines. The caller should keep no reference: it is let go before the last
+                batch is handed out.
+            offset: of the block in the decompressed stream; 0 is where a byte order mark may be.
+            first_record: index of the first record.
         """
         lines = self._split(block, at_start=offset == 0)
         count = len(lines.start)

@@ -13,12 +13,13 @@ PIECE_BYTES = 1 << 20  # decoders hand out pieces of at most about this size
 class Damage:
     """A place where a compressed stream is broken, in the order of the bytes around it.
 
-    compressed_offset: in the raw file, where the decoder noticed.
-    detail: what was expected and what was found.
-    ends_stream: nothing could be read after it.
-    loses_bytes: the bytes before and after do not belong together. False for
-      a failed checksum: everything was decoded, something in it is wrong.
-    suspect: what a small member gave whose checksum failed; not delivered otherwise.
+    Attributes:
+        compressed_offset: in the raw file, where the decoder noticed.
+        detail: what was expected and what was found.
+        ends_stream: nothing could be read after it.
+        loses_bytes: the bytes before and after do not belong together. False for a failed checksum:
+            everything was decoded, something in it is wrong.
+        suspect: what a small member gave whose checksum failed; not delivered otherwise.
     """
 
     compressed_offset: int

@@ -61,8 +61,8 @@ def read_parquet(
     DECODED_BYTES where a page holds more than one expects.
 
     Raises:
-      ConfigurationError: there is no text column of that name, or it holds no text.
-      OSError: the file system failed.
+        ConfigurationError: there is no text column of that name, or it holds no text.
+        OSError: the file system failed.
     """
     source = WatchedFile(handle, settings.max_record_bytes, 2 * settings.batch_bytes)
     try:

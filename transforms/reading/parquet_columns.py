@@ -27,7 +27,7 @@ def find_text_column(schema: pa.Schema, settings: ReadSettings, path: str) -> Co
     """The column of texts.
 
     Raises:
-      ConfigurationError: there is none of that name, there are two, or it holds no text.
+        ConfigurationError: there is none of that name, there are two, or it holds no text.
     """
     names = find_column(schema, settings.text_field)
     if names is None:

@@ -46,11 +46,12 @@ class GroupDecoder:
 
     After the last table of a group these tell about it:
 
-    rows: how many were handed out.
-    chunks: the column chunks that were read, the first column's first; none where the footer
-      does not tell where they are.
-    objection: what Arrow said of damage it met, or why a page was refused; empty without any.
-    is_refused: whether a page was refused.
+    Attributes:
+        rows: how many were handed out.
+        chunks: the column chunks that were read, the first column's first; none where the footer
+            does not tell where they are.
+        objection: what Arrow said of damage it met, or why a page was refused; empty without any.
+        is_refused: whether a page was refused.
     """
 
     def __init__(

@@ -50,7 +50,7 @@ def read_row_groups(source: WatchedFile) -> list[RowGroupClaims]:
     """The row groups of a file that Arrow could open.
 
     Raises:
-      ValueError, IndexError: it is not described as Parquet is.
+        ValueError, IndexError: it is not described as Parquet is.
     """
     tail = source.read_at(source.size - _TAIL_BYTES, 4)
     size = int.from_bytes(tail, "little")

@@ -34,10 +34,11 @@ class Page(NamedTuple):
 class ChunkPages:
     """The pages of one column chunk, as far as they are known.
 
-    next_offset: in the file, where the header of the next page should be.
-    pages: the data pages before that.
-    holds_bytes: its values are strings or bytes, which can be of any length.
-    is_broken: there is no header; what follows can not be told.
+    Attributes:
+        next_offset: in the file, where the header of the next page should be.
+        pages: the data pages before that.
+        holds_bytes: its values are strings or bytes, which can be of any length.
+        is_broken: there is no header; what follows can not be told.
     """
 
     def __init__(self, start: int, end: int, *, holds_bytes: bool = True) -> None:

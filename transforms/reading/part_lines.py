@@ -27,9 +27,9 @@ def read_part_lines(
     """Yields the lines of a part, as read_json_lines does those of a file.
 
     Args:
-      events: the decompressed bytes from where the part begins to the end of the file, with a
-        PartEnd where the part ends. They are asked for as long as they are needed.
-      settings: how to read. is_first: the part begins where the file does.
+        events: the decompressed bytes from where the part begins to the end of the file, with a
+            PartEnd where the part ends. They are asked for as long as they are needed.
+        settings: how to read. is_first: the part begins where the file does.
 
     Offsets and record numbers are counted from where the part begins.
     """

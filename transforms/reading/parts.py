@@ -49,11 +49,11 @@ def find_parts(path: str, size_bytes: int, settings: ReadSettings) -> tuple[Part
     """The parts of an input, in its order, from its first byte to its last; none: it stays whole.
 
     Args:
-      path: of the input. size_bytes: of the file. settings: how it is read.
+        path: of the input. size_bytes: of the file. settings: how it is read.
 
     Raises:
-      ConfigurationError: the name tells no format.
-      OSError: the file can not be opened or read.
+        ConfigurationError: the name tells no format.
+        OSError: the file can not be opened or read.
     """
     limit = settings.max_unit_bytes
     if limit is None or size_bytes <= limit:

@@ -28,12 +28,13 @@ class Reader:
     After the last batch these tell about the whole input (before, about what
     was read so far):
 
-    part: start and stop of the part of the file that is read; None: all of it.
-    records: records counted.
-    input_bytes: size of the raw file, or of the part.
-    input_sha256: hex digest of those bytes.
-    decoded_bytes, undecoded_bytes, is_truncated: as in Coverage.
-    lost_bytes: the sum of the rejects' own.
+    Attributes:
+        part: start and stop of the part of the file that is read; None: all of it.
+        records: records counted.
+        input_bytes: size of the raw file, or of the part.
+        input_sha256: hex digest of those bytes.
+        decoded_bytes, undecoded_bytes, is_truncated: as in Coverage.
+        lost_bytes: the sum of the rejects' own.
     """
 
     def __init__(self, path: str, settings: ReadSettings, part: Part | None = None) -> None:

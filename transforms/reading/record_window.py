@@ -24,9 +24,10 @@ class RecordWindow:
     `begin_record` moves over the boundary. A record that goes on in the next member is joined. The
     end of a part of a file is such a boundary, and the last: there the next part's record begins.
 
-    damage: the break that the buffered bytes end at, or None.
-    failed_checksums: each with its place and a record it cost; the reader empties the list.
-    offset: of the next byte in the decompressed stream.
+    Attributes:
+        damage: the break that the buffered bytes end at, or None.
+        failed_checksums: each with its place and a record it cost; the reader empties the list.
+        offset: of the next byte in the decompressed stream.
     """
 
     def __init__(self, events: Iterable[Event], framed_members: int = 0) -> None:

@@ -20,8 +20,8 @@ def read_struct(data: bytes, at: int, depth: int = 0) -> tuple[Struct, int]:
     Time and memory: linear in the bytes, whatever sizes they claim.
 
     Raises:
-      IndexError: it goes on beyond the end of the data.
-      ValueError: it is no such struct.
+        IndexError: it goes on beyond the end of the data.
+        ValueError: it is no such struct.
     """
     if depth > _MAX_DEPTH:
         raise ValueError("structs are nested too deep")

@@ -30,7 +30,8 @@ from transforms.shards.staged_file import StagedFile
 class JoinedBuild(Build):
     """Builds by name. root: of the first; every file is found below its own build's.
 
-    builds: name and build, ascending by name.
+    Attributes:
+        builds: name and build, ascending by name.
     """
 
     builds: tuple[tuple[str, Build], ...] = ()

@@ -26,8 +26,11 @@ _REMEDY = "remove the file, and its unit is done again"
 class ShardEntry:
     """A token shard as the manifest lists it.
 
-    path: relative to the build. format: a name in transforms/shards/formats. tokens: ids, begin and
-    end of text included. bytes, sha256: of the file as it lies there.
+    Attributes:
+        path: relative to the build.
+        format: a name in transforms/shards/formats.
+        tokens: ids, begin and end of text included.
+        bytes, sha256: of the file as it lies there.
     """
 
     path: str
@@ -79,11 +82,14 @@ class InputFacts:
 class Counts:
     """What is counted of an input, and added up: `records == documents + sum(rejects.values())`.
 
-    rejects: by reason. tokens: begin and end of text included. text_bytes: UTF-8 bytes of the
-    documents written. special_token_texts: occurrences of special-token text in them, all encoded
-    as plain text. decoded_bytes: what decompressing gave. lost_bytes: those of them that were
-    skipped where the container is broken. undecoded_bytes: raw bytes that could not be
-    decompressed.
+    Attributes:
+        rejects: by reason.
+        tokens: begin and end of text included.
+        text_bytes: UTF-8 bytes of the documents written.
+        special_token_texts: occurrences of special-token text in them, all encoded as plain text.
+        decoded_bytes: what decompressing gave.
+        lost_bytes: those of them that were skipped where the container is broken.
+        undecoded_bytes: raw bytes that could not be decompressed.
     """
 
     records: Count
@@ -101,10 +107,13 @@ class Counts:
 class InputBooks(Counts):
     """The books of one input.
 
-    path: the unit's name. part: start and stop of the part of the file that the unit is; None: all
-    of it. bytes, sha256: of the raw file, or of that part. is_truncated: the file ends too early,
-    nobody knows by how much. html_extractor: what turned pages into text, with its version; None
-    where the input has no pages.
+    Attributes:
+        path: the unit's name.
+        part: start and stop of the part of the file that the unit is; None: all of it.
+        bytes, sha256: of the raw file, or of that part.
+        is_truncated: the file ends too early, nobody knows by how much.
+        html_extractor: what turned pages into text, with its version; None where the input has no
+            pages.
     """
 
     path: str

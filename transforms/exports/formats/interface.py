@@ -29,7 +29,8 @@ Lengths = npt.NDArray[np.int64]
 class ShardShape:
     """What is known of a shard before it is written.
 
-    dtype: of the ids in the file. documents, tokens: that it will hold. tokenizer: its name.
+    Attributes:
+        dtype: of the ids in the file. documents, tokens: that it will hold. tokenizer: its name.
     """
 
     dtype: np.dtype[Any]
@@ -42,7 +43,8 @@ class ShardShape:
 class WrittenShard:
     """What is known of a shard that is there: for the files beside it.
 
-    names, sizes: its files, relative to the export's `tokens` folder, and their bytes.
+    Attributes:
+        names, sizes: its files, relative to the export's `tokens` folder, and their bytes.
     """
 
     names: tuple[str, ...]
