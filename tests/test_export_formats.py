@@ -7,6 +7,7 @@ import json
 import pickle
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ import pytest
 from small_export import CL100K_END, GPT2_END, exported, make_source, shard_files, store_documents
 
 from tokenizer import ConfigurationError
-from transforms.exports.formats import EXPORT_FORMATS, dtype_for, export_format
+from transforms.errors import UnitFailedError
+from transforms.exports.formats import EXPORT_FORMATS, dtype_for, export_format, offset_table
 from transforms.exports.formats.raw_ids import RawFile
 from transforms.exports.index import EXPORT_SCHEMA
 
@@ -261,3 +263,16 @@ def test_what_is_written_after_a_table_at_the_start_goes_to_the_end(tmp_path: Pa
     file.write(b"tail")
     file.close()
     assert (tmp_path / "x").read_bytes() == b"head\1\2tail"
+
+
+def test_a_shard_that_its_own_offsets_can_not_address_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are of 32 bits: 4 GB. Here of fewer."""
+    monkeypatch.setattr(offset_table, "_LIMIT", 500)
+    for sizes, is_refused in (([400, 88], False), ([400, 89], True)):
+        file = offset_table.OffsetTableFile(str(tmp_path / "x.mds"), items=1)
+        file.note(np.array(sizes))
+        with pytest.raises(UnitFailedError, match="end at 500") if is_refused else nullcontext():
+            file.finish()
+        file.file.close()

@@ -193,3 +193,11 @@ def test_a_count_that_is_not_proved_is_not_counted() -> None:
             for period in ("a", "ab", "aab", "b"):
                 assert_cut_as_specified(pattern, (period * size)[:size] + "b")
                 assert_cut_as_specified(pattern, (period * size)[:size])
+
+
+@pytest.mark.parametrize("name", SEVERAL_STAGES)
+def test_stages_cut_more_than_a_block_of_pretokens_as_specified(name: str) -> None:
+    """A block has room for 1,024."""
+    plan = plan_of(SEVERAL_STAGES[name])
+    for text in ("ab1 c-d'e\n" * 700, "é1 中" * 1500, "a " * 1024, "a " * 1025):
+        assert native_pieces(engine_of(plan), text) == split_by_plan(plan, text)

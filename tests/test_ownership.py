@@ -146,6 +146,13 @@ def test_an_output_that_the_patterns_would_match_is_refused(
         run(patterns, tmp_path / "out")
 
 
+def test_an_output_is_found_behind_a_link_in_the_pattern(inputs: Path, tmp_path: Path) -> None:
+    shutil.copytree(inputs, tmp_path / "real")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(ConfigurationError, match="would match"):
+        run(f"{tmp_path}/link/**", tmp_path / "real/out")
+
+
 def test_a_pattern_that_can_not_match_the_output_may_lie_beside_it(
     inputs: Path, tmp_path: Path
 ) -> None:

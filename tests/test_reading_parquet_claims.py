@@ -18,7 +18,7 @@ from parquet_files import TEXTS
 from tokenizer.errors import ConfigurationError
 from transforms.documents import Reason, RecordBatch
 from transforms.reading import Reader, ReadSettings, open_reader
-from transforms.reading.parquet_pages import ChunkPages
+from transforms.reading.parquet_pages import ChunkPages, Page
 
 
 def read(path: Path, **options: object) -> tuple[list[RecordBatch], Reader]:
@@ -256,3 +256,11 @@ def test_a_changed_footer_never_raises_and_the_books_balance(
 def test_lists_that_are_nested_without_end_are_no_page_header() -> None:
     deep = b"\x19" * 200_000
     assert ChunkPages(0, len(deep)).next_page(0, deep, lambda offset, size: b"") is None
+
+
+def test_a_page_of_a_kind_that_holds_no_rows_is_passed_over() -> None:
+    """An index page, in Thrift's compact protocol: kind 1, 9 bytes, 7 compressed, and the end."""
+    header = bytes([0x15, 2, 0x15, 18, 0x15, 14, 0])
+    chunk = ChunkPages(0, 100, holds_bytes=True)
+    page = chunk.next_page(0, header + bytes(7), lambda at, size: b"")
+    assert page == Page(1, len(header), 7, 9, 0, 0)

@@ -356,3 +356,9 @@ def test_a_small_zstd_frame_is_one_piece_and_one_that_lies_about_its_size_is_dam
     pieces, (damage,) = read(lying + frame, "f")
     assert b"".join(pieces).endswith(content)
     assert damage.compressed_offset <= len(lying)
+
+
+def test_a_gzip_member_that_says_it_is_text_is_read() -> None:
+    """FTEXT, a flag without a field of its own."""
+    plain = gzip.compress(b"content")
+    assert read(plain[:3] + b"\x01" + plain[4:], "f") == ([b"content"], [])

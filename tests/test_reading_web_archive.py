@@ -343,3 +343,14 @@ def test_one_bad_byte_costs_one_record(tmp_path: Path) -> None:
         assert len(found) >= 11
         assert len(found) + len(reasons(batches)) >= 12
         assert Counter(reasons(batches)) in (Counter(), Counter({Reason.DAMAGED_RECORD: 1}))
+
+
+def test_damage_between_members_that_hold_pieces_of_records_is_one_reject(tmp_path: Path) -> None:
+    """Reading goes on at the next record: what is left of the damaged one is part of its loss."""
+    plain = b"".join(record("conversion", b"text %d " % n * 30) for n in range(30))
+    members = [gzip.compress(plain[at : at + 700]) for at in range(0, len(plain), 700)]
+    members[4] = members[4][:20] + b"\xff" * 30 + members[4][50:]  # no deflate
+    data = b"".join(members)
+    batches = read_bytes(tmp_path, data, "a.warc.wet.gz")
+    assert reasons(batches) == [Reason.DAMAGED_RECORD]
+    assert 25 <= len(texts(batches)) <= 28

@@ -407,3 +407,15 @@ def test_a_broken_header_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.npy").write_bytes(content)
     with pytest.raises(MismatchError, match=r"tokens/x\.npy: no \.npy header"):
         shard_format("npy").open(str(tmp_path / "x.npy"), Claim())
+
+
+def test_a_header_of_another_version_of_the_format_is_refused(tmp_path: Path) -> None:
+    """Later versions say the length of their header in another way."""
+    path = tmp_path / "x.npy"
+    np.save(path, np.arange(5, dtype="<u4"))
+    content = bytearray(path.read_bytes())
+    assert content[6] == 1
+    content[6] = 2
+    path.write_bytes(content)
+    with pytest.raises(MismatchError, match=r"version 1\.0"):
+        shard_format("npy").open(str(path), Claim())

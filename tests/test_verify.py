@@ -59,6 +59,9 @@ def test_a_sound_build_passes_and_says_what_was_checked(
     assert "11 of 11 documents, token by token" in printed
     shards = json.loads((made / "output/manifest.json").read_bytes())["shards"]
     assert len(shards) > 2  # or the tests below would not see how shards follow each other
+    folders = ("tokens", "documents", "rejects", "receipts")
+    files = sum(path.is_file() for one in folders for path in (made / "output" / one).rglob("*"))
+    assert f"{files} files: sizes" in printed
 
 
 def test_a_flipped_bit_is_found_and_its_document_named(output: Path, verdict_on: Verdict) -> None:

@@ -40,6 +40,10 @@ COVERING = {
     "transforms/shards/build.py": "staged_file failures lease inputs recovery",
     "transforms/tokenize_shards.py": "run_pass",
     "transforms/shards/unit_writer.py": "unit_writer build verify",
+    "transforms/shards/corpus.py": "loader find tokenmill",
+    "transforms/shards/build_source.py": "loader",
+    "transforms/shards/joined_build.py": "mixtures",
+    "transforms/shards/shard_maps.py": "shard_maps loader",
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
     "transforms/passes/work_pass.py": "failures run_pass",
@@ -58,13 +62,16 @@ COVERING = {
     "transforms/reading/web_": "reading_record_lengths reading_web_archive reading_coverage",
     "transforms/reading/h": "reading_payloads reading_web_archive",
     "transforms/reading/": "reading_* build",
-    "transforms/stores/object_": "stores stores_commands",
+    "transforms/loading/": "loader loader_exports shard_maps",
+    "transforms/stores/object_": "object_reader stores stores_commands",
     "transforms/stores/hadoop": "hadoop_store",
+    "transforms/stores/upload": "filesystem hadoop_store stores",
     "transforms/stores/hub": "web_stores hub",
     "transforms/stores/web_": "web_stores",
     "transforms/stores/read_only": "web_stores stores",
     "transforms/stores/": "filesystem staged_file stores",
     "transforms/exports/formats/": "export_formats verify_export export",
+    "transforms/exports/corpus_source.py": "loader_exports loader",
     "transforms/exports/index.py": "export_formats export",
     "transforms/exports/": "export sequences splits mixtures shuffle verify_export",
     "transforms/token_coders.py": "shuffle run_pass",
@@ -111,6 +118,13 @@ EQUIVALENT: dict[str, str] = {
     ),
     "transforms/stores/beam_store.py: `not has_wildcard": "the same files, by a listing",
     "transforms/stores/object_store.py: `not has_wildcard": "the same files, by a listing",
+    "transforms/stores/hub_store.py: `False` -> `True` in `return next": (
+        "the same file, by a listing that goes deeper"
+    ),
+    "transforms/reading/json_block.py: `self.parts.clear()`": "memory is given back a line later",
+    "tokenizer/text/alignment.py: `True` -> `False` in `for begin, end in zip(edges, edges": (
+        "a list is as long as itself"
+    ),
     "tokenizer/split/fast/composition.py: `0` -> `1` in `columns =": "all rows are of one length",
     "tokenizer/vocabularies/merge_ranks.py: `byte < 0x80`": (
         "where bytes have tokens of their own, no other token is the byte 80 alone"
