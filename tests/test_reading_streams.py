@@ -362,3 +362,18 @@ def test_a_gzip_member_that_says_it_is_text_is_read() -> None:
     """FTEXT, a flag without a field of its own."""
     plain = gzip.compress(b"content")
     assert read(plain[:3] + b"\x01" + plain[4:], "f") == ([b"content"], [])
+
+
+@pytest.mark.parametrize("level", [1, 6, 9])
+def test_a_member_of_any_level_is_found_after_damage(level: int) -> None:
+    """The header says whether the level was the lowest or the highest."""
+    members = [gzip_of(random.Random(number).randbytes(500), level) for number in range(3)]
+    members[1] = members[1][:100] + b"\xff" * 30 + members[1][130:]
+    pieces, (damage,) = read(b"".join(members), "f")
+    assert pieces[-1] == random.Random(2).randbytes(500)
+    assert not damage.ends_stream
+
+
+def gzip_of(content: bytes, level: int) -> bytes:
+    coder = zlib.compressobj(level, wbits=31)
+    return coder.compress(content) + coder.flush()

@@ -266,7 +266,7 @@ def table(tried: list[Result], seed: int, count: int) -> str:
         lines += ["", "| survivor | line | why |", "| --- | ---: | --- |"]
     for change in sorted(survivors, key=str):
         shown = str(change).replace("|", chr(92) + "|")
-        lines.append(f"| {shown} | {change.line} | {change.equivalence} |")
+        lines.append(f"| {shown} | {change.line} | {change.why_unnoticed} |")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.mutations_covered import EQUIVALENT
+from tools.mutations_covered import EQUIVALENT, KNOWN
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -27,7 +27,15 @@ class Change:
     @property
     def equivalence(self) -> str:
         """Why it makes no difference; empty where it does."""
-        return next((why for start, why in EQUIVALENT.items() if str(self).startswith(start)), "")
+        return self._reason_in(EQUIVALENT)
+
+    @property
+    def why_unnoticed(self) -> str:
+        """Why no test notices it, where that is known; also of what makes no difference."""
+        return self.equivalence or self._reason_in(KNOWN)
+
+    def _reason_in(self, reasons: dict[str, str]) -> str:
+        return next((why for start, why in reasons.items() if str(self).startswith(start)), "")
 
     def __str__(self) -> str:
         change = f"{self.path}: `{_short(self.before)}` -> `{_short(self.after)}`"

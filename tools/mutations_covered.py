@@ -121,6 +121,15 @@ EQUIVALENT: dict[str, str] = {
     "transforms/stores/hub_store.py: `False` -> `True` in `return next": (
         "the same file, by a listing that goes deeper"
     ),
+    "transforms/reading/json_objects.py: `int(np.count_nonzero(sample > 127)) <=": (
+        "which of two ways, with one result"
+    ),
+    "transforms/reading/zstd_frames.py: `raise` -> `pass`": (
+        "blocks that fail together fail one by one, and are reported there"
+    ),
+    "tokenizer/vocabularies/tiktoken_file.py: `len(tokens) <= MAX_RANK + 1`": (
+        "which of two ways, with one result"
+    ),
     "transforms/reading/json_block.py: `self.parts.clear()`": "memory is given back a line later",
     "tokenizer/text/alignment.py: `True` -> `False` in `for begin, end in zip(edges, edges": (
         "a list is as long as itself"
@@ -143,6 +152,15 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tokenizer/native/vocabulary.cc: `is_in_order_ &= result > std::max": (
         "no merge makes one of its own parts"
+    ),
+}
+# What nothing of `make test` can notice, and what does; these count as survivors.
+KNOWN: dict[str, str] = {
+    "tokenizer/native/split.cc: `while (block.count < kBlockPretokens": (
+        "a write behind the block: AddressSanitizer (make sanitize)"
+    ),
+    "tokenizer/native/pretoken_cache.cc: `for (size_t i = 0; i < 2; ++i)": (
+        "a write behind the mask: AddressSanitizer (make sanitize)"
     ),
 }
 
