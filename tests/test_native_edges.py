@@ -230,3 +230,10 @@ def test_nothing_is_read_behind_the_last_byte_of_the_texts(instructions: str) ->
     """A page that must not be touched follows; in a process of its own, which a read would end."""
     result = in_a_process(AT_THE_END_OF_A_PAGE, TOKENMILL_INSTRUCTIONS=instructions)
     assert result.stdout == "checked\n", (result.returncode, result.stderr)
+
+
+@pytest.mark.parametrize("texts", [[""], ["", "a"], ["a", "b", "a"]])
+def test_added_tokens_that_are_empty_or_occur_twice_are_refused(texts: list[str]) -> None:
+    level = [(text, 0, False) for text in texts]
+    with pytest.raises(ValueError, match="empty or occurs twice"):
+        _native.AddedTokens([level])

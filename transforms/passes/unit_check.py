@@ -35,8 +35,6 @@ def check_unit(build: Build, receipt: Receipt, tokenizer: Tokenizer) -> list[str
     Of each shard the first difference is named.
     """
     findings = Findings()
-    with findings.collect():
-        receipt.check_paths(receipt_path(receipt.unit))
     record_sum = 0
     with findings.collect(), build.local_copy(receipt.documents.path) as index:
         index_is_sound = False
