@@ -186,6 +186,13 @@ def test_a_line_means_the_same_in_any_company(
         assert rows(list(read_json_lines(pieces, options))) == (documents, rejects)
 
 
+def test_a_line_that_goes_on_in_the_next_is_two_bad_lines() -> None:
+    """Two objects in two lines, as many as a parser of the whole block would find."""
+    documents, rejects = parse(b' {"text": "a"} {"text": "b",\n"id": "x"}\n{"text": "c"}\n')
+    assert len(documents) == 1
+    assert len(rejects) == 2
+
+
 def test_dotted_paths_go_into_objects() -> None:
     options = {"text_field": "a.b.text", "id_field": "a.id", "url_field": "a.b.url"}
     lines = [

@@ -32,7 +32,7 @@ COVERING = {
     "transforms/shards/json_records.py": "fuzz/records ownership resume",
     "transforms/shards/index.py": "unit_writer verify",
     "transforms/shards/formats/": "unit_writer verify",
-    "transforms/shards/unit_names.py": "inputs",
+    "transforms/shards/unit_names.py": "inputs unit_parts",
     "transforms/shards/layout.py": "inputs recovery ownership resume",
     "transforms/shards/input_versions.py": "resume",
     "transforms/shards/recovery.py": "recovery lease staged_file",
@@ -129,6 +129,18 @@ EQUIVALENT: dict[str, str] = {
     ),
     "tokenizer/vocabularies/tiktoken_file.py: `len(tokens) <= MAX_RANK + 1`": (
         "which of two ways, with one result"
+    ),
+    "tokenizer/vocabularies/tiktoken_file.py: `1` -> `2` in `is_valid =": (
+        "which of two ways, with one result"
+    ),
+    "tokenizer/split/fast/windows.py: `1` -> `2` in `block = outcomes": (
+        "NumPy takes any negative size for what is left"
+    ),
+    "transforms/reading/parquet_decoding.py: `break` -> `continue`": (
+        "reads on, and finds the same dictionary"
+    ),
+    "transforms/reading/json_documents.py: `counts > MAX_DEPTH` -> `(counts >=": (
+        "a first look: what it picks out is counted exactly"
     ),
     "transforms/reading/json_block.py: `self.parts.clear()`": "memory is given back a line later",
     "tokenizer/text/alignment.py: `True` -> `False` in `for begin, end in zip(edges, edges": (
