@@ -186,8 +186,12 @@ def test_a_line_means_the_same_in_any_company(
         assert rows(list(read_json_lines(pieces, options))) == (documents, rejects)
 
 
-def test_a_line_that_goes_on_in_the_next_is_two_bad_lines() -> None:
-    """Two objects in two lines, as many as a parser of the whole block would find."""
+def test_a_line_that_goes_on_in_the_next_is_two_bad_lines(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two objects in two lines, as many as Arrow would find, which looks at the whole block."""
+    monkeypatch.setattr(json_documents, "_MIN_ARROW_BYTES", 0)
+    monkeypatch.setattr(ObjectDecoder, "decode", lambda *_: None)
     documents, rejects = parse(b' {"text": "a"} {"text": "b",\n"id": "x"}\n{"text": "c"}\n')
     assert len(documents) == 1
     assert len(rejects) == 2

@@ -24,9 +24,15 @@ def test_what_was_written_is_handed_on_once() -> None:
 
 def test_a_file_whose_writer_failed_is_not_handed_on() -> None:
     found: list[BinaryIO] = []
-    with pytest.raises(ValueError, match="half"), Upload(found.append) as file:
-        file.write(b"some of it")
-        raise ValueError("half way")
+    file = Upload(found.append)
+
+    def fail() -> None:
+        with file:
+            file.write(b"some of it")
+            raise ValueError("half way")
+
+    with pytest.raises(ValueError, match="half way"):
+        fail()
     assert found == []
     assert file.closed
 
