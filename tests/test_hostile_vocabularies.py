@@ -1,6 +1,7 @@
 """Vocabulary files from anywhere: a tokenizer or a named error, in bounded time and memory."""
 
 import base64
+import contextlib
 import json
 import os
 import resource
@@ -15,9 +16,11 @@ import tokenizers
 from fuzz import vocabulary_files
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_vocabularies import SHAPES, TEXTS, gemma_like, qwen3_like
+from small_vocabularies import SHAPES, TEXTS, gemma_like, llama2_like, qwen3_like
 
 from tokenizer import ConfigurationError, Tokenizer, VocabularyError
+from tokenizer.errors import PatternError
+from tokenizer.split.pattern import parse_split_pattern
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -56,12 +59,36 @@ def deep(kind: str, items: str) -> dict[str, Any]:
     return {kind: section}
 
 
+def of_splits(count: int) -> dict[str, Any]:
+    """A pre-tokenizer of so many parts that cut text."""
+    behavior = {"behavior": "Isolated", "invert": False}
+    parts = [
+        {"type": "Split", "pattern": {"Regex": f"x{number}+"}, **behavior}
+        for number in range(count)
+    ]
+    parts.append({"type": "ByteLevel", "add_prefix_space": False, "use_regex": False})
+    return {"pre_tokenizer": {"type": "Sequence", "pretokenizers": parts}}
+
+
+def without_bytes(section: dict[str, Any]) -> dict[str, Any]:
+    del section["pre_tokenizer"]["pretokenizers"][-1]
+    return section
+
+
+def of_pattern(kind: str, pattern: str) -> dict[str, Any]:
+    section = of_splits(1)
+    section["pre_tokenizer"]["pretokenizers"][0]["pattern"] = {kind: pattern}
+    return section
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (deep("pre_tokenizer", "pretokenizers"), "16 deep"),
         (deep("normalizer", "normalizers"), "16 deep"),
         (deep("post_processor", "processors"), "16 deep"),
+        (of_splits(16), r"pretokenizers\[15\]: more than 15 parts that cut text"),
+        (of_splits(5000), "more than 15 parts that cut text"),
         ({"post_processor": {"type": "BertProcessing", "cls": [], "sep": ["x", 1]}}, "pairs"),
         ({"post_processor": {"type": "RobertaProcessing", "cls": ["x", 2], "sep": 1}}, "'sep'"),
         ({"post_processor": {"type": "TemplateProcessing", "single": [{}]}}, "special_tokens"),
@@ -82,6 +109,36 @@ def test_what_has_the_wrong_shape_is_named(
     path.write_text(json.dumps(qwen3_like() | change))
     with pytest.raises(VocabularyError, match=message):
         Tokenizer.load(path)
+
+
+def test_as_many_parts_as_the_engine_takes_cut_text(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(qwen3_like() | of_splits(15)))
+    assert len(Tokenizer.load(path).encode("x1 x14x13")) == 9
+    # Byte fallback cuts once more.
+    path.write_text(json.dumps(llama2_like() | without_bytes(of_splits(15))))
+    assert Tokenizer.load(path).decode(Tokenizer.load(path).encode("a1")) == "a1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [of_pattern("Regex", "|".join(map(str, range(100_000)))), of_pattern("String", "ab" * 500_000)],
+    ids=["alternatives", "a text"],
+)
+def test_a_pattern_of_a_megabyte_is_refused_at_once(change: dict[str, Any], tmp_path: Path) -> None:
+    """It took a minute to be told that its program is too long."""
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(qwen3_like() | change))
+    with pytest.raises(PatternError, match="a pattern of over 65536 characters") as refused:
+        Tokenizer.load(path)
+    assert len(str(refused.value)) < 2000
+
+
+def test_a_pattern_of_just_the_limit_is_parsed() -> None:
+    for count, is_refused in ((1 << 16, False), ((1 << 16) + 1, True)):
+        pattern = "[" + "a" * (count - 2) + "]"
+        with pytest.raises(PatternError) if is_refused else contextlib.nullcontext():
+            parse_split_pattern(pattern)
 
 
 @pytest.mark.parametrize("content", [b"[" * 200_000, b'{"a": "\\ud800"}', b"\xff", b"{} x", b"[]"])

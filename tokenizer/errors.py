@@ -28,13 +28,21 @@ class ConfigurationError(TokenmillError, ValueError):
         self.setting = setting
 
 
+_SHOWN_CHARACTERS = 500  # of a pattern, on each side of what is wrong
+
+
 class PatternError(ConfigurationError):
     """A split pattern uses a construct the compiler does not support."""
 
     def __init__(self, construct: str, position: int, pattern: str) -> None:
+        before, after = pattern[:position], pattern[position:]
+        if len(before) > _SHOWN_CHARACTERS:
+            before = f"...{before[-_SHOWN_CHARACTERS:]}"
+        if len(after) > _SHOWN_CHARACTERS:
+            after = f"{after[:_SHOWN_CHARACTERS]}..."
         super().__init__(
             f"split pattern: {construct} at position {position} is not supported: "
-            f"{pattern[:position]} >>> {pattern[position:]}"
+            f"{before} >>> {after}"
         )
         self.construct = construct
         self.position = position

@@ -39,10 +39,12 @@ from tokenizer.split.unicode_properties import (
     named_set,
 )
 
-# Deeper nesting or larger bounds have no use in a split pattern, and would exhaust the stack.
+# Deeper nesting or larger bounds have no use in a split pattern, and would exhaust the stack; one
+# of a megabyte takes minutes to be told that its program is too long. The longest published one
+# has 332 characters.
 MAX_DEPTH = 50
 MAX_REPEAT = 1000
-
+MAX_CHARACTERS = 1 << 16
 
 _CONTROL = {"r": 13, "n": 10, "t": 9, "f": 12, "v": 11}
 # Without < and >: after a backslash these are word boundaries in some engines.
@@ -63,6 +65,8 @@ def parse_split_pattern(pattern: str, dialect: Dialect = Dialect.FANCY) -> Node:
         PatternError: Anything outside the language above, be it malformed or merely unsupported;
             the message has the construct and its position.
     """
+    if len(pattern) > MAX_CHARACTERS:
+        raise PatternError(f"a pattern of over {MAX_CHARACTERS} characters", 0, pattern)
     return _Parser(pattern, dialect).parse()
 
 

@@ -15,6 +15,8 @@ from tokenizer.vocabularies.json_section import Section
 from tokenizer.vocabulary import PreTokenizer
 
 _MAX_DEPTH = 16
+# The native engine takes one more, which byte fallback may need. Published files have up to 4.
+_MAX_STAGES = 15
 
 # What ByteLevel cuts by with `use_regex`: GPT-2's pattern as first published.
 BYTE_LEVEL_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
@@ -92,6 +94,8 @@ class _Parser:
             raise _refusal(section, "no byte-pair vocabulary that we know of uses it")
         parse(section)
         self.parts += 1
+        if len(self.stages) > _MAX_STAGES:
+            raise section.error(f"more than {_MAX_STAGES} parts that cut text")
 
     def add(
         self,
