@@ -1,7 +1,6 @@
 """Where a check leaves its receipts: here a temporary folder, elsewhere below `runs/`."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
@@ -9,6 +8,7 @@ from pipeline.run_record import new_run_name
 from transforms.shards.build import Build
 from transforms.shards.layout import run_folder
 from transforms.shards.recovery import clear_run
+from transforms.stores.scratch import scratch_folder
 
 
 @contextmanager
@@ -21,8 +21,8 @@ def verify_place(checked: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
     """
     run = new_run_name()
     if not beam_flags:
-        with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
-            yield Build.at(folder, run)
+        with scratch_folder() as folder:
+            yield Build.at(str(folder), run)
         return
     place = Build.at(checked.path(run_folder(run)), run)
     try:

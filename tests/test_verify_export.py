@@ -9,11 +9,12 @@ import pytest
 from sample_inputs import output_bytes
 from small_export import exported, make_source
 
+import tokenmill
 from pipeline.commands.verify import verify
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError, UnitFailedError
 from transforms.exports.formats import EXPORT_FORMATS
-from transforms.exports.records import ExportManifest
+from transforms.exports.records import ExportManifest, ExportReceipt
 from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json
 from transforms.shards.staged_file import digest_of
@@ -214,4 +215,54 @@ def test_the_source_of_a_build_is_refused(source: Path) -> None:
 def test_an_export_without_a_manifest_is_not_complete(output: Path) -> None:
     (output / "manifest.json").unlink()
     with pytest.raises(MismatchError, match="run `tokenmill export` again"):
+        verify(str(output))
+
+
+@pytest.mark.parametrize("dtype", ["", "..", "O", "|V8", ">u2", "<u8", "<f4"])
+def test_a_dtype_that_no_format_writes_is_named(dtype: str, output: Path) -> None:
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    manifest["settings"]["format"]["dtype"] = dtype
+    (output / "manifest.json").write_bytes(canonical_json(manifest))
+    for use in (verify, lambda place: tokenmill.open(place, split="train")):
+        with pytest.raises(MismatchError, match=r"manifest\.json: not a record.*dtype"):
+            use(str(output))
+
+
+@pytest.mark.parametrize(
+    ("place", "path"),
+    [
+        ("files", "/etc/passwd"),
+        ("files", "tokens/../../../etc/passwd"),
+        ("index", "documents/another.parquet"),
+    ],
+)
+def test_an_export_can_not_name_a_file_elsewhere(place: str, path: str, output: Path) -> None:
+    content = (output / "manifest.json").read_bytes()
+    manifest = json.loads(content)
+    shard = manifest["shards"][0]
+    (shard["index"] if place == "index" else shard["files"][0])["path"] = path
+    (output / "manifest.json").write_bytes(canonical_json(manifest))
+    with pytest.raises(MismatchError, match=r"manifest\.json: files: expected"):
+        tokenmill.open(output, split="train")
+
+
+def test_a_split_can_not_lead_out_of_an_export(output: Path) -> None:
+    """Its name is in the names of files, which would then be as expected."""
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    text = json.dumps(manifest).replace("train", "../train")
+    (output / "manifest.json").write_text(text)
+    with pytest.raises(MismatchError, match=r"manifest\.json: files: expected"):
+        tokenmill.open(output, split="../train")
+    receipt = next((output / "receipts/train").glob("*.json")).read_text()
+    with pytest.raises(MismatchError, match="files: expected"):
+        ExportReceipt.from_json(
+            receipt.replace("train", "../train").encode(), "x", EXPORT_FORMATS["megatron"]
+        )
+
+
+def test_an_unknown_format_in_a_manifest_is_named(output: Path) -> None:
+    manifest = json.loads((output / "manifest.json").read_bytes())
+    manifest["settings"]["format"]["name"] = "tar"
+    (output / "manifest.json").write_bytes(canonical_json(manifest))
+    with pytest.raises(MismatchError, match=r"manifest\.json: settings\.format\.name: .*'tar'"):
         verify(str(output))

@@ -15,8 +15,18 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from small_build import FIRST_SHARD, INDEX, RECEIPT, REJECTS, SETTINGS, UNIT, reseal
+from small_build import (
+    FIRST_SHARD,
+    INDEX,
+    RECEIPT,
+    REJECTS,
+    SETTINGS,
+    UNIT,
+    change_parquet,
+    reseal,
+)
 
+import tokenmill
 from pipeline.cli import main
 from pipeline.commands.verify import verify
 from pipeline.lease import Owner
@@ -387,3 +397,44 @@ def test_a_manifest_can_not_have_a_vocabulary_fetched(
     (output / "manifest.json").write_text(json.dumps(changed))
     assert main(["verify", str(output)]) == 2
     assert "tokenizer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../../etc/passwd", "tokens/../../x.npy", ""])
+def test_a_manifest_can_not_name_a_file_elsewhere(
+    path: str, sound: dict[str, dict[str, Any]], output: Path
+) -> None:
+    for place in (("shards", 0, "path"), ("indexes", 0, "path")):
+        changed = with_value(sound["manifest"], place, path)
+        (output / "manifest.json").write_text(json.dumps(changed))
+        with pytest.raises(MismatchError, match=r"manifest\.json: the file .* lies elsewhere"):
+            tokenmill.open(output)
+
+
+def test_a_shard_that_the_manifest_does_not_have_is_named_when_it_is_opened(
+    sound: dict[str, dict[str, Any]], output: Path
+) -> None:
+    changed = with_value(sound["manifest"], ("shards", 0, "path"), "tokens/another.npy")
+    (output / "manifest.json").write_text(json.dumps(changed))
+    with pytest.raises(MismatchError, match=r"manifest\.json has no shard 'tokens/plain\.txt"):
+        tokenmill.open(output)[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shard": 99}, "no shard 99"),
+        ({"shard": -1}, "no shard -1"),
+        ({"start": -1}, "found it at -1"),
+        ({"length": 1 << 40}, "ids at most, found it at"),
+        ({"start": 1 << 62, "length": 1}, "ids at most, found it at"),
+        ({"length": -1}, "ids at most, found it at"),
+    ],
+    ids=str,
+)
+def test_a_row_that_leads_out_of_its_shards_is_named_and_never_cut_short(
+    change: dict[str, int], message: str, output: Path
+) -> None:
+    change_parquet(output, INDEX, lambda rows: rows[0].update(change))
+    corpus = tokenmill.open(output)
+    with pytest.raises(MismatchError, match=message):
+        corpus[1]  # 0 is of another unit

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenizer.errors import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.exports.formats import ExportFormat, export_format
 from transforms.exports.formats.interface import ShardShape, WrittenShard
@@ -23,7 +24,7 @@ from transforms.shards.json_records import (
     parse_record,
 )
 from transforms.shards.layout import MANIFEST, TOKENS, documents_path
-from transforms.shards.receipt import IndexEntry
+from transforms.shards.receipt import IndexEntry, is_safe
 
 _REMEDY = "remove it and run `tokenmill export` again"
 
@@ -118,12 +119,7 @@ class ExportReceipt:
             MismatchError: anything else, or a receipt that names files of another shard.
         """
         receipt = parse_record(content, cls, place, _REMEDY)
-        shard = receipt.shard
-        expected = [*paths_of(one, shard.split, shard.number), documents_path(shard.unit)]
-        if list(receipt.sizes()) != expected:
-            raise MismatchError(
-                f"{place}: files: expected {expected}, found {list(receipt.sizes())}: {_REMEDY}"
-            )
+        _check_paths(receipt.shard, one, place)
         return receipt
 
 
@@ -163,10 +159,16 @@ class ExportManifest:
         """Reads what to_json wrote.
 
         Raises:
-            MismatchError: anything else; the message names `place`.
+            MismatchError: anything else, or files elsewhere; the message names `place`.
         """
         manifest = parse_record(content, cls, place, _REMEDY)
         check_settings(manifest.settings, place, _REMEDY)
+        try:
+            one = export_format(manifest.settings["format"]["name"])
+        except ConfigurationError as error:
+            raise MismatchError(f"{place}: settings.format.name: {error}: {_REMEDY}") from error
+        for shard in manifest.shards:
+            _check_paths(shard, one, place)
         return manifest
 
     @property
@@ -197,6 +199,18 @@ def read_export_manifest(export: Build) -> ExportManifest:
 def paths_of(one: ExportFormat, split: str, number: int) -> list[str]:
     """Where the files of a shard are, relative to the export."""
     return [f"{TOKENS}/{name}" for name in one.file_names(split, number)]
+
+
+def _check_paths(shard: ExportShard, one: ExportFormat, place: str) -> None:
+    """Every file is named as the format names it: none is believed to be elsewhere.
+
+    Raises:
+        MismatchError: naming `place`.
+    """
+    expected = [*paths_of(one, shard.split, shard.number), documents_path(shard.unit)]
+    found = [entry.path for entry in shard.entries()]
+    if found != expected or not is_safe(shard.unit):
+        raise MismatchError(f"{place}: files: expected {expected}, found {found}: {_REMEDY}")
 
 
 def shape_of(settings: Mapping[str, Any], documents: int, tokens: int) -> ShardShape:

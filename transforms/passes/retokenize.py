@@ -9,7 +9,6 @@ Which units are done again is a function of (fingerprint, unit), so that a check
 
 import hashlib
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from transforms.settings import read_settings_of, shard_settings_of
 from transforms.shards.build import Build
 from transforms.shards.index import DOCUMENTS_SCHEMA, REJECTS_SCHEMA, read_rows
 from transforms.shards.receipt import IndexEntry, Receipt, ShardEntry
+from transforms.stores.scratch import scratch_folder
 
 _CHUNK_TOKENS = 1 << 20
 
@@ -57,8 +57,8 @@ def retokenize_unit(source: Build, receipt: Receipt, path: str, tokenizer: Token
     found = look_up(path)
     if found is not None and part is None:
         expect(place, "bytes", receipt.input.bytes, found.size_bytes)
-    with tempfile.TemporaryDirectory(prefix="tokenmill-verify-") as folder:
-        scratch = Build.at(folder, "again")
+    with scratch_folder() as folder:
+        scratch = Build.at(str(folder), "again")
         unit = WorkUnit(receipt.unit, path, receipt.input.bytes, part=part)
         try:
             again = tokenize_unit(

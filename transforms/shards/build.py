@@ -30,6 +30,7 @@ from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
 from transforms.shards.unit_records import Intent
+from transforms.stores.scratch import scratch_folder
 
 # On an object store to look costs a request, and small units come many a second. A build is taken
 # over only after minutes of silence.
@@ -207,7 +208,7 @@ class Build:
                 raise MismatchError(f"{relative}: the file is missing")
             yield source
             return
-        with tempfile.TemporaryDirectory(prefix="tokenmill-") as folder:
+        with scratch_folder() as folder:
             copy = Path(folder, "copy")
             try:
                 with open_raw(source) as remote, copy.open("wb") as file:

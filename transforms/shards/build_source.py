@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.errors import MismatchError
 from transforms.loading.stream import Segments
 from transforms.shards.build import Build
 from transforms.shards.corpus import CorpusIndex
 from transforms.shards.formats import shard_format
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
-from transforms.shards.layout import MANIFEST, documents_path
+from transforms.shards.layout import MANIFEST, documents_path, receipt_path
 from transforms.shards.shard_maps import ShardMaps
 
 _THREADS = 4
@@ -56,6 +57,8 @@ class BuildSource:
         unit = self._units[number]
         rows = read_index(self._build, documents_path(unit), DOCUMENTS_SCHEMA)
         shards = tuple(shard.path for shard in self._build.receipt(unit).shards)
+        if unknown := sorted(set(shards) - set(self.shard_paths)):
+            raise MismatchError(f"{receipt_path(unit)}: {MANIFEST} has no shard {unknown[0]!r}")
         return CorpusIndex(rows, shards, unit)
 
     def read_ids(self, number: int) -> pa.ChunkedArray:

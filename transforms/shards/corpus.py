@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.errors import MismatchError
 from transforms.loading.batches import Batches
 from transforms.loading.samples import Samples
 from transforms.loading.stream import TokenSource
@@ -223,10 +224,18 @@ class Corpus(Sequence[CorpusDocument]):
                 return default
             return index.rows[column][row].as_py()
 
-        shard = index.shards[value("shard", 0)]
-        start, length = value("start"), value("length")
+        number, start, length = value("shard", 0), value("start"), value("length")
+        if not 0 <= number < len(index.shards):
+            raise MismatchError(f"document {row} of {index.unit}: its unit has no shard {number}")
+        shard = index.shards[number]
+        ids = self._ids(self._numbers[shard])
+        if not 0 <= start <= start + length <= len(ids):
+            raise MismatchError(
+                f"document {row} of {shard}: expected {len(ids)} ids at most, "
+                f"found it at {start} with {length}"
+            )
         return CorpusDocument(
-            tokens=self._ids(self._numbers[shard])[start : start + length],
+            tokens=ids[start : start + length],
             id=value("id"),
             url=value("url"),
             unit=value("unit") if index.unit is None else index.unit,

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -81,7 +81,7 @@ class ExportedFormat:
     """The files of an export."""
 
     name: str
-    dtype: str
+    dtype: Literal["<u2", "<u4", "<i4"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from transforms.shards.json_records import (
     is_export,
     parse_record,
 )
-from transforms.shards.receipt import Counts, IndexEntry, InputBooks, ShardEntry
+from transforms.shards.receipt import Counts, IndexEntry, InputBooks, ShardEntry, is_safe
 
 _REMEDY = "run `tokenmill build` again to write it anew"
 
@@ -84,6 +84,12 @@ class Manifest:
             raise MismatchError(f"{place}: an export, and no build: name the build it was made of")
         manifest = parse_record(content, cls, place, _REMEDY)
         check_settings(manifest.settings, place, _REMEDY)
+        paths = [entry.path for entry in manifest.shards] + [
+            entry.path for entry in manifest.indexes
+        ]
+        for path in paths:
+            if not is_safe(path):
+                raise MismatchError(f"{place}: the file {path!r:.200} lies elsewhere: {_REMEDY}")
         return manifest
 
     @property
