@@ -65,6 +65,13 @@ def write_repeated_value(path: Path, *, keeps_type: bool) -> None:
     )  # fmt: skip
 
 
+def write_repeated_lists(path: Path, column: str) -> None:
+    """A kilobyte that holds 200 rows with a list of 20 texts of 1 MiB, all of them the same."""
+    rows = [["x" * (1 << 20)] * 20] * 200
+    table = pa.table({"text": [f"text {row}" for row in range(200)], column: pa.array(rows)})
+    pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30)
+
+
 def write_shared_beginnings(path: Path, page_version: str = "1.0") -> None:
     """A few hundred bytes that hold 300 texts of 1 MiB, each told by what it shares."""
     pq.write_table(

@@ -139,6 +139,18 @@ def test_one_value_named_by_many_rows_is_decoded_in_slices(
     assert mebibytes < 200  # decoded at once: 2,142
 
 
+@pytest.mark.parametrize("column", ["id", "url"])
+def test_lists_of_values_that_are_named_again_are_not_decoded(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "f.parquet"
+    parquet_files.write_repeated_lists(path, column)
+    assert path.stat().st_size < 2000
+    documents, _, mebibytes = peak_of(path)
+    assert documents == 200
+    assert mebibytes < 100  # decoded: 20 in a row, 4,000 in all
+    batches, _ = read(path)
+    assert {v for batch in batches for v in getattr(batch.documents, column).to_pylist()} == {None}
+
+
 @pytest.mark.parametrize("page_version", ["1.0", "2.0"])
 def test_values_that_share_beginnings_are_decoded_in_slices(
     page_version: str, tmp_path: Path

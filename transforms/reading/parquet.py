@@ -31,7 +31,7 @@ from transforms.reading.parquet_columns import (
     as_name,
     as_text,
     at_offset_zero,
-    find_column,
+    find_name_column,
     find_text_column,
     take_column,
 )
@@ -107,8 +107,8 @@ class _Rows:
         self._believable_rows = 8 * source.size
         schema = file.schema_arrow
         self._text = find_text_column(schema, settings, path)
-        self._id = find_column(schema, settings.id_field)
-        self._url = find_column(schema, settings.url_field)
+        self._id = find_name_column(schema, settings.id_field)
+        self._url = find_name_column(schema, settings.url_field)
         columns = [path for path in (self._text, self._id, self._url) if path]
         self._decoder = GroupDecoder(file, source, groups, columns, settings.batch_bytes)
 

@@ -23,6 +23,15 @@ def find_column(schema: pa.Schema, path: str) -> ColumnPath | None:
     return names
 
 
+def find_name_column(schema: pa.Schema, path: str) -> ColumnPath | None:
+    """The column of ids or URLs; None if there is none, or it has no text form: a list, a struct.
+
+    A list is not even read: what a row of it comes to has no bound.
+    """
+    names = find_column(schema, path)
+    return None if names is None or pa.types.is_nested(_type_of(schema, names)) else names
+
+
 def find_text_column(schema: pa.Schema, settings: ReadSettings, path: str) -> ColumnPath:
     """The column of texts.
 
@@ -93,7 +102,7 @@ def as_text(column: pa.Array) -> pa.Array:
 def as_name(column: pa.Array) -> pa.Array:
     """An id or URL as a StringArray; bytes of a fixed size, such as a UUID, as hexadecimal digits.
 
-    Null where its type has no text form: a list, a struct.
+    Null where its type has no text form.
     """
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
