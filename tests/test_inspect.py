@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
-from small_build import FIRST_SHARD, UNIT, make_build, write_inputs
+from small_build import FIRST_SHARD, UNIT, change_shard, make_build, write_inputs
 from small_vocabularies import write_shape
 
 import pipeline.commands.inspect
@@ -109,6 +109,17 @@ def test_what_is_not_there_ends_with_exit_code_1(
 ) -> None:
     assert main(["inspect", str(build), *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"], ["--compare", "gpt2"]], ids=str)
+def test_an_id_that_is_no_token_is_named_with_its_shard(
+    output: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    change_shard(output, 2, 4_000_000_000)
+    assert main(["inspect", str(output), "--shard", FIRST_SHARD, *more]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"tokenmill: {FIRST_SHARD}: the document at 0: id 4000000000")
+    assert "Traceback" not in error
 
 
 def test_a_limit_below_one_is_refused(build: Path) -> None:

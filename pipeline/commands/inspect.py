@@ -28,6 +28,7 @@ from pipeline.token_view import (
     tokenized,
 )
 from tokenizer import ConfigurationError, Tokenizer
+from transforms.errors import MismatchError
 from transforms.shards.build import Build
 
 HELP = "Look at the tokens of a document or a text."
@@ -142,7 +143,13 @@ def inspect_document(
     if index < 0:
         raise ConfigurationError("must be at least 0", setting="index")
     found = look_up_document(Build.at(directory), document_id, shard, index, limit, tokenizer)
-    texts = token_texts(found.tokenizer, found.ids)
+    try:
+        texts = token_texts(found.tokenizer, found.ids)
+    except ValueError as error:
+        raise MismatchError(
+            f"{found.facts['shard']}: the document at {found.facts['start']}: {error}. "
+            "`tokenmill verify` tells what else is wrong"
+        ) from error
     if json:
         alike = {"documents_with_this_id": found.alike}
         show(as_json({**found.facts, **alike, "ids": found.ids, "tokens": texts}))
