@@ -216,7 +216,7 @@ class GrowingBuild:
         self._last = Commit(held=tuple(held), withheld=tuple(withheld))
         if not new or withheld:
             return self._last
-        version, manifest = make_version(self._versions, self._kept, new, self._tokenizer)
+        version, manifest, content = make_version(self._versions, self._kept, new, self._tokenizer)
         self._target.check_owned()
         write_version(self._target, version)
         self._versions.append(version)
@@ -224,7 +224,7 @@ class GrowingBuild:
         for name in added:
             self._inputs[name] = ready[name]
             del self._waiting[name]
-        self._target.write(MANIFEST, manifest.to_json())
+        self._target.write(MANIFEST, content)
         return replace(self._last, new=NewVersion(version, manifest, tuple(added)))
 
     def _is_whole(self, name: str, units: Mapping[str, Receipt], present: Container[str]) -> bool:

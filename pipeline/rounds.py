@@ -197,10 +197,11 @@ class Rounds:
             return  # it has just gone, or will be looked at again
         if is_replaced:
             self._replaced[found.name] = found
-            self._tell(
+            message = (
                 f"{found.path} was replaced by other bytes after a version took it: the build "
                 "keeps what it was. Give what is new another name"
             )
+            say(f"watch: {escaped_message(message)}")
 
     def _run(self, pending: Sequence[WorkUnit], now: float) -> None:
         """Runs the pass over these units, and says which could not be done."""

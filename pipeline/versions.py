@@ -49,8 +49,8 @@ def make_version(
     kept: Mapping[str, Receipt],
     added: Mapping[str, Receipt],
     tokenizer: TokenizerEntry,
-) -> tuple[Version, Manifest]:
-    """The next version of a build, and its manifest.
+) -> tuple[Version, Manifest, bytes]:
+    """The next version of a build, its manifest, and that as JSON, which takes seconds to make.
 
     Args:
         versions: all there are. kept: the receipts of their units. added: those of new units, at
@@ -58,15 +58,16 @@ def make_version(
     """
     receipts = [*kept.values(), *added.values()]
     manifest = manifest_of_receipts(receipts, tokenizer)
+    content = manifest.to_json()
     version = Version(
         number=len(versions) + 1,
         previous=versions[-1].sha256 if versions else None,
         fingerprint=manifest.fingerprint,
-        manifest=hashlib.sha256(manifest.to_json()).hexdigest(),
+        manifest=hashlib.sha256(content).hexdigest(),
         units=len(receipts),
         added={unit: receipt_sha256(receipt) for unit, receipt in sorted(added.items())},
     )
-    return version, manifest
+    return version, manifest, content
 
 
 def manifest_of_version(build: Build, wanted: str) -> tuple[Version, Manifest]:
