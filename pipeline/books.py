@@ -15,6 +15,8 @@ from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
 from transforms.shards.receipt import Counts, Receipt, lost_share
 
+NO_TOKENS = "there is not a single token: is the text field the right one?"
+
 
 def total(receipts: Sequence[Receipt]) -> Totals:
     """Adds up the receipts.
@@ -59,10 +61,14 @@ def fault_share(records: int, rejects: Mapping[str, int]) -> float:
 
 
 class Shortfall(NamedTuple):
-    """Why a build is not complete: a line, and the setting that would accept it."""
+    """Why a build is not complete: a line, and the setting that would accept it.
+
+    input: the one that alone is the reason; None: all of them together.
+    """
 
     text: str
     setting: str
+    input: str | None = None
 
 
 def over_limit(
@@ -86,15 +92,19 @@ def over_limit(
         if book.truncated_inputs:
             if not allow_truncated:
                 yield Shortfall(
-                    f"{name} is truncated: nobody knows how much is missing", "allow_truncated"
+                    f"{name} is truncated: nobody knows how much is missing",
+                    "allow_truncated",
+                    path,
                 )
         elif _lost_share(book) > max_rejects:
             yield Shortfall(
-                f"{name}: {_lost_share(book):.2%} of its bytes could not be read", "max_rejects"
+                f"{name}: {_lost_share(book):.2%} of its bytes could not be read",
+                "max_rejects",
+                path,
             )
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
             yield Shortfall(
-                f"{name}: all of its records are faulty: {book.records:,}", "max_rejects"
+                f"{name}: all of its records are faulty: {book.records:,}", "max_rejects", path
             )
 
 

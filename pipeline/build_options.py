@@ -39,15 +39,24 @@ _DEFAULT_MAX_UNIT = f"{DEFAULT_UNIT_BYTES // 10**6}M"
 
 def add_arguments(build: argparse.ArgumentParser) -> None:
     """Adds every option of the command."""
-    _add_files(build)
-    _add_reading(build)
-    add_tokenizer(build, default=_DEFAULTS.tokenizer)
-    _add_framing(build)
-    _add_limits(build)
+    add_shared(build, has_dry_run=True)
     _add_resuming(build)
     add_export_options(build, BUILD_PREFIX)
-    add_running(build)
-    add_common(build)
+
+
+def add_shared(command: argparse.ArgumentParser, *, has_dry_run: bool) -> None:
+    """Adds what `tokenmill watch` has as well: files, and what becomes of them.
+
+    Args:
+        command: the parser. has_dry_run: whether it can look without doing anything.
+    """
+    _add_files(command, has_dry_run)
+    _add_reading(command)
+    add_tokenizer(command, default=_DEFAULTS.tokenizer)
+    _add_framing(command)
+    _add_limits(command)
+    add_running(command)
+    add_common(command)
 
 
 def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildConfig:
@@ -92,7 +101,7 @@ def config_of(options: argparse.Namespace, beam_flags: Sequence[str]) -> BuildCo
     )
 
 
-def _add_files(build: argparse.ArgumentParser) -> None:
+def _add_files(build: argparse.ArgumentParser, has_dry_run: bool) -> None:
     add = build.add_argument_group("files").add_argument
     add(
         "--input",
@@ -113,12 +122,13 @@ def _add_files(build: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder that inputs are named relative to (default: the one they share)",
     )
-    add(
-        "--dry-run",
-        action="store_true",
-        help="read a few records and say what was found and what the whole will take; write "
-        "nothing",
-    )
+    if has_dry_run:
+        add(
+            "--dry-run",
+            action="store_true",
+            help="read a few records and say what was found and what the whole will take; write "
+            "nothing",
+        )
 
 
 def _add_reading(build: argparse.ArgumentParser) -> None:

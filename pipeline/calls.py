@@ -12,6 +12,7 @@ from pipeline.export_report import ExportResult
 from pipeline.report import BuildResult
 from pipeline.verify_export import holds_export
 from pipeline.verify_result import VerifyExportResult, VerifyResult
+from pipeline.versions import manifest_of_version
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.exports.corpus_source import ExportSource
 from transforms.exports.settings import ExportSettings, make_sources
@@ -212,6 +213,7 @@ def verify(
     source: str | Path | Mapping[str, str | Path] | None = None,
     tokenizer: Tokenizer | None = None,
     beam_flags: Sequence[str] = (),
+    version: str | int | None = None,
 ) -> VerifyResult | VerifyExportResult:
     """Checks a build or an export, as `tokenmill verify` does.
 
@@ -224,6 +226,7 @@ def verify(
             run read them.
         tokenizer: of a build; None: its own.
         beam_flags: for another Beam runner.
+        version: as for `open`: check just that one.
 
     Returns:
         What was found: `is_sound`, and the `differences`.
@@ -239,10 +242,13 @@ def verify(
         tokenizer=tokenizer,
         beam_flags=beam_flags,
         source=None if source is None else _source(source),
+        version=None if version is None else str(version),
     )
 
 
-def open(directory: str | Path, *, split: str | None = None) -> Corpus:
+def open(
+    directory: str | Path, *, split: str | None = None, version: str | int | None = None
+) -> Corpus:
     """The documents of a complete build or export, memory-mapped, and batches of their ids.
 
         corpus = tokenmill.open("shards")
@@ -253,17 +259,22 @@ def open(directory: str | Path, *, split: str | None = None) -> Corpus:
         directory: the build, or an export in a format whose files hold ids one after the other:
             not mds, parquet or arrayrecord.
         split: of an export; None: `train`.
+        version: of a build that `tokenmill watch` makes: its number, or 12 characters or more of
+            its SHA-256. Its documents stay these, whatever is added; None: those there are now.
 
     Raises:
         MismatchError: there is no manifest, or not one of this format.
-        ConfigurationError: no such split, or files that can not be mapped.
+        ConfigurationError: no such split or version, or files that can not be mapped.
     """
     place = Build.at(str(directory))
     if holds_export(str(directory)):
+        if version is not None:
+            raise ConfigurationError("is for builds: this is an export", setting="version")
         return Corpus(ExportSource(place, TRAIN if split is None else split))
     if split is not None:
         raise ConfigurationError("is for exports: this is a build", setting="split")
-    return Corpus(BuildSource(place))
+    manifest = None if version is None else manifest_of_version(place, str(version))[1]
+    return Corpus(BuildSource(place, manifest))
 
 
 def _source(directory: str | Path | Mapping[str, str | Path]) -> str | dict[str, str]:

@@ -12,7 +12,7 @@ from transforms.filesystem import FoundFile, find_files, is_local, look_up
 from transforms.passes.unit_parts import split_unit
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import ReadSettings, detect_format
-from transforms.shards.layout import RUNS, UNIT_FOLDERS, examples
+from transforms.shards.layout import RUNS, UNIT_FOLDERS, VERSIONS, examples
 from transforms.shards.unit_names import unit_name
 from transforms.stores.patterns import compile_pattern
 
@@ -36,12 +36,38 @@ def list_units(
             input's format is unknown; input and output overlap.
     """
     files = _list_files(patterns)
-    _check_apart(patterns, files, output)
+    check_apart(patterns, files, output)
     units = _name_units(files, root)
     if read.input_format is None:
         for unit in units:
             detect_format(unit.path)
     return units
+
+
+def list_arrived(patterns: Sequence[str], root: str) -> tuple[WorkUnit, ...]:
+    """What is there now of inputs that are still to come, in the order of their names.
+
+    That nothing is there is no error, and what is no regular file is passed over.
+
+    Args:
+        patterns, root: as for list_units.
+
+    Raises:
+        ConfigurationError: a pattern is a folder, or can not be.
+        OSError: the store does not answer.
+    """
+    found: dict[str, FoundFile] = {}
+    for pattern in patterns:
+        if is_local(pattern) and os.path.isdir(pattern):
+            raise ConfigurationError(f"{pattern} is a folder: try {pattern}/*", setting="input")
+        try:
+            files = find_files(pattern)
+        except ValueError as error:
+            raise ConfigurationError(f"{pattern}: {error}", setting="input") from error
+        for file in files:
+            if not is_local(file.path) or os.path.isfile(file.path):
+                found[_absolute(file.path)] = file
+    return _name_units(found.values(), root)
 
 
 def split_units(inputs: Sequence[WorkUnit], read: ReadSettings) -> tuple[WorkUnit, ...]:
@@ -168,11 +194,18 @@ def _name_units(files: Iterable[FoundFile], root: str) -> tuple[WorkUnit, ...]:
     return tuple(units[name] for name in sorted(units))
 
 
-def _check_apart(patterns: Sequence[str], files: Sequence[FoundFile], output: str) -> None:
-    """No input lies in the output, and no file of the output would be an input tomorrow."""
+def check_apart(
+    patterns: Sequence[str], files: Iterable[FoundFile | WorkUnit], output: str
+) -> None:
+    """Makes sure that inputs and output are apart, today and tomorrow.
+
+    Raises:
+        ConfigurationError: one of these files lies in the output, or a pattern would match what is
+            written there.
+    """
     folder = _resolved(output).rstrip("/") + "/"
     # Folders of the output may be links to elsewhere.
-    taken = (folder, *(_resolved(folder + name) + "/" for name in (*UNIT_FOLDERS, RUNS)))
+    taken = (folder, *(_resolved(folder + name) + "/" for name in (*UNIT_FOLDERS, RUNS, VERSIONS)))
     for file in files:
         if _resolved(file.path).startswith(taken):
             raise ConfigurationError(

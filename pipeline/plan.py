@@ -71,13 +71,7 @@ def make_plan(
     broken: dict[str, str] = {}
     for name, receipt in receipts.items():
         unit = by_name.get(name)
-        if not (
-            unit is not None
-            and receipt.fingerprint == fingerprint
-            and receipt.is_of(unit.size_bytes, unit.part)
-            and versions.get(name, unit.version) == unit.version
-            and receipt.input.html_extractor in (None, html_extractor())
-        ):
+        if unit is None or not is_made_of(receipt, unit, fingerprint, versions):
             continue
         file = _broken_file(build, receipt, files, reads=config.repair)
         if file is None:
@@ -90,6 +84,24 @@ def make_plan(
     return Plan(tuple(units), done, stale, broken)
 
 
+def is_made_of(
+    receipt: Receipt, unit: WorkUnit, fingerprint: str, versions: Mapping[str, str]
+) -> bool:
+    """Whether a receipt is what this unit would give: no file of either is read.
+
+    Args:
+        receipt: of a unit of that name. unit: the input as it was listed.
+        fingerprint: of the settings.
+        versions: of inputs, as runs noted them, by unit.
+    """
+    return (
+        receipt.fingerprint == fingerprint
+        and receipt.is_of(unit.size_bytes, unit.part)
+        and versions.get(unit.name, unit.version) == unit.version
+        and receipt.input.html_extractor in (None, html_extractor())
+    )
+
+
 def _without_changed_inputs(
     done: Mapping[str, Receipt], by_name: Mapping[str, WorkUnit]
 ) -> dict[str, Receipt]:
@@ -97,12 +109,13 @@ def _without_changed_inputs(
     changed = {
         receipt.input.input
         for name, receipt in done.items()
-        if _input_differs(by_name[name], receipt)
+        if input_differs(by_name[name], receipt)
     }
     return {name: one for name, one in done.items() if one.input.input not in changed}
 
 
-def _input_differs(unit: WorkUnit, receipt: Receipt) -> bool:
+def input_differs(unit: WorkUnit, receipt: Receipt) -> bool:
+    """Reads an input, or that part of it: whether its bytes are others than the receipt says."""
     with RawInput(lambda: open_raw(unit.path), *(unit.part or ())) as raw:
         raw.drain()
         return raw.sha256 != receipt.input.sha256

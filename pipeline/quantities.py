@@ -104,3 +104,21 @@ def minutes(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected minutes, more than 0, not {text}")
     return value
+
+
+def seconds(text: str) -> float:
+    """Seconds, none or more: `60` or `0.5`.
+
+    >>> seconds("60"), seconds("0")
+    (60.0, 0.0)
+
+    Raises:
+        argparse.ArgumentTypeError: it is no such number.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, not {text}")
+    return value

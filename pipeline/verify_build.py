@@ -9,7 +9,7 @@ passes/verify.py ── sizes, checksums, counts, ids, decoding; the inputs agai
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,8 @@ from pipeline.runners import Running, run_pass
 from pipeline.tokenizers import tokenizer_of
 from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyResult
+from pipeline.verify_versions import check_versions, files_of_no_version, is_worked_on
+from pipeline.versions import manifest_of_version
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError
 from transforms.filesystem import absolute_path, list_files
@@ -35,6 +37,7 @@ from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark
 from transforms.shards.receipt import InputBooks, Receipt
 from transforms.shards.unit_names import relative_path, unit_name
+from transforms.shards.version import Version, read_versions
 
 # Of shards: below, starting workers takes longer than the work.
 _SMALL_BYTES = 8 << 20
@@ -49,6 +52,7 @@ def check_build(
     beam_flags: Sequence[str] = (),
     verbose: bool = False,
     stall_minutes: float = 15.0,
+    version: str | None = None,
 ) -> VerifyResult:
     """Checks a whole build. Memory: a few chunks a core, however large the build.
 
@@ -60,6 +64,8 @@ def check_build(
         tokenizer: needed when the vocabulary came from a file.
         beam_flags: for a Beam runner; empty: worker processes here.
         verbose, stall_minutes: as in `Running`.
+        version: check just that one of a build that grows, by its number, or 12 characters or
+            more of its hash; None: all that the manifest names.
 
     Raises:
         ConfigurationError: impossible arguments.
@@ -70,16 +76,25 @@ def check_build(
             f"expected a share from 0 to 1, found {retokenize}", setting="retokenize"
         )
     source = Build.at(absolute_path(directory))
-    manifest = source.manifest()
+    if version is None:
+        checked, manifest = None, source.manifest()
+    else:
+        checked, manifest = manifest_of_version(source, version)
     used = tokenizer_of(source, manifest, tokenizer)
     root = absolute_path(input_root or _last_input_root(source)) if retokenize else None
     findings = Findings()
     receipts = _receipts(source, manifest, findings)
+    versions: Sequence[Version] = ()
     with findings.collect():
-        _check_manifest(source, manifest, receipts)
+        if checked is None:  # else it is what the receipts add up to already
+            versions = read_versions(source)
+            _check_manifest(source, manifest, receipts)
+            if versions and len(receipts) == len(manifest.inputs):
+                check_versions(source, versions, manifest, receipts)
+        _check_mark(source, manifest)
         _check_tokenizer(manifest, used)
-    if len(receipts) == len(manifest.inputs):  # or whole units would look like strays
-        _find_strays(source, receipts, findings)
+    if checked is None and len(receipts) == len(manifest.inputs):  # else units look like strays
+        _find_strays(source, receipts, versions, findings)
     running = Running(
         workers=available_cores(),
         beam_flags=tuple(beam_flags),
@@ -92,7 +107,7 @@ def check_build(
     return VerifyResult(
         root=os.path.relpath(source.root) if source.is_local else source.root,
         differences=tuple(findings.messages),
-        is_repairable=any(unit.files_differ for unit in found),
+        is_repairable=any(unit.files_differ for unit in found) and not (checked or versions),
         totals=manifest.totals,
         vocabulary_size=manifest.tokenizer.vocabulary_size,
         tokenizer_name=used.name,
@@ -100,6 +115,8 @@ def check_build(
         files=sum(len(receipt.sizes()) + 1 for receipt in receipts),
         input_root=root,
         compared=sum(unit.compared for unit in found),
+        version=None if checked is None else checked.number,
+        version_sha256=None if checked is None else checked.sha256,
     )
 
 
@@ -125,7 +142,7 @@ def _receipts(source: Build, manifest: Manifest, findings: Findings) -> list[Rec
 
 
 def _check_manifest(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
-    """The manifest is, byte for byte, what the receipts add up to; the mark says the same."""
+    """The manifest is, byte for byte, what the receipts add up to."""
     if len(receipts) < len(manifest.inputs):
         return  # the receipts that lack are findings already
     settings = manifest.settings
@@ -140,7 +157,11 @@ def _check_manifest(source: Build, manifest: Manifest, receipts: Sequence[Receip
         expect(place, "from the receipts", value, other)
     if content != expected:
         raise MismatchError(f"{MANIFEST}: not canonical JSON")
-    mark = Mark(manifest.fingerprint, settings)
+
+
+def _check_mark(source: Build, manifest: Manifest) -> None:
+    """The mark has the settings of the manifest."""
+    mark = Mark(manifest.fingerprint, manifest.settings)
     if read_mark(source) != mark or source.read(MARK) != mark.to_json():
         raise MismatchError(f"{MARK}: not the settings and fingerprint of {MANIFEST}")
 
@@ -166,9 +187,16 @@ def _differences(place: str, expected: Any, found: Any) -> Iterator[tuple[str, A
         yield place, expected, found
 
 
-def _find_strays(source: Build, receipts: Iterable[Receipt], findings: Findings) -> None:
+def _find_strays(
+    source: Build, receipts: Sequence[Receipt], versions: Sequence[Version], findings: Findings
+) -> None:
     """No file lies in the build that no receipt names; missing ones are found by their unit."""
     known: set[str] = set()
+    if versions:
+        if is_worked_on(source):
+            return  # there are files whose receipts are yet to come
+        with findings.collect():
+            known = files_of_no_version(source, (one.unit for one in receipts))
     for receipt in receipts:
         known.add(receipt_path(receipt.unit))
         known.update(receipt.sizes())

@@ -59,6 +59,7 @@ def refuse_options_of_builds(
     retokenize: float,
     input_root: str | None,
     tokenizer: Tokenizer | None,
+    version: str | None,
 ) -> None:
     """Refuses options that builds alone can be verified with.
 
@@ -69,6 +70,7 @@ def refuse_options_of_builds(
         "retokenize": bool(retokenize),
         "input_root": input_root is not None,
         "tokenizer": tokenizer is not None,
+        "version": version is not None,
     }
     for setting, is_given in given.items():
         if is_given:

@@ -24,6 +24,7 @@ class VerifyResult:
         tokenizer_name: of the build. is_lossless: whether it gives back any text as it was.
         input_root: where the inputs of some units were read again, or None.
         compared: how many documents were compared with them.
+        version, version_sha256: of a build that grows, the one that was asked for; else None.
     """
 
     root: str
@@ -36,6 +37,8 @@ class VerifyResult:
     files: int
     input_root: str | None
     compared: int
+    version: int | None = None
+    version_sha256: str | None = None
 
     @property
     def is_sound(self) -> bool:
@@ -60,7 +63,8 @@ class VerifyResult:
 
     def _checked(self) -> Iterator[str]:
         totals = self.totals
-        yield f"verified: {escaped(self.root)}"
+        which = "" if self.version is None else f", version {self.version}, {self.version_sha256}"
+        yield f"verified: {escaped(self.root)}{which}"
         yield (
             f"  {counted(totals.inputs, 'input')}, {counted(self.files, 'file')}: sizes, SHA-256, "
             "sums; the manifest is what the receipts add up to"

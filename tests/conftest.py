@@ -9,6 +9,7 @@ import pytest
 from fault_proxy import no_faults
 from small_build import make_build, write_inputs
 from store_servers import RunningStore, running_server
+from watch_story import Story
 
 from transforms import filesystem
 
@@ -46,6 +47,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def output(made: Path, tmp_path: Path) -> Path:
     """A copy of the sound build, to damage."""
     return Path(shutil.copytree(made / "output", tmp_path / "output"))
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Story:
+    """A watch of an empty folder, not begun."""
+    return Story(tmp_path)
 
 
 @pytest.fixture(scope="module", params=["s3", "gs", "az"])

@@ -20,11 +20,14 @@ KILLS = ("kill-before", "kill-inside", "kill-after")
 FORGIVEN = ("mkdir", "rmdir", "unlink", "link")
 
 
-def try_points(folder: Path, points: list[str]) -> list[dict[str, Any]]:
+def try_points(
+    folder: Path, points: list[str], command_name: str = "build"
+) -> list[dict[str, Any]]:
     """What fault_points.py tells of those points."""
     write_inputs(folder / "in")
     (folder / "scratch").mkdir()
-    command = [sys.executable, str(HERE / "fault_points.py"), folder / "in", folder / "scratch"]
+    script = [sys.executable, str(HERE / "fault_points.py")]
+    command = [*script, command_name, folder / "in", folder / "scratch"]
     ended = subprocess.run(
         [*map(str, command), *points],
         capture_output=True,
@@ -71,6 +74,13 @@ def test_a_build_killed_at_a_point_resumes_to_the_same_bytes_and_leaves_nothing(
 ) -> None:
     points = [f"{KILLS[number // 8 % 3]}:{number}" for number in range(3, 120, 8)]
     check_killed(try_points(tmp_path, points))
+
+
+def test_a_watch_killed_at_a_point_resumes_to_the_same_bytes_and_a_sound_chain(
+    tmp_path: Path,
+) -> None:
+    points = [f"{KILLS[number // 8 % 3]}:{number}" for number in range(5, 140, 8)]
+    check_killed(try_points(tmp_path, points, "watch"))
 
 
 def test_a_full_or_broken_disk_ends_the_build_with_the_place_and_the_next_run_resumes(

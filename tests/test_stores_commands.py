@@ -116,3 +116,25 @@ def test_an_export_has_the_same_bytes_on_a_store(
     there = tokenmill("find", f"{store.root}/ex", "--id", "d9", store=store)
     assert there.returncode == 0, there.stderr
     assert there.stdout == tokenmill("find", f"{tmp_path}/ex", "--id", "d9", store=store).stdout
+
+
+def test_a_watch_on_a_store_takes_objects_when_they_are_seen(
+    store: RunningStore, tmp_path: Path
+) -> None:
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    inputs, output = f"{store.root}/in/**", f"{store.root}/out"
+    arguments = ["--input", inputs, "--output", output, "--max-rejects", "0.9", "--once"]
+    put_file(str(tmp_path / "in/plain.txt"), f"{store.root}/in/plain.txt")
+    first = tokenmill("watch", *arguments, store=store)
+    assert first.stdout.startswith("version 1: 1 input more"), first.stderr
+    upload(tmp_path / "in", store)
+    delete_files([f"{store.root}/in/plain.txt"])
+    second = tokenmill("watch", *arguments, store=store)
+    assert second.stdout.startswith("version 2: 1 input more, 2 inputs"), second.stderr
+    found = content_of(output)
+    versions = {name for name in found if name.startswith("versions/")}
+    assert {name: found[name] for name in found.keys() - versions} == content_of(f"{tmp_path}/out")
+    for version in ("1", "2"):
+        verified = tokenmill("verify", output, "--version", version, store=store)
+        assert verified.returncode == 0, verified.stderr

@@ -54,7 +54,8 @@ def test_the_functions_in_the_readme_run(
     before, _, after = README.read_text().partition("\n## Train from it\n")
     text = before + after.partition("\n## ")[2]
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    chosen = [block for block in blocks if "ApplyMergeRules" not in block]
+    # Those of pipelines run in the tests of their transforms.
+    chosen = [block for block in blocks if "beam.Pipeline" not in block]
     assert len(chosen) == 2
     for block in chosen:
         exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})

@@ -99,7 +99,13 @@ def at_points(folder: Path, points: list[str], expected: str) -> Outcome:
     write_inputs(folder / "in")
     (folder / "scratch").mkdir()
     ran = measured(
-        [sys.executable, "tests/fault_points.py", str(folder / "in"), str(folder / "scratch")],
+        [
+            sys.executable,
+            "tests/fault_points.py",
+            "build",
+            str(folder / "in"),
+            str(folder / "scratch"),
+        ],
         points,
     )
     tried = [json.loads(line) for line in ran.said.splitlines()[1:]]

@@ -11,8 +11,9 @@
     tokenmill.export("shards", "train", format="megatron")
     tokenmill.Tokenizer.load("o200k_base").encode("Hello world")
 
-`ApplyMergeRules` and `TokenizeShards` are transforms for Apache Beam pipelines. Everything is
-loaded when it is first asked for: `import tokenmill` itself imports nothing else of ours.
+`ApplyMergeRules`, `TokenizeShards` and `TokenizeWindows` are transforms for Apache Beam pipelines;
+`commit` makes a version of what these have written. Everything is loaded when it is first asked
+for: `import tokenmill` itself imports nothing else of ours.
 
 `pipeline`, `transforms` and `tokenizer`, where all of it is, are common names. Whether they are
 ours is asked before any of them is imported: an import that finds another distribution's package
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from pipeline.calls import build, export, open, verify
+    from pipeline.commits import commit
     from pipeline.export_report import ExportResult
     from pipeline.report import BuildResult
     from pipeline.verify_result import VerifyExportResult, VerifyResult
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from transforms.loading.samples import Batch, Samples
     from transforms.shards.corpus import Corpus, CorpusDocument
     from transforms.tokenize_shards import TokenizeShards
+    from transforms.tokenize_windows import TokenizeWindows
 
     __version__: str
 
@@ -54,12 +57,14 @@ __all__ = [
     "ExportResult",
     "Samples",
     "TokenizeShards",
+    "TokenizeWindows",
     "Tokenizer",
     "TokenmillError",
     "VerifyExportResult",
     "VerifyResult",
     "__version__",
     "build",
+    "commit",
     "export",
     "open",
     "verify",
@@ -76,11 +81,13 @@ _MODULES = {
     "ExportResult": "pipeline.export_report",
     "Samples": "transforms.loading.samples",
     "TokenizeShards": "transforms.tokenize_shards",
+    "TokenizeWindows": "transforms.tokenize_windows",
     "Tokenizer": "tokenizer",
     "TokenmillError": "tokenizer",
     "VerifyExportResult": "pipeline.verify_result",
     "VerifyResult": "pipeline.verify_result",
     "build": "pipeline.calls",
+    "commit": "pipeline.commits",
     "export": "pipeline.calls",
     "open": "pipeline.calls",
     "verify": "pipeline.calls",

@@ -1,4 +1,4 @@
-"""Beam transforms: `TokenizeShards` for files, `ApplyMergeRules` for pipelines of your own."""
+"""Beam transforms: `TokenizeShards` for files, `TokenizeWindows` for streams, `ApplyMergeRules`."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     )
     from transforms.passes.work_pass import WorkUnit
     from transforms.tokenize_shards import TokenizeShards
+    from transforms.tokenize_windows import TokenizeWindows
 
 __all__ = [
     "ApplyMergeRules",
@@ -21,12 +22,17 @@ __all__ = [
     "RejectedDocument",
     "TokenizeSettings",
     "TokenizeShards",
+    "TokenizeWindows",
     "TokenizedDocument",
     "WorkUnit",
 ]
 
 
-_MODULES = {"TokenizeShards": "tokenize_shards", "WorkUnit": "passes.work_pass"}
+_MODULES = {
+    "TokenizeShards": "tokenize_shards",
+    "TokenizeWindows": "tokenize_windows",
+    "WorkUnit": "passes.work_pass",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -26,6 +26,7 @@ __all__ = [
     "TEMPORARY_SUFFIX",
     "FoundFile",
     "absolute_path",
+    "appears_whole",
     "create_exclusive",
     "create_raw",
     "delete_files",
@@ -47,6 +48,7 @@ __all__ = [
 
 _SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")
 _LOCAL = LocalStore()
+_OBJECT_STORES = ("s3", "gs", "az")
 
 
 def is_local(path: str) -> bool:
@@ -57,6 +59,11 @@ def is_local(path: str) -> bool:
 def absolute_path(path: str) -> str:
     """A local path from the root of its disk; any other as it is."""
     return os.path.abspath(path) if is_local(path) else path
+
+
+def appears_whole(path: str) -> bool:
+    """Whether its store shows a file only when all of it is there, as object stores do."""
+    return _scheme_of(path) in _OBJECT_STORES
 
 
 def find_files(pattern: str) -> list[FoundFile]:
@@ -198,7 +205,7 @@ def _store_of(path: str) -> Store:
 
 @lru_cache
 def _open_store(scheme: str) -> Store:
-    if scheme in ("s3", "gs", "az"):
+    if scheme in _OBJECT_STORES:
         from transforms.stores.object_store import ObjectStore
 
         return ObjectStore(scheme)

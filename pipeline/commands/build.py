@@ -27,6 +27,7 @@ from pipeline.runners import Running, run_pass
 from pipeline.standard_input import check_pipe, spool
 from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
+from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.filesystem import absolute_path, pin_pattern
 from transforms.passes.tokenize import TokenizePass
@@ -36,6 +37,7 @@ from transforms.shards.input_versions import fold_versions, note_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
+    VERSIONS,
     VOCABULARY_SUFFIXES,
     receipt_path,
     unit_of_receipt,
@@ -127,6 +129,7 @@ def build(config: BuildConfig, *, report: TextIO | None = None) -> BuildResult:
         if from_pipe:
             units = split_units((spool(target),), config.settings.read)
             config = replace(config, check_inputs=True)
+        _check_unversioned(target)
         plan = make_plan(config, target, units, work.fingerprint)
         job = _Job(config, target, work, plan, kept, root, started)
         receipts = _run(job)
@@ -195,11 +198,21 @@ def _check_output(config: BuildConfig, target: Build, mark: Mark) -> None:
         settle(target, mark)
 
 
+def _check_unversioned(target: Build) -> None:
+    """Versions stand for units as they are; only the command that wrote them adds to them."""
+    if any(target.files_below(VERSIONS)):
+        raise ConfigurationError(
+            f"{target.root} has versions: go on with `tokenmill watch`, which takes the same "
+            "options; to start over, say overwrite"
+        )
+
+
 def _start_over(target: Build, mark: Mark) -> None:
     """Removes what the records of the build name; then the folder is of the new settings."""
     units = [unit for path in target.files() if (unit := unit_of_receipt(path)) is not None]
     receipts = target.receipts(units)  # before anything goes: one that is broken is refused by name
     target.withdraw(MANIFEST)
+    target.delete(target.files_below(VERSIONS))
     remove_units(target, receipts)
     target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):
@@ -249,11 +262,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         books.over_limit(receipts, config.max_rejects, allow_truncated=config.allow_truncated)
     )
     if not totals.tokens and not config.allow_empty:
-        why.append(
-            books.Shortfall(
-                "there is not a single token: is the text field the right one?", "allow_empty"
-            )
-        )
+        why.append(books.Shortfall(books.NO_TOKENS, "allow_empty"))
     if why:
         target.withdraw(MANIFEST)
         say(explain_incomplete(why, config.max_rejects, target.root))
@@ -263,7 +272,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         entry = entry_of(config.settings, config.settings.load_tokenizer(), job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
-        fold_versions(target, job.plan.units)
+        fold_versions(target, (unit.name for unit in job.plan.units))
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
     new_units = [unit.name for unit in job.plan.pending]
     return BuildResult(

@@ -19,6 +19,7 @@ EXAMPLES = """\
   tokenmill verify shards
   tokenmill verify shards --retokenize 1%
   tokenmill verify shards --retokenize 1 --input-root /mnt/elsewhere
+  tokenmill verify shards --version 3
   tokenmill verify train --source shards
   tokenmill verify gs://tokens --runner=FlinkRunner --flink_master=host:8081"""
 TAKES_BEAM_FLAGS = True
@@ -47,6 +48,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="of an export: the build that it was made of, or several, each as NAME=DIR (default: "
         "where the last run read them)",
     )
+    command.add_argument(
+        "--version",
+        metavar="WHICH",
+        help="of a build that `tokenmill watch` makes: just that version, by its number, or 12 "
+        "characters or more of its SHA-256 (default: all that the manifest names)",
+    )
     add_tokenizer(command, default="the build's own")
     add_running(command)
     add_common(command)
@@ -64,6 +71,7 @@ def run(options: argparse.Namespace, beam_flags: Sequence[str]) -> int:
         json=options.json,
         verbose=options.verbose,
         stall_minutes=options.stall_minutes,
+        version=options.version,
     )
 
 
@@ -78,13 +86,14 @@ def verify(
     json: bool = False,
     verbose: bool = False,
     stall_minutes: float = 15.0,
+    version: str | None = None,
 ) -> int:
     """Checks a build or an export; prints what was checked, or to stderr each difference.
 
     Args:
         directory, retokenize, input_root, tokenizer, beam_flags, source: as in `check`.
         json: print the result as one JSON object instead.
-        verbose, stall_minutes: as in `check`.
+        verbose, stall_minutes, version: as in `check`.
 
     Returns:
         The exit code: COMPLETE, or FAILED at any difference.
@@ -101,6 +110,7 @@ def verify(
         source=source,
         verbose=verbose,
         stall_minutes=stall_minutes,
+        version=version,
     )
     if json:
         show(as_json(result.to_json()))
@@ -121,20 +131,21 @@ def check(
     source: str | Mapping[str, str] | None = None,
     verbose: bool = False,
     stall_minutes: float = 15.0,
+    version: str | None = None,
 ) -> VerifyResult | VerifyExportResult:
     """Checks a build or an export.
 
     Args:
         directory, retokenize, input_root, tokenizer, beam_flags: as in `check_build`.
         source: as in `check_export`.
-        verbose, stall_minutes: as in `Running`.
+        verbose, stall_minutes: as in `Running`. version: as in `check_build`.
 
     Raises:
         ConfigurationError: impossible arguments, or such as are for the other kind.
         MismatchError: there is no manifest to go by.
     """
     if holds_export(directory):
-        refuse_options_of_builds(retokenize, input_root, tokenizer)
+        refuse_options_of_builds(retokenize, input_root, tokenizer, version)
         return check_export(directory, source, beam_flags, verbose, stall_minutes)
     if source is not None:
         raise ConfigurationError("is for exports: this is a build", setting="source")
@@ -146,4 +157,5 @@ def check(
         beam_flags=beam_flags,
         verbose=verbose,
         stall_minutes=stall_minutes,
+        version=version,
     )

@@ -16,6 +16,7 @@ from transforms.shards.corpus import CorpusIndex
 from transforms.shards.formats import shard_format
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.layout import MANIFEST, documents_path, receipt_path
+from transforms.shards.manifest import Manifest
 from transforms.shards.shard_maps import ShardMaps
 
 _THREADS = 4
@@ -26,19 +27,23 @@ class BuildSource:
 
     packed_length: int | None = None
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, manifest: Manifest | None = None) -> None:
         """Reads the manifest.
 
         Args:
-            build: where.
+            build: where. manifest: of one of its versions; None: that which is there.
 
         Raises:
             MismatchError: there is none, or not one of this format.
         """
         self._build = build
         self.name = build.root
-        manifest = build.manifest()
-        self.identity = hashlib.sha256(build.read(MANIFEST)).hexdigest()
+        self._given = manifest
+        if manifest is None:
+            manifest, content = build.manifest(), build.read(MANIFEST)
+        else:
+            content = manifest.to_json()
+        self.identity = hashlib.sha256(content).hexdigest()
         self.vocabulary_size = manifest.tokenizer.vocabulary_size
         self.documents = [book.documents for book in manifest.inputs]
         self.shard_paths = [shard.path for shard in manifest.shards]
@@ -50,8 +55,8 @@ class BuildSource:
             lambda shard: build.local_copy(manifest.shards[shard].path), self._map
         )
 
-    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build]]:
-        return type(self), (self._build,)
+    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build, Manifest | None]]:
+        return type(self), (self._build, self._given)
 
     def open_index(self, number: int) -> CorpusIndex:
         unit = self._units[number]

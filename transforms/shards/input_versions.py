@@ -5,7 +5,7 @@ in its own folder, and the last run that was to read an input tells what its uni
 """
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transforms.errors import MismatchError
@@ -22,23 +22,23 @@ class _Versions:
 
 def note_versions(build: Build, units: Sequence[WorkUnit]) -> None:
     """Notes the inputs that this run is to read. To be called before any of them is read."""
-    versions = {unit.name: unit.version for unit in units if unit.version}
-    content = canonical_json({"format": FORMAT, "versions": versions})
+    write_versions(build, {unit.name: unit.version for unit in units if unit.version})
+
+
+def write_versions(build: Build, versions: Mapping[str, str]) -> None:
+    """Writes the versions of units, by name, in place of all that this run noted before."""
+    content = canonical_json({"format": FORMAT, "versions": dict(versions)})
     build.write(input_versions_path(build.run), content)
 
 
-def fold_versions(build: Build, units: Sequence[WorkUnit]) -> None:
+def fold_versions(build: Build, units: Iterable[str]) -> None:
     """Puts what all runs noted of these units into one file, of this run; the others go.
 
     To be called when the build is complete, so that `runs/` does not grow with every run.
     """
     known = known_versions(build)
-    content = {
-        "format": FORMAT,
-        "versions": {u.name: known[u.name] for u in units if u.name in known},
-    }
+    write_versions(build, {name: known[name] for name in units if name in known})
     own = input_versions_path(build.run)
-    build.write(own, canonical_json(content))
     earlier = [path for path in _noted(build) if path != own]
     build.delete(earlier)
 

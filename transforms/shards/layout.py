@@ -3,6 +3,7 @@
     OUT/
       tokenmill.json            the mark: this folder is ours, of this format and these settings
       manifest.json             the whole build; exists only when it is complete
+      versions/00000001.json    a build that grows (`tokenmill watch`): what each version added
       receipts/<unit>.json      one unit; written last, so it commits the unit
       tokens/<unit>.npy         token shards; <unit>-00000.npy, -00001 ... with a size limit
       documents/<unit>.parquet  a row a document
@@ -29,6 +30,7 @@ from collections.abc import Iterable, Iterator
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
 RUNS = "runs"
+VERSIONS = "versions"
 _RUN_RECORD, _INTENT = "/run.json", ".intent"
 VOCABULARY_SUFFIXES = (".json", ".tiktoken")
 RECEIPTS = "receipts"
@@ -39,15 +41,30 @@ UNIT_FOLDERS = (RECEIPTS, TOKENS, "documents", "rejects")
 def examples(suffixes: Iterable[str]) -> Iterator[str]:
     """A path of each kind that a build writes, for inputs of those endings.
 
-    >>> list(examples(["txt"]))[:3]
-    ['tokenmill.json', 'manifest.json', 'receipts/part.txt.json']
+    >>> list(examples(["txt"]))[:4]
+    ['tokenmill.json', 'manifest.json', 'versions/00000001.json', 'receipts/part.txt.json']
     """
-    yield from (MARK, MANIFEST)
+    yield from (MARK, MANIFEST, version_path(1))
     for suffix in suffixes:
         unit = f"part.{suffix}"
         yield from (receipt_path(unit), documents_path(unit), rejects_path(unit))
         yield shard_path(unit, ".npy", None)
         yield shard_path(f"{unit}/part-00000", ".npy", None)
+
+
+def version_path(number: int) -> str:
+    """What one version of a growing build added; number: from 1."""
+    return f"{VERSIONS}/{number:08d}.json"
+
+
+def number_of_version(path: str) -> int | None:
+    """The version whose record that is; None for any other file.
+
+    >>> number_of_version(version_path(12)), number_of_version("versions/00000012.json.x.tmp")
+    (12, None)
+    """
+    found = re.fullmatch(rf"{VERSIONS}/(\d{{8,}})\.json", path)
+    return int(found[1]) if found else None
 
 
 def receipt_path(unit: str) -> str:
@@ -184,9 +201,14 @@ def name_of_intent(file: str) -> str | None:
     return file.removesuffix(_INTENT) if file.endswith(_INTENT) else None
 
 
+def all_claims_folder(run: str) -> str:
+    """Every claims_folder of a run."""
+    return f"{RUNS}/{run}/staging/claims"
+
+
 def claims_folder(run: str, block: int) -> str:
     """Which units of one block of a run's queue workers elsewhere have taken."""
-    return f"{RUNS}/{run}/staging/claims/{block:04d}"
+    return f"{all_claims_folder(run)}/{block:04d}"
 
 
 def staging_folder(run: str) -> str:

@@ -1,0 +1,152 @@
+"""Versions of a build that grows: a chain of hashes, each verified and opened by itself."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from watch_story import Story, said
+
+import tokenmill
+from pipeline.cli import main
+from transforms.errors import MismatchError
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit
+from transforms.shards.build import Build
+from transforms.shards.version import read_versions
+
+
+@pytest.fixture
+def grown(story: Story) -> Story:
+    """Two versions: a.jsonl, then b.jsonl."""
+    story.add("a.jsonl")
+    story.watch(lambda: story.add("b.jsonl"))
+    return story
+
+
+def test_each_version_names_the_one_before_it_and_is_verified_by_itself(
+    grown: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = read_versions(Build.at(str(grown.output)))
+    assert (first.previous, second.previous) == (None, first.sha256)
+    assert (first.units, second.units) == (1, 2)
+    output = str(grown.output)
+    assert main(["verify", output, "--version", first.sha256[:12]]) == 0
+    assert capsys.readouterr().out.startswith(f"verified: {os.path.relpath(output)}, version 1")
+    damaged = grown.output / "tokens/b.jsonl.npy"
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert main(["verify", output, "--version", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["version_sha256"] == first.sha256
+    assert main(["verify", output, "--version", "2"]) == 1
+    assert main(["verify", output]) == 1
+    assert "--repair" not in said(capsys), "a build with versions can not be repaired so"
+
+
+def test_a_version_is_verified_although_those_after_it_are_broken(grown: Story) -> None:
+    (grown.output / "versions/00000002.json").write_bytes(b"{}")
+    assert main(["verify", str(grown.output), "--version", "1"]) == 0
+    assert main(["verify", str(grown.output), "--version", "2"]) == 1
+    assert main(["verify", str(grown.output)]) == 1
+
+
+def test_a_version_is_opened_as_it_was_whatever_came_later(grown: Story) -> None:
+    corpus = tokenmill.open(grown.output, version=1)
+    assert [document.unit for document in corpus] == ["a.jsonl"] * 3
+    again = pickle.loads(pickle.dumps(corpus))
+    assert [document.id for document in again] == [document.id for document in corpus]
+    inputs = next(iter(again.batches(4, 1, seed=1))).input
+    grown.watch(lambda: grown.add("c.jsonl"))
+    assert len(tokenmill.open(grown.output)) == 9
+    first = read_versions(Build.at(str(grown.output)))[0]
+    later = tokenmill.open(grown.output, version=first.sha256)
+    assert (next(iter(later.batches(4, 1, seed=1))).input == inputs).all()
+    assert tokenmill.verify(grown.output, version=1).is_sound
+
+
+@pytest.mark.parametrize("wanted", ["0", "3", "-1", "01", "", "abc", "0" * 64])
+def test_a_version_that_is_not_there_is_refused(
+    wanted: str, grown: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["verify", str(grown.output), f"--version={wanted}"]) == 2
+    assert "--version: expected a number from 1 to 2" in said(capsys)
+
+
+def change(path: Path, **values: Any) -> None:
+    record = {**json.loads(path.read_bytes()), **values}
+    path.write_bytes(json.dumps(record, sort_keys=True, separators=(",", ":")).encode() + b"\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "place"),
+    [
+        ("versions/00000001.json", {"manifest": "0" * 64}, "versions/00000002.json"),
+        ("versions/00000002.json", {"previous": "0" * 64}, "versions/00000002.json"),
+        ("versions/00000002.json", {"units": 3}, "versions/00000002.json"),
+        ("versions/00000002.json", {"manifest": "0" * 64}, "manifest.json"),
+        ("versions/00000002.json", {"added": {"b.jsonl": "0" * 64}}, "receipts/b.jsonl.json"),
+        ("versions/00000002.json", {"number": 7}, "versions/00000002.json"),
+    ],
+)
+def test_a_changed_record_of_a_version_is_found(
+    name: str,
+    values: dict[str, Any],
+    place: str,
+    grown: Story,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    change(grown.output / name, **values)
+    assert main(["verify", str(grown.output)]) == 1
+    assert place in said(capsys)
+    assert main(["verify", str(grown.output), "--version", "2"]) == 1
+    with pytest.raises(MismatchError):
+        grown.watch(once=True)
+
+
+def test_a_missing_record_of_a_version_is_found(
+    grown: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (grown.output / "versions/00000001.json").unlink()
+    assert main(["verify", str(grown.output)]) == 1
+    assert "versions/00000001.json: the file is missing" in said(capsys)
+
+
+def test_a_manifest_that_a_crash_left_at_the_version_before_is_written_again(
+    story: Story,
+) -> None:
+    story.add("a.jsonl")
+    story.watch(once=True)
+    before = (story.output / "manifest.json").read_bytes()
+    story.add("b.jsonl")
+    story.watch(once=True)
+    after = (story.output / "manifest.json").read_bytes()
+    (story.output / "manifest.json").write_bytes(before)
+    assert main(["verify", str(story.output)]) == 1
+    assert main(["verify", str(story.output), "--version", "1"]) == 0
+    story.watch(once=True)
+    assert (story.output / "manifest.json").read_bytes() == after
+    assert len(story.versions) == 2
+
+
+def test_a_file_of_a_version_that_has_gone_ends_the_watch_before_it_begins(grown: Story) -> None:
+    (grown.output / "tokens/a.jsonl.npy").unlink()
+    with pytest.raises(MismatchError, match=r"receipts/a\.jsonl\.json: files .* are missing"):
+        grown.watch(once=True)
+
+
+def test_verify_beside_a_watch_at_work_takes_what_is_not_committed_yet_for_no_stray(
+    grown: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    run = TokenizePass.run
+
+    def run_and_verify(self: TokenizePass, unit: WorkUnit, target: Build) -> Any:
+        receipt = run(self, unit, target)  # its files are there, and no receipt yet
+        found.append(main(["verify", str(grown.output)]))
+        return receipt
+
+    monkeypatch.setattr(TokenizePass, "run", run_and_verify)
+    grown.watch(lambda: grown.add("c.jsonl"))
+    assert found == [0]

@@ -1,0 +1,337 @@
+"""`tokenmill watch`: files as they arrive, versions, what vanishes and what is replaced."""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from sample_inputs import json_lines
+from watch_story import Story, said
+
+import pipeline.growing_build
+import pipeline.rounds
+from pipeline.arrivals import Arrivals
+from pipeline.cli import main
+from pipeline.commands.build import build
+from pipeline.commands.watch import WatchResult
+from tokenizer import ConfigurationError
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit
+from transforms.reading import ReadSettings
+from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
+from transforms.shards.version import read_versions
+
+
+def test_files_are_committed_as_they_arrive_with_the_bytes_of_one_build(story: Story) -> None:
+    story.add("a.jsonl")
+    story.add("b.jsonl")
+    result: WatchResult = story.watch(
+        lambda: story.add("c.jsonl"), lambda: None, lambda: story.add("d.jsonl")
+    )
+    assert result.is_interrupted
+    assert result.exit_code == 0
+    assert story.names() == [("a.jsonl", "b.jsonl"), ("c.jsonl",), ("d.jsonl",)]
+    assert [new.manifest.totals.inputs for new in story.versions] == [2, 3, 4]
+    story.check_like_a_build("a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl")
+    assert main(["verify", str(story.output), "--retokenize", "1"]) == 0
+
+
+def test_a_file_is_finished_when_it_has_stayed_the_same_for_long_enough(story: Story) -> None:
+    growing = story.add("a.jsonl")
+
+    def grow() -> None:
+        with growing.open("ab") as file:
+            file.write(json_lines("more", 1))
+
+    story.watch(grow, grow, lambda: None, settle_seconds=2.0, poll_seconds=1.0)
+    assert story.versions == []  # the same for 1 s
+    story.watch(lambda: None, lambda: None, settle_seconds=2.0, poll_seconds=1.0)
+    assert [new.manifest.totals.records for new in story.versions] == [5]
+
+
+def test_time_begins_anew_with_each_change_and_objects_of_a_store_appear_whole() -> None:
+    arrivals = Arrivals(10)
+
+    def look(now: float, *sizes: tuple[str, int]) -> list[str]:
+        inputs = [WorkUnit(name, name, size, "v") for name, size in sizes]
+        return [one.name for one in arrivals.finished(inputs, now)]
+
+    assert look(0, ("a", 1), ("s3://bucket/b", 1)) == ["s3://bucket/b"]
+    assert look(9, ("a", 2)) == []
+    assert look(18, ("a", 2)) == []
+    assert look(19, ("a", 2)) == ["a"]
+    assert look(20, ("a", 2), ("c", 1)) == ["a"]
+    assert [one.name for one in arrivals.unfinished(20)] == ["c"]
+    assert look(21) == []
+    assert look(40, ("a", 2)) == [], "it was away: it begins anew"
+
+
+def test_once_looks_twice_and_ends(story: Story) -> None:
+    story.add("a.jsonl")
+    result = story.watch(lambda: story.add("b.jsonl"), once=True, settle_seconds=5.0)
+    assert story.names() == [("a.jsonl",)], "b.jsonl has just come"
+    assert (result.exit_code, result.is_interrupted) == (0, False)
+    assert story.now == 5.0
+
+
+def test_that_nothing_has_arrived_yet_is_no_error(story: Story) -> None:
+    result = story.watch(once=True)
+    assert (result.exit_code, result.version) == (0, None)
+    assert not (story.output / "manifest.json").exists()
+    story.watch(lambda: story.add("a.jsonl"))
+    assert story.names() == [("a.jsonl",)]
+
+
+def test_inputs_that_vanish_stay_in_the_build(story: Story) -> None:
+    story.add("a.jsonl")
+
+    def rotate() -> None:
+        (story.inputs / "a.jsonl").unlink()
+        story.add("b.jsonl")
+
+    story.watch(rotate)
+    (story.inputs / "b.jsonl").unlink()
+    story.add("c.jsonl")
+    story.watch(once=True)
+    assert story.names() == [("a.jsonl",), ("b.jsonl",), ("c.jsonl",)]
+    story.check_like_a_build("a.jsonl", "b.jsonl", "c.jsonl")
+    assert main(["verify", str(story.output)]) == 0
+
+
+def test_an_input_that_vanishes_between_its_receipt_and_its_version_is_kept(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.add("a.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.growing_build, "write_version", interrupt)
+        story.watch()
+    assert story.versions == []
+    (story.inputs / "a.jsonl").unlink()
+    story.watch(once=True)
+    assert story.names() == [("a.jsonl",)]
+
+
+def interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def parted(story: Story) -> list[tuple[str, Any]]:
+    """Settings with which an input of 40 lines is read in several parts."""
+    settings = TokenizeSettings(read=ReadSettings(max_unit_bytes=4_000))
+    return [("settings", settings), ("inputs", (f"{story.inputs}/*",))]
+
+
+@pytest.mark.parametrize("is_all_done", [True, False])
+def test_of_a_vanished_input_all_parts_are_kept_or_none(
+    is_all_done: bool, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.add("a.jsonl", 40)
+    run = TokenizePass.run
+    done = []
+
+    def run_some(self: TokenizePass, unit: WorkUnit, target: Build) -> Any:
+        if done and not is_all_done:
+            raise KeyboardInterrupt
+        done.append(unit.name)
+        return run(self, unit, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(TokenizePass, "run", run_some)
+        patched.setattr(pipeline.growing_build, "write_version", interrupt)
+        story.watch(build=parted(story))
+    assert len(done) == (3 if is_all_done else 1)
+    assert not story.versions
+    (story.inputs / "a.jsonl").unlink()
+    story.add("b.jsonl")
+    story.watch(once=True, build=parted(story))
+    assert story.names() == [("a.jsonl", "b.jsonl") if is_all_done else ("b.jsonl",)]
+    assert main(["verify", str(story.output)]) == 0
+
+
+def test_an_input_replaced_by_other_bytes_is_named_and_the_build_keeps_what_it_was(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = story.add("a.jsonl")
+    content = path.read_bytes()
+
+    def rewrite(content: bytes, nanoseconds: int) -> None:
+        path.write_bytes(content)
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+
+    story.watch(lambda: rewrite(content, 10**18))
+    assert "replaced" not in said(capsys), "the same bytes, written again"
+    story.watch(lambda: rewrite(content.replace(b"Hello", b"Hallo"), 2 * 10**18), lambda: None)
+    assert said(capsys).count("a.jsonl was replaced by other bytes") == 1
+    story.watch(lambda: path.write_bytes(b"{}\n"), lambda: None)
+    assert said(capsys).count("a.jsonl was replaced by other bytes") == 2, "said again on a restart"
+    assert story.names() == [("a.jsonl",)]
+    story.check_like_a_build("a.jsonl")
+
+
+def test_a_truncated_input_is_left_out_until_it_is_whole(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.add("a.jsonl")
+    whole = gzip.compress(json_lines("b.jsonl", 3), mtime=0)
+    path = story.inputs / "b.jsonl.gz"
+    path.write_bytes(whole[:-20])
+    result = story.watch(once=True)
+    assert story.names() == [("a.jsonl",)]
+    assert result.exit_code == 3
+    told = said(capsys)
+    assert "left out for now: b.jsonl.gz is truncated" in told
+    assert "(--allow-truncated accepts it)" in told
+    assert main(["verify", str(story.output)]) == 0, "what waits is no stray"
+    story.watch(lambda: path.write_bytes(whole))
+    assert story.names() == [("a.jsonl",), ("b.jsonl.gz",)]
+    assert main(["verify", str(story.output)]) == 0
+
+
+def test_limits_that_are_wider_take_what_waited(story: Story) -> None:
+    (story.inputs / "a.jsonl").write_bytes(json_lines("a", 3) + b"broken\n")
+    assert story.watch(once=True).exit_code == 3
+    assert story.versions == []
+    assert story.watch(once=True, build=[("max_rejects", 0.5)]).exit_code == 0
+    assert story.names() == [("a.jsonl",)]
+
+
+def test_a_unit_that_fails_is_tried_again_later_and_the_others_are_committed(
+    story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.add("a.jsonl")
+    story.add("b.jsonl")
+    run = TokenizePass.run
+    tries = []
+
+    def fail(self: TokenizePass, unit: WorkUnit, target: Build) -> Any:
+        if unit.name == "a.jsonl":
+            tries.append(story.now)
+            if len(tries) < 3:
+                raise OSError("no answer")
+        return run(self, unit, target)
+
+    monkeypatch.setattr(TokenizePass, "run", fail)
+    assert story.watch(once=True).exit_code == 1
+    assert "a.jsonl: no answer" in said(capsys)
+    story.watch(lambda: None, lambda: None, lambda: None, poll_seconds=400.0)
+    assert tries == [0.0, 0.0, 800.0]
+    assert story.names() == [("b.jsonl",), ("a.jsonl",)]
+
+
+def test_what_can_not_be_listed_or_read_does_not_end_the_watch(
+    story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.add("a.jsonl")
+    story.add("readme.unknown")
+    (story.inputs / "folder").mkdir()
+    os.mkfifo(story.inputs / "pipe.jsonl")
+    calls = []
+    list_arrived = pipeline.rounds.list_arrived
+
+    def list_later(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError("the store does not answer")
+        return list_arrived(*arguments)
+
+    monkeypatch.setattr(pipeline.rounds, "list_arrived", list_later)
+    story.watch(lambda: None, lambda: None)
+    assert story.names() == [("a.jsonl",)]
+    told = said(capsys)
+    assert told.count("the store does not answer") == 1
+    assert told.count("readme.unknown") == 1
+    calls.clear()
+    with pytest.raises(OSError, match="store"):
+        story.watch(once=True)
+
+
+def test_a_round_takes_so_many_bytes_and_then_comes_a_version(story: Story) -> None:
+    for name in "abc":
+        story.add(f"{name}.jsonl")
+    story.watch(once=True, max_round_bytes=1)
+    assert story.names() == [("a.jsonl",), ("b.jsonl",), ("c.jsonl",)]
+    story.check_like_a_build("a.jsonl", "b.jsonl", "c.jsonl")
+
+
+def test_a_build_goes_on_as_a_watch_and_not_the_other_way_round(story: Story) -> None:
+    story.add("a.jsonl")
+    assert build(story.config()).is_complete
+    story.watch(lambda: story.add("b.jsonl"))
+    assert story.names() == [("a.jsonl",), ("b.jsonl",)]
+    with pytest.raises(ConfigurationError, match="has versions: go on with `tokenmill watch`"):
+        build(story.config())
+    assert build(story.config(overwrite=True)).is_complete
+    assert not list(story.output.glob("versions/*"))
+    assert main(["verify", str(story.output)]) == 0
+
+
+# -- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command_prints_a_line_a_version(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    story.add("a.jsonl")
+    arguments = ["--input", f"{story.inputs}/*", "--output", str(story.output), "--once"]
+    assert main(["watch", *arguments, "--settle-seconds", "0", "--json"]) == 0
+    (version,) = read_versions(Build.at(str(story.output)))
+    line = json.loads(capsys.readouterr().out)
+    assert (line["version"], line["sha256"]) == (1, version.sha256)
+    assert line["manifest_sha256"] == version.manifest
+    story.add("b.jsonl")
+    assert main(["watch", *arguments, "--settle-seconds", "0"]) == 0
+    assert capsys.readouterr().out.startswith("version 2: 1 input more, 2 inputs and ")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ("-", "standard input can not be watched"),
+        ("hf://datasets/owner/name/*", "can not be watched"),
+        ("{in}", "is a folder: try {in}/*"),
+        ("{in}/../out/**", "would match"),
+    ],
+)
+def test_what_can_not_be_watched_is_refused_before_anything_is_written(
+    inputs: str, message: str, story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = inputs.replace("{in}", str(story.inputs))
+    assert main(["watch", "--input", given, "--output", str(story.output), "--once"]) == 2
+    assert message.replace("{in}", str(story.inputs)) in said(capsys)
+    assert not story.output.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_with_one_line_and_exit_code_0(
+    number: signal.Signals, story: Story
+) -> None:
+    story.add("a.jsonl")
+    arguments = ["--input", f"{story.inputs}/*", "--output", str(story.output)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tokenmill", "watch", *arguments, "--settle-seconds", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("version 1: ")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert err.splitlines()[-1] == (
+        "tokenmill: watch ended after version 1, 1 unit; the same command goes on"
+    )
+    assert not list(story.output.glob("runs/*/owner.json"))
+
+
+def test_rounds_on_another_runner_each_have_a_queue_of_their_own(story: Story) -> None:
+    story.add("a.jsonl")
+    flags = ("--runner=BundleBasedDirectRunner",)
+    story.watch(lambda: story.add("b.jsonl"), build=[("beam_flags", flags)])
+    assert story.names() == [("a.jsonl",), ("b.jsonl",)]
+    story.check_like_a_build("a.jsonl", "b.jsonl")
