@@ -14,6 +14,7 @@ from small_export import GPT2_END, exported, make_source, shard_files, store_doc
 
 import tokenmill
 import transforms.exports.sequences as sequences_module
+import transforms.exports.shuffle as shuffle_module
 from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.find import place_of_token
 from pipeline.commands.verify import verify
@@ -27,6 +28,7 @@ from transforms.exports.packing import (
     segments_of,
 )
 from transforms.exports.settings import ExportSettings
+from transforms.passes.export import ExportPass
 from transforms.shards.build import Build
 
 DOCUMENTS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
@@ -316,3 +318,31 @@ def test_a_token_of_a_piece_leads_to_its_document(source: Path, tmp_path: Path) 
 def test_impossible_sequences_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         ExportSettings(**options)
+
+
+@pytest.mark.parametrize("shuffle", [None, 3])
+@pytest.mark.parametrize("packing", ["concat", "best-fit"])
+def test_sequences_are_counted_without_reading_an_id(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, shuffle: int | None
+) -> None:
+    reads: list[bool] = []
+    packer = ExportPass._packer
+
+    def noted(self: ExportPass, *arguments: Any, has_ids: bool = True) -> Any:
+        reads.append(has_ids)
+        if has_ids:
+            return packer(self, *arguments, has_ids=True)
+        with monkeypatch.context() as patch:
+            for place, name in ((Build, "open_shard"), (shuffle_module, "_read_part")):
+                patch.setattr(place, name, refuse)
+            packed, documents = packer(self, *arguments, has_ids=False)
+            return packed, iter(list(documents))
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("ids are read to count")
+
+    monkeypatch.setattr(ExportPass, "_packer", noted)
+    more = {"packing": packing, "shuffle": shuffle, "shard_tokens": 2000}
+    output = exported(source, tmp_path / "out", "npy", sequence_length=64, **more)
+    assert reads.count(False) == reads.count(True) == len(list(shard_files(output)))
+    assert verify(str(output)) == 0
