@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.shards.build import Build
-from transforms.shards.formats import ShardReader
+from transforms.shards.formats import ShardRanges
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.receipt import Receipt
 
@@ -95,7 +95,7 @@ class _Shards:
         self._source = source
         self._receipt = receipt
         self._stack = ExitStack()
-        self._open: tuple[int, ShardReader] | None = None
+        self._open: tuple[int, ShardRanges] | None = None
 
     def __enter__(self) -> "_Shards":
         return self
@@ -121,7 +121,7 @@ class _Shards:
         count = int(rows.column("length").to_numpy().sum())
         return np.zeros(count, self._receipt.shards[0].dtype)
 
-    def _reader(self, number: int) -> ShardReader:
+    def _reader(self, number: int) -> ShardRanges:
         if self._open is None or self._open[0] != number:
             self._stack.close()
             entry = self._receipt.shards[number]
