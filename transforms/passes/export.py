@@ -157,9 +157,9 @@ class ExportPass:
         """What packs a shard, and the documents to pack, those that are carried into it first."""
         own = ((one.ids, one.lengths, one.rows) for one in self._documents(unit, has_ids=has_ids))
         if not unit.carried:
-            return SequencePacker(how, is_last=unit.is_last), own
+            return SequencePacker(how, is_last=unit.is_last, has_ids=has_ids), own
         *carried, skipped = self._carried(unit)
-        packer = SequencePacker(how, skipped=skipped, is_last=unit.is_last)
+        packer = SequencePacker(how, skipped=skipped, is_last=unit.is_last, has_ids=has_ids)
         return packer, itertools.chain([tuple(carried)], own)
 
     def _carried(
