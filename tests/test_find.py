@@ -72,7 +72,7 @@ def test_every_document_of_every_format_is_found_where_its_ids_are(
     output = exported(source, tmp_path / "out", name, **settings)
     build, content = Build.at(str(output)), ids_of(output)
     is_before = EXPORT_FORMATS[name].end_of_text == "before"
-    whole = 0
+    whole = by_url = 0
     for number, (row, ids) in enumerate(store_documents(source)):
         if row["id"] is None or number % 6:
             continue
@@ -91,8 +91,12 @@ def test_every_document_of_every_format_is_found_where_its_ids_are(
                 assert back.token == piece.offset + at - piece.start
                 assert replace(back, token=None) == piece
         assert joined == expected
+        if row["url"] is not None and not number % 30:
+            assert set(pieces) <= set(places_of(build, "url", row["url"]))
+            by_url += 1
         whole += len(pieces) == 1
     assert whole > 5
+    assert by_url > 1
 
 
 def test_a_url_is_found(source: Path) -> None:

@@ -72,8 +72,9 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class ExportPass:
-    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document;
-    of a shuffle a part, of sequences a window (packing.py), each a few times over.
+    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document; of a
+    shuffle a part, of sequences 16 Mi ids (packing.py), each a few times over, and of best-fit
+    the index rows of a shard.
 
     Attributes:
         source: the build. settings: as ExportSettings.described gives them.
