@@ -92,8 +92,10 @@ class ParquetLog:
 
     def close(self) -> None:
         """Gives the file handle back; harmless after `finish`."""
-        self._writer.close()
-        self._file.close()
+        try:
+            self._writer.close()
+        finally:  # it writes the footer, for which there may be no room
+            self._file.close()
 
     def _write_groups(self, *, is_last: bool) -> None:
         if not self._pending_rows:

@@ -101,8 +101,10 @@ class _Writer(ExportWriter):
         self.close()
 
     def close(self) -> None:
-        self._writer.close()
-        self._file.close()
+        try:
+            self._writer.close()
+        finally:  # it writes the footer, for which there may be no room
+            self._file.close()
 
     def digests(self) -> Mapping[str, FileDigest]:
         return digests_of(self._file)
