@@ -5,11 +5,10 @@
                                         └─► copy                 the token shards, read and written
 
 Each in fresh processes, alternating, files in the page cache. Bytes moved are those that read and
-write calls have asked for, of all processes of a contestant, looked at 50 times a second.
+write calls have asked for, of all processes of a contestant (bench/moved_bytes.py).
 """
 
 import argparse
-import contextlib
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,6 @@ import time
 from pathlib import Path
 from statistics import median
 from typing import Any
-
-import psutil
 
 from bench.corpus import inputs_of
 from bench.report import REPOSITORY, RESULTS, print_table, write_results
@@ -81,22 +78,13 @@ def _commands(build: Path, workers: int) -> dict[str, list[str]]:
 
 def _measured(command: list[str]) -> tuple[float, int]:
     """Seconds, and bytes that all its processes have read and written."""
+    counted = [sys.executable, "-m", "bench.moved_bytes", *command]
     started = time.perf_counter()
-    moved: dict[int, int] = {}
-    with subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        parent = psutil.Process(process.pid)
-        while process.poll() is None:
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                for one in (parent, *parent.children(recursive=True)):
-                    counters = one.io_counters()
-                    moved[one.pid] = counters.read_chars + counters.write_chars
-            time.sleep(0.02)
-        assert process.stderr is not None
-        if process.returncode:
-            raise SystemExit(f"{command} ended with {process.returncode}:\n{process.stderr.read()}")
-    return time.perf_counter() - started, sum(moved.values())
+    ended = subprocess.run(counted, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if ended.returncode:
+        raise SystemExit(f"{command} ended with {ended.returncode}:\n{ended.stderr[-2000:]}")
+    return seconds, int(ended.stdout)
 
 
 def _report(found: dict[str, list[tuple[float, int]]], size: int) -> None:
@@ -104,14 +92,15 @@ def _report(found: dict[str, list[tuple[float, int]]], size: int) -> None:
     moved = {name: median(m for _, m in values) for name, values in found.items()}
     print(f"{size / 1e6:,.0f} MB of ids")
     print_table(
-        ["contestant", "seconds", "MB/s of ids", "MB moved", "of its ids"],
+        ["contestant", "seconds", "MB/s of ids", "MB moved", "of its ids", "of a copy"],
         [
             [
                 name,
                 f"{seconds[name]:.2f}",
                 f"{size / 1e6 / seconds[name]:,.0f}",
                 f"{moved[name] / 1e6:,.0f}",
-                f"{moved[name] / size:.1f} x",
+                f"{moved[name] / size:.2f} x",
+                f"{moved[name] / moved[_BARE]:.2f} x",
             ]
             for name in found
         ],

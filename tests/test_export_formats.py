@@ -20,6 +20,8 @@ from transforms.errors import UnitFailedError
 from transforms.exports.formats import EXPORT_FORMATS, dtype_for, export_format, offset_table
 from transforms.exports.formats.raw_ids import RawFile
 from transforms.exports.index import EXPORT_SCHEMA
+from transforms.exports.records import read_export_manifest, shape_of
+from transforms.shards.build import Build
 
 Documents = list[list[int]]
 Reader = Callable[[Path, str], Documents]
@@ -276,3 +278,35 @@ def test_a_shard_that_its_own_offsets_can_not_address_is_refused(
         with pytest.raises(UnitFailedError, match="end at 500") if is_refused else nullcontext():
             file.finish()
         file.file.close()
+
+
+# Where each trainer's own tools put the end of text; docs/formats.md says why.
+BEFORE, AS_BUILT = {"llmc"}, {"bin", "parquet", "arrayrecord"}
+
+
+@pytest.mark.parametrize("name", sorted(EXPORT_FORMATS.keys() - {"npy"}))
+@pytest.mark.parametrize("built", ["auto", None])
+def test_the_end_of_text_stands_where_each_trainer_wants_it(
+    name: str, built: str | None, tmp_path: Path
+) -> None:
+    if EXPORT_FORMATS[name].package is not None:
+        pytest.importorskip(EXPORT_FORMATS[name].package)
+    source = make_source(tmp_path, "gpt2", end_of_text=built)
+    output = exported(source, tmp_path / "out", name, splits=())
+    manifest = read_export_manifest(Build.at(str(output)))
+    found: list[int] = []
+    for shard in manifest.shards:
+        shape = shape_of(manifest.settings, shard.items, shard.tokens)
+        paths = [str(output / file.path) for file in shard.files]
+        for ids, _ in EXPORT_FORMATS[name].read(paths, shape):
+            found += ids.tolist()
+    expected: list[int] = []
+    for _, ids in store_documents(source):
+        text = ids if built is None else ids[:-1]
+        if name in BEFORE:
+            expected += [GPT2_END, *text]
+        elif name in AS_BUILT:
+            expected += ids
+        else:
+            expected += [*text, GPT2_END]
+    assert found == expected

@@ -1,16 +1,20 @@
 """`tokenmill find`: from a token to its document and back, in builds and in exports."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from small_export import exported, make_source, shard_files, store_documents
+from small_export import GPT2_END, exported, make_source, store_documents
 
 from pipeline.cli import main
 from pipeline.commands.find import place_of_token, places_of
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
+from transforms.exports.formats import EXPORT_FORMATS, export_format
+from transforms.exports.records import read_export_manifest, shape_of
 from transforms.shards.build import Build
 
 
@@ -30,38 +34,69 @@ def test_every_token_of_a_build_leads_to_its_document(source: Path) -> None:
             assert (place.start, place.length, place.token) == (row["start"], len(ids), token)
 
 
-@pytest.mark.parametrize("shuffle", [None, 5])
-def test_a_document_of_an_export_is_found_where_its_ids_are(
-    source: Path, tmp_path: Path, shuffle: int | None
+def ids_of(output: Path) -> dict[str, list[int]]:
+    """What the format's own reader gives of each shard, by the name of its first file."""
+    manifest = read_export_manifest(Build.at(str(output)))
+    one = export_format(manifest.settings["format"]["name"])
+    found = {}
+    for shard in manifest.shards:
+        shape = shape_of(manifest.settings, shard.items, shard.tokens)
+        paths = [str(output / file.path) for file in shard.files]
+        chunks = [ids for ids, _ in one.read(paths, shape)]
+        found[shard.files[0].path] = np.concatenate(chunks).tolist()
+    return found
+
+
+PACKINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"sequence_length": 48, "packing": "concat", "tail": "carry"},
+    {"sequence_length": 48, "packing": "best-fit"},
+)
+HELD = [
+    pytest.param(name, packing, 5, id=f"{name}-{packing.get('packing', 'documents')}-shuffled")
+    for name, one in sorted(EXPORT_FORMATS.items())
+    for packing in PACKINGS
+    if not (packing and one.uses_rows) and (packing or not one.has_segments)
+] + [pytest.param("bin", packing, None) for packing in PACKINGS]
+
+
+@pytest.mark.parametrize(("name", "packing", "shuffle"), HELD)
+def test_every_document_of_every_format_is_found_where_its_ids_are(
+    source: Path, tmp_path: Path, name: str, packing: dict[str, Any], shuffle: int | None
 ) -> None:
-    output = exported(
-        source,
-        tmp_path / "out",
-        "bin",
-        shard_tokens=900,
-        splits=(("test", 0.3),),
-        shuffle=shuffle,
-    )
-    build = Build.at(str(output))
-    content = {
-        str(path.relative_to(output)): np.fromfile(path, "<u2")
-        for _, (path,) in shard_files(output)
-    }
-    assert len(content) > 3
-    named = 0
+    if EXPORT_FORMATS[name].package is not None:
+        pytest.importorskip(EXPORT_FORMATS[name].package)
+    settings = {"splits": (("test", 0.3),), "shuffle": shuffle, **packing}
+    if not EXPORT_FORMATS[name].is_whole:
+        settings["shard_tokens"] = 900
+    output = exported(source, tmp_path / "out", name, **settings)
+    build, content = Build.at(str(output)), ids_of(output)
+    is_before = EXPORT_FORMATS[name].end_of_text == "before"
+    whole = by_url = 0
     for number, (row, ids) in enumerate(store_documents(source)):
         if row["id"] is None or number % 6:
             continue
-        named += 1
-        (place,) = (
-            found for found in places_of(build, "id", row["id"]) if found.unit == row["unit"]
-        )
-        end = place.start + place.length
-        assert content[place.shard][place.start : end].tolist() == ids
-        back = place_of_token(build, f"{place.shard.removeprefix('tokens/')}:{end - 1}")
-        assert (back.unit, back.record, back.index) == (row["unit"], row["record"], place.index)
-        assert back.token == len(ids) - 1
-    assert named > 20
+        expected = [GPT2_END, *ids[:-1]] if is_before else ids
+        pieces = [one for one in places_of(build, "id", row["id"]) if one.unit == row["unit"]]
+        joined: list[int] = []
+        for piece in sorted(pieces, key=lambda one: one.offset):
+            assert (piece.record, piece.offset, piece.url) == (
+                row["record"],
+                len(joined),
+                row["url"],
+            )
+            joined += content[piece.shard][piece.start : piece.start + piece.length]
+            for at in (piece.start, piece.start + piece.length - 1):
+                back = place_of_token(build, f"{piece.shard.removeprefix('tokens/')}:{at}")
+                assert back.token == piece.offset + at - piece.start
+                assert replace(back, token=None) == piece
+        assert joined == expected
+        if row["url"] is not None and not number % 30:
+            assert set(pieces) <= set(places_of(build, "url", row["url"]))
+            by_url += 1
+        whole += len(pieces) == 1
+    assert whole > 5
+    assert by_url > 1
 
 
 def test_a_url_is_found(source: Path) -> None:

@@ -13,7 +13,9 @@ from sample_inputs import output_bytes
 from small_export import GPT2_END, exported, make_source, shard_files, store_documents
 
 import tokenmill
+import transforms.exports.packing as packing_module
 import transforms.exports.sequences as sequences_module
+import transforms.exports.shuffle as shuffle_module
 from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.find import place_of_token
 from pipeline.commands.verify import verify
@@ -27,6 +29,7 @@ from transforms.exports.packing import (
     segments_of,
 )
 from transforms.exports.settings import ExportSettings
+from transforms.passes.export import ExportPass
 from transforms.shards.build import Build
 
 DOCUMENTS = st.lists(st.integers(1, 40), min_size=1, max_size=60)
@@ -146,7 +149,8 @@ def test_every_id_is_where_the_index_says_and_the_books_balance(
     shuffle: int | None,
     window: int,
 ) -> None:
-    monkeypatch.setattr(sequences_module, "WINDOW_TOKENS", window)
+    for module in (sequences_module, packing_module):
+        monkeypatch.setattr(module, "WINDOW_TOKENS", window)
     output = exported(
         source,
         tmp_path / "out",
@@ -264,14 +268,15 @@ def test_a_format_of_documents_holds_sequences_as_such(
     assert books["sequences"] * 64 == manifest["splits"][0]["tokens"]
 
 
-def test_the_same_bytes_however_much_is_shuffled_at_a_time(
+def test_the_same_bytes_however_much_is_shuffled_or_packed_at_a_time(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sequences_module, "WINDOW_TOKENS", 700)
     chosen = ExportSettings(format="npy", sequence_length=32, packing="best-fit", shuffle=2)
     found = []
     for block_tokens in (300, 1 << 25):
         output = tmp_path / str(block_tokens)
+        for module in (sequences_module, packing_module):
+            monkeypatch.setattr(module, "WINDOW_TOKENS", block_tokens)
         export(
             ExportConfig(
                 directory=str(source),
@@ -316,3 +321,48 @@ def test_a_token_of_a_piece_leads_to_its_document(source: Path, tmp_path: Path) 
 def test_impossible_sequences_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         ExportSettings(**options)
+
+
+@pytest.mark.parametrize("shuffle", [None, 3])
+@pytest.mark.parametrize("packing", ["concat", "best-fit"])
+def test_sequences_are_counted_without_reading_an_id(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packing: str, shuffle: int | None
+) -> None:
+    reads: list[bool] = []
+    packer = ExportPass._packer
+
+    def noted(self: ExportPass, *arguments: Any, has_ids: bool = True) -> Any:
+        reads.append(has_ids)
+        if has_ids:
+            return packer(self, *arguments, has_ids=True)
+        with monkeypatch.context() as patch:
+            for place, name in ((Build, "open_shard"), (shuffle_module, "_read_part")):
+                patch.setattr(place, name, refuse)
+            packed, documents = packer(self, *arguments, has_ids=False)
+            return packed, iter(list(documents))
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("ids are read to count")
+
+    monkeypatch.setattr(ExportPass, "_packer", noted)
+    more = {"packing": packing, "shuffle": shuffle, "shard_tokens": 2000}
+    output = exported(source, tmp_path / "out", "npy", sequence_length=64, **more)
+    assert reads.count(False) == reads.count(True) == len(list(shard_files(output)))
+    assert verify(str(output)) == 0
+
+
+@pytest.mark.parametrize("shuffle", [None, 3])
+def test_a_shard_that_is_not_kept_in_memory_needs_no_more_sequences(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shuffle: int | None
+) -> None:
+    """Packed a window at a time, a large shard was more sequences than OLMo-core makes of it."""
+    for module in (sequences_module, packing_module):
+        monkeypatch.setattr(module, "WINDOW_TOKENS", 500)
+    more: dict[str, Any] = {"sequence_length": 64, "packing": "best-fit", "shuffle": shuffle}
+    output = exported(source, tmp_path / "out", "npy", **more)
+    (shard, _), *others = shard_files(output)
+    assert not others
+    assert shard["tokens"] > 10 * 500
+    lengths = [len(ids) for _, ids in store_documents(source)]
+    assert shard["sequences"]["sequences"] == best_fit_decreasing(lengths, 64)
+    assert verify(str(output)) == 0

@@ -15,6 +15,8 @@ from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.verify import verify
 from transforms.exports.settings import ExportSettings
 from transforms.exports.shuffle import copy_hashes, document_hashes, make_grid
+from transforms.passes.export import ExportPass
+from transforms.passes.scatter import ScatterPass
 
 SETTINGS: dict[str, Any] = {"shard_tokens": 1500, "splits": (("test", 0.2),), "shuffle": 7}
 
@@ -130,6 +132,36 @@ def test_a_run_that_ended_after_the_first_pass_resumes(
             shuffled(source, output, "bin", 2000)
     assert len(list((output / "shuffle/tokens/blocks").iterdir())) > 2
     shuffled(source, output, "bin", block_tokens)
+    assert output_bytes(output) == output_bytes(whole)
+
+
+@pytest.mark.parametrize("one", [ScatterPass, ExportPass])
+def test_either_pass_goes_on_with_what_is_missing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: type
+) -> None:
+    whole = shuffled(source, tmp_path / "whole", "bin", 2000)
+    output = tmp_path / "out"
+    done: list[str] = []
+    run = one.run
+
+    def noted(self: Any, unit: Any, build: Any) -> Any:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        receipt = run(self, unit, build)
+        done.append(unit.name)
+        return receipt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one, "run", noted)
+        with pytest.raises(KeyboardInterrupt):
+            shuffled(source, output, "bin", 2000)
+        first = {*done}
+        done[:] = [""] * 4  # so that nothing is interrupted
+        shuffled(source, output, "bin", 2000)
+    again = done[4:]
+    assert len(first) == 3
+    assert again
+    assert not first & {*again}
     assert output_bytes(output) == output_bytes(whole)
 
 

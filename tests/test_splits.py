@@ -133,6 +133,32 @@ def test_equal_texts_are_in_one_split_and_added_data_moves_nothing_else(tmp_path
     assert moved  # or nothing here had to move with a copy
 
 
+def test_a_host_is_in_one_split_and_stays_there_when_data_is_added(tmp_path: Path) -> None:
+    found = []
+    for count in (150, 250):
+        place = tmp_path / str(count)
+        (place / "in").mkdir(parents=True)
+        lines = [
+            {"id": f"d{i}", "url": f"https://host{i % 30}.org/{i}", "text": f"text number {i}"}
+            for i in range(count)
+        ]
+        (place / "in/a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        make_build(place / "in", place / "build", TokenizeSettings(tokenizer="gpt2"))
+        output = exported(
+            place / "build",
+            place / "out",
+            "bin",
+            splits=(("validation", 0.2), ("test", 0.1)),
+            split_key="host",
+        )
+        found.append({name: split for name, (split, _) in splits_of(output).items()})
+    small, large = found
+    assert {name: large[name] for name in small} == small
+    by_host = [{large[f"d{i}"] for i in range(host, 250, 30)} for host in range(30)]
+    assert all(len(splits) == 1 for splits in by_host)
+    assert set.union(*by_host) == {"train", "validation", "test"}
+
+
 def test_splits_together_are_the_build(tmp_path: Path) -> None:
     source = make_source(tmp_path)
     whole = places_in(exported(source, tmp_path / "whole", "bin"))

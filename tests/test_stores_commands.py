@@ -5,13 +5,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from fault_proxy import Fault, no_faults, share_of
 from small_build import write_inputs
 from store_servers import RunningStore
 
+import tokenmill as tokenmill_package
 from transforms.filesystem import delete_files, list_files, put_file, read_whole
+from transforms.loading.batches import Batches
+from transforms.shards.build import Build
 
 pytestmark = pytest.mark.stores
 
@@ -138,3 +143,116 @@ def test_a_watch_on_a_store_takes_objects_when_they_are_seen(
     for version in ("1", "2"):
         verified = tokenmill("verify", output, "--version", version, store=store)
         assert verified.returncode == 0, verified.stderr
+
+
+def export_of(place: str, name: str, store: RunningStore, *settings: str) -> str:
+    """The export of `place`/out in that format, to `place`/`name`."""
+    output = f"{place}/{name}"
+    made = tokenmill("export", f"{place}/out", "--output", output, *settings, store=store)
+    assert made.returncode == 0, made.stderr
+    return output
+
+
+@pytest.fixture
+def two_builds(store: RunningStore, tmp_path: Path) -> tuple[str, str]:
+    """A folder here and one on the store, each with the same build in `out`."""
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    build(upload(tmp_path / "in", store), f"{store.root}/out", store)
+    return str(tmp_path), store.root
+
+
+FORMATS = {
+    "megatron": ["--shard-tokens", "100", "--shuffle", "1", "--shuffle-tokens", "300"],
+    "npy": ["--shard-tokens", "100", "--sequence-length", "16", "--tail", "carry"],
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_exports_of_a_store_are_read_back_and_feed_a_loop(
+    store: RunningStore, two_builds: tuple[str, str], name: str
+) -> None:
+    here, there = (
+        export_of(place, name, store, "--format", name, *FORMATS[name]) for place in two_builds
+    )
+    assert content_of(there) == content_of(here)
+    assert tokenmill("verify", there, store=store).returncode == 0
+    ending = {"megatron": "bin", "npy": "npy"}[name]
+    found = [
+        tokenmill("find", place, "--at", f"train/000000.{ending}:7", store=store).stdout
+        for place in (here, there)
+    ]
+    assert found[0] == found[1] != ""
+    loops = [
+        tokenmill_package.open(place).batches(15 if name == "npy" else 32, 2, seed=3)
+        for place in (here, there)
+    ]
+    assert_same_batches(*loops)
+
+
+def assert_same_batches(one: Batches, other: Batches) -> None:
+    count = 0
+    for expected, found in zip(one, other, strict=True):
+        assert np.array_equal(found.input, expected.input)
+        assert np.array_equal(found.target, expected.target)
+        assert np.array_equal(found.documents, expected.documents)
+        count += 1
+    assert count > 1
+
+
+def test_a_build_on_a_store_gives_the_batches_of_one_here(
+    store: RunningStore, two_builds: tuple[str, str]
+) -> None:
+    here, there = (
+        tokenmill_package.open(f"{place}/out").batches(32, 2, seed=3) for place in two_builds
+    )
+    assert_same_batches(here, there)
+    fresh = tokenmill_package.open(f"{two_builds[1]}/out")
+    resumed = fresh.batches(32, 2, seed=3)
+    first = next(iter(here))
+    resumed.load_state_dict(here.state_dict(first.next_sample))
+    assert np.array_equal(next(iter(resumed)).input, list(there)[1].input)
+    assert (
+        fresh["d9"].tokens.tolist()
+        == tokenmill_package.open(f"{two_builds[0]}/out")["d9"].tokens.tolist()
+    )
+
+
+@pytest.mark.parametrize("shuffle", [[], ["--shuffle", "1", "--weight", "code=2"]])
+def test_builds_here_and_on_a_store_are_joined(
+    store: RunningStore, two_builds: tuple[str, str], shuffle: list[str]
+) -> None:
+    here, there = two_builds
+    settings = ["--format", "olmo", "--shard-tokens", "100", *shuffle]
+    outputs = []
+    for number, (web, code) in enumerate([(here, here), (there, here), (there, there)]):
+        output = f"{there if number else here}/joined{number}"
+        sources = [f"web={web}/out", f"code={code}/out"]
+        made = tokenmill("export", *sources, "--output", output, *settings, store=store)
+        assert made.returncode == 0, made.stderr
+        outputs.append(content_of(output))
+    assert outputs[0] == outputs[1] == outputs[2]
+    checked = tokenmill("verify", output, store=store)
+    assert checked.returncode == 0, checked.stderr
+    assert len({name for name in outputs[0] if name.endswith(".npy")}) > 2
+
+
+def test_an_export_fetches_no_whole_shard_of_a_store(
+    store: RunningStore, two_builds: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A large shard of a build is cut into many of an export: each reads its own ids."""
+    copied: list[str] = []
+    local_copy = Build.local_copy
+
+    def noted(build: Build, relative: str) -> Any:
+        copied.append(relative)
+        return local_copy(build, relative)
+
+    monkeypatch.setattr(Build, "local_copy", noted)
+    output = Path(two_builds[0]) / "ranges"
+    result = tokenmill_package.export(
+        f"{two_builds[1]}/out", output, format="bin", shard_tokens=20, workers=None
+    )
+    assert len(result.manifest.shards) > 3
+    assert copied
+    assert not [path for path in copied if path.startswith("tokens/")]

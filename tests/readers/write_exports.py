@@ -30,7 +30,6 @@ FORMATS = (
 )
 # Packed, to be compared with OLMo-core's own packing of the olmo export.
 MORE = {"npy": ("--sequence-length", "2048", "--packing", "best-fit")}
-WEB = ("en-00000-of-00008.jsonl.zst", "code-00000-of-00001.jsonl.zst")
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = Path(os.environ.get("TOKENMILL_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
 
@@ -44,9 +43,8 @@ def run(*arguments: str) -> None:
 
 
 def inputs_for(folder: Path) -> list[str]:
-    paths = [SHARED / "web" / name for name in WEB]
-    if all(path.is_file() for path in paths):
-        return [str(path) for path in paths]
+    if (SHARED / "web").is_dir():
+        return [str(SHARED / "web" / "*")]
     command = [sys.executable, "-m", "pipeline.sample", str(folder / "sample")]
     subprocess.run(command, check=True, cwd=REPOSITORY)
     return [str(path) for path in sorted((folder / "sample").iterdir())]

@@ -7,11 +7,13 @@
 
 Best-fit is that of Ding et al. 2024, "Fewer Truncations Improve Language Modeling": pieces in the
 order of falling length, each into the sequence with the least room that still holds it. It is done
-for WINDOW_TOKENS at a time, which bounds memory. Sequences then stand in the order of their first
-documents, for lengths must not follow the order of training.
+for a shard at a time: for 16 Mi ids at a time, a shard of 20 Mi was 9,683 sequences and not 9,681.
+Sequences then stand in the order of their first documents, for lengths must not follow the order
+of training.
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +23,7 @@ import numpy.typing as npt
 PACKINGS = ("concat", "best-fit")
 TAILS = ("pad", "drop", "carry")
 WINDOW_TOKENS = 1 << 24
-"""Ids that are packed together; a part of what decides the bytes."""
+"""Ids that are in memory together; it decides no byte."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,6 +45,27 @@ class Packed:
     position: Ints
     sequences: int
     left: int = 0
+
+
+def in_turn(packed: Packed, sequence_length: int) -> Iterator[Packed]:
+    """The same a few sequences at a time, of about WINDOW_TOKENS ids; positions begin at 0 in each.
+
+    >>> whole = pack_best_fit(np.array([5, 6, 2, 1]), 8)
+    >>> [one.sequences for one in in_turn(whole, 8)]
+    [2]
+    """
+    at_once = max(1, WINDOW_TOKENS // sequence_length)
+    for first in range(0, packed.sequences, at_once):
+        last = min(first + at_once, packed.sequences)
+        bounds = np.array([first, last]) * sequence_length
+        own = slice(*np.searchsorted(packed.position, bounds).tolist())
+        yield Packed(
+            packed.document[own],
+            packed.offset[own],
+            packed.length[own],
+            packed.position[own] - bounds[0],
+            last - first,
+        )
 
 
 def pack_concat(lengths: Ints, sequence_length: int) -> Packed:

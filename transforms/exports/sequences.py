@@ -1,13 +1,13 @@
 """Documents in, sequences out: windows of documents are packed, their places noted.
 
-documents ─► window of about WINDOW_TOKENS ─► pack ─► ids of whole sequences
-                ▲                               ├──► rows: which piece is where
-                └── concat: what is left over ◄─┘
+documents ─► window: best-fit, the shard     ─► pack ─► ids of whole sequences
+                ▲    concat, WINDOW_TOKENS        ├──► rows: which piece is where
+                └── concat: what is left over ◄───┘
 """
 
 import dataclasses
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ from transforms.exports.index import EXPORT_SCHEMA
 from transforms.exports.packing import (
     WINDOW_TOKENS,
     Packed,
+    in_turn,
     pack_best_fit,
     pack_concat,
     place_pieces,
     segments_of,
 )
+from transforms.exports.spooled_ids import SpooledIds
 from transforms.shards.json_records import Count
 
 
@@ -70,35 +72,42 @@ class PackedChunk:
 class _Window:
     """Documents that wait to be packed, the first of them perhaps without its first ids."""
 
-    ids: list[npt.NDArray[Any]]
-    lengths: list[npt.NDArray[np.int64]]
-    rows: list[pa.RecordBatch]
+    ids: SpooledIds = field(default_factory=SpooledIds)
+    lengths: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    rows: list[pa.RecordBatch] = field(default_factory=list)
     tokens: int = 0
     skipped: int = 0  # ids of the first document that are in an earlier window
 
     def add(
         self, ids: npt.NDArray[Any], lengths: npt.NDArray[np.int64], rows: pa.RecordBatch
     ) -> None:
-        self.ids.append(ids)
+        self.ids.add(ids)
         self.lengths.append(lengths)
         self.rows.append(rows)
-        self.tokens += len(ids)
+        self.tokens += int(lengths.sum())
 
 
 class SequencePacker:
     """Packs the documents of one shard; `books` when it is at its end."""
 
     def __init__(
-        self, settings: SequenceSettings, *, skipped: int = 0, is_last: bool = True
+        self,
+        settings: SequenceSettings,
+        *,
+        skipped: int = 0,
+        is_last: bool = True,
+        has_ids: bool = True,
     ) -> None:
         """Begins a shard.
 
         Args:
             settings: how. skipped: ids of the first document that are in an earlier shard.
             is_last: of its split: no other takes what it carries.
+            has_ids: False: only `books` are wanted, and chunks are without ids.
         """
         self._settings = settings
         self._is_last = is_last
+        self._has_ids = has_ids
         self._skipped = skipped
         self._start = 0
         self._sequences = self._padding = self._dropped = self._cut = self._carried = 0
@@ -122,7 +131,28 @@ class SequencePacker:
         chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
     ) -> Iterator[PackedChunk]:
         """The sequences of documents: ids, lengths and rows of EXPORT_SCHEMA, in order."""
-        window = _Window([], [], [], skipped=self._skipped)
+        is_one = self._settings.packing == "best-fit"
+        window = _Window(SpooledIds(WINDOW_TOKENS if is_one else None), skipped=self._skipped)
+        try:
+            window = yield from self._pack_windows(window, chunks)
+            if window.tokens:
+                window = yield from self._pack(window, is_last=True)
+        finally:
+            window.ids.close()
+        if window.tokens:
+            if self._settings.tail == "carry":
+                self._carried = window.tokens
+            else:
+                self._dropped += window.tokens
+                self._cut += window.skipped > 0 and self._last_offset == 0
+
+    def _pack_windows(
+        self,
+        window: _Window,
+        chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
+    ) -> Generator[PackedChunk, None, _Window]:
+        """The sequences of all windows but the last, which is returned."""
+        is_one = self._settings.packing == "best-fit"
         for ids, lengths, rows in chunks:
             ends = np.cumsum(lengths)
             first = before = 0
@@ -130,23 +160,20 @@ class SequencePacker:
                 # A window ends with the document that fills it, however documents come in.
                 room = before + WINDOW_TOKENS - window.tokens
                 last = min(int(np.searchsorted(ends, room)) + 1, len(lengths))
+                last = len(lengths) if is_one else last
                 end = int(ends[last - 1])
-                window.add(ids[before:end], lengths[first:last], rows.slice(first, last - first))
+                own = ids[before:end] if self._has_ids else ids[:0]
+                window.add(own, lengths[first:last], rows.slice(first, last - first))
                 first, before = last, end
-                if window.tokens >= WINDOW_TOKENS:
+                if window.tokens >= WINDOW_TOKENS and not is_one:
                     window = yield from self._pack(window, is_last=False)
-        if window.tokens:
-            window = yield from self._pack(window, is_last=True)
-            if self._settings.tail == "carry":
-                self._carried = window.tokens
-            else:
-                self._dropped += window.tokens
-                self._cut += window.skipped > 0 and self._last_offset == 0
+        return window
 
     def _pack(self, window: _Window, *, is_last: bool) -> Generator[PackedChunk, None, _Window]:
         """Gives the sequences of a window; returns one of what is left."""
         size = self._settings.length
-        ids, lengths = np.concatenate(window.ids), np.concatenate(window.lengths)
+        ids, lengths = window.ids.joined(), np.concatenate(window.lengths)
+        window.ids.close()
         rows = pa.Table.from_batches(window.rows).combine_chunks().to_batches()[0]
         if self._settings.packing == "best-fit":
             packed = pack_best_fit(lengths, size)
@@ -155,11 +182,13 @@ class SequencePacker:
             if is_last and packed.left and self._pads:
                 packed = _with_tail(packed, lengths, size)
         starts = np.cumsum(lengths) - lengths
-        if packed.sequences:
-            found = place_pieces(ids, starts, packed, size, self._settings.padding)
-            rows_of_pieces = self._rows(rows, packed, window.skipped)
-            yield PackedChunk(found, segments_of(packed, size), rows_of_pieces)
-            self._count(packed, rows_of_pieces)
+        for some in in_turn(packed, size):
+            found = ids[:0]
+            if self._has_ids:
+                found = place_pieces(ids, starts, some, size, self._settings.padding)
+            rows_of_pieces = self._rows(rows, some, window.skipped)
+            yield PackedChunk(found, segments_of(some, size), rows_of_pieces)
+            self._count(some, rows_of_pieces)
         return self._left(ids, lengths, rows, packed, window.skipped)
 
     @property
@@ -199,14 +228,15 @@ class SequencePacker:
         skipped: int,
     ) -> _Window:
         """The window that begins with what is in no sequence yet."""
-        window = _Window([], [], [])
+        window = _Window()
         if packed.left:
             ends = np.cumsum(lengths)
             first = int(np.searchsorted(ends, ends[-1] - packed.left, side="right"))
             gone = int(ends[-1]) - packed.left - int(ends[first] - lengths[first])
             own = lengths[first:].copy()
             own[0] -= gone
-            window.add(ids[len(ids) - packed.left :], own, rows.slice(first))
+            kept = ids[len(ids) - packed.left :] if self._has_ids else ids
+            window.add(kept, own, rows.slice(first))
             window.skipped = gone + (skipped if first == 0 else 0)
         return window
 

@@ -9,7 +9,7 @@ from tokenizer import ConfigurationError
 from transforms.exports.formats import ExportFormat, dtype_for, export_format
 from transforms.exports.framing import PLACES, Framing, make_framing
 from transforms.exports.mixtures import OTHER, Mixture, Source
-from transforms.exports.packing import PACKINGS, TAILS, WINDOW_TOKENS
+from transforms.exports.packing import PACKINGS, TAILS
 from transforms.exports.splits import KEYS, TRAIN, Splitter
 from transforms.shards.manifest import Manifest
 
@@ -141,7 +141,6 @@ class ExportSettings:
             "packing": self.packing,
             "tail": "pad" if self.packing == "best-fit" else self.tail,
             "padding": _padding_of(manifest),
-            "window_tokens": WINDOW_TOKENS,
         }
 
     def described(self, manifest: Manifest, manifest_sha256: str) -> dict[str, Any]:

@@ -156,16 +156,17 @@ def scattered(
 
 
 def gathered(
-    place: Build, blocks: int, parts: range, dtype: np.dtype[Any]
+    place: Build, blocks: int, parts: range, dtype: np.dtype[Any], *, has_ids: bool = True
 ) -> Iterator[DocumentChunk]:
     """The documents of a shard in the order of their hashes, a part at a time.
 
     Args:
         place: the folder of the shuffle. blocks: how many there are. parts: of the shard.
-        dtype: of the ids in the blocks.
+        dtype: of the ids in the blocks. has_ids: as in read_spans.
     """
+    read = _read_part if has_ids else _read_lengths
     for part in parts:
-        found = [_read_part(place, block_name(number), part, dtype) for number in range(blocks)]
+        found = [read(place, block_name(number), part, dtype) for number in range(blocks)]
         ids = np.concatenate([np.zeros(0, dtype), *(ids for ids, _ in found)])
         table = pa.Table.from_batches([rows for _, rows in found], ROWS_SCHEMA)
         lengths = _whole(table.column("length")).to_numpy()
@@ -197,16 +198,25 @@ def take_documents(
 def _read_part(
     place: Build, name: str, part: int, dtype: np.dtype[Any]
 ) -> tuple[npt.NDArray[Any], pa.RecordBatch]:
-    ids_path, rows_path = block_paths(name)
-    with open_raw(place.path(rows_path)) as file, pa.ipc.open_file(file) as reader:
-        rows = reader.get_batch(part)
+    ids_path, _ = block_paths(name)
+    none, rows = _read_lengths(place, name, part, dtype)
     if not len(rows):
-        return np.zeros(0, dtype), rows
+        return none, rows
     start = rows.column("start")[0].as_py()
     count = rows.column("start")[-1].as_py() + rows.column("length")[-1].as_py() - start
     with open_raw(place.path(ids_path)) as file:
         file.seek(start * dtype.itemsize)
         return np.frombuffer(file.read(count * dtype.itemsize), dtype), rows
+
+
+def _read_lengths(
+    place: Build, name: str, part: int, dtype: np.dtype[Any]
+) -> tuple[npt.NDArray[Any], pa.RecordBatch]:
+    """The same with 0 for every id."""
+    _, rows_path = block_paths(name)
+    with open_raw(place.path(rows_path)) as file, pa.ipc.open_file(file) as reader:
+        rows = reader.get_batch(part)
+    return np.zeros(int(rows.column("length").to_numpy().sum()), dtype), rows
 
 
 def _whole(column: Any) -> pa.Array:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.shards.build import Build
-from transforms.shards.formats import ShardReader
+from transforms.shards.formats import ShardRanges
 from transforms.shards.index import DOCUMENTS_SCHEMA, read_rows
 from transforms.shards.receipt import Receipt
 
@@ -49,17 +49,25 @@ class DocumentChunk:
     rows: pa.RecordBatch
 
 
-def read_spans(source: Build, spans: Iterable[Span], is_wanted: Chooser) -> Iterator[DocumentChunk]:
+def read_spans(
+    source: Build, spans: Iterable[Span], is_wanted: Chooser, *, has_ids: bool = True
+) -> Iterator[DocumentChunk]:
     """The wanted documents of the spans, in order.
+
+    Args:
+        source: the build. spans: of its units. is_wanted: which rows of them.
+        has_ids: False: who counts needs lengths alone; all ids are 0, and no shard is read.
 
     Raises:
         MismatchError: a file of the build is missing or not as its receipt says.
     """
     for span in spans:
-        yield from _read_span(source, span, is_wanted)
+        yield from _read_span(source, span, is_wanted, has_ids)
 
 
-def _read_span(source: Build, span: Span, is_wanted: Chooser) -> Iterator[DocumentChunk]:
+def _read_span(
+    source: Build, span: Span, is_wanted: Chooser, has_ids: bool
+) -> Iterator[DocumentChunk]:
     receipt = source.receipt(span.unit)
     place = receipt.documents.path
     with source.local_copy(place) as index, _Shards(source, receipt) as shards:
@@ -75,7 +83,8 @@ def _read_span(source: Build, span: Span, is_wanted: Chooser) -> Iterator[Docume
                 last = max(full, first + 1)
                 part = wanted.slice(first, last - first)
                 units = pa.repeat(pa.scalar(span.unit, pa.string()), last - first)
-                yield DocumentChunk(units, shards.read(part), lengths[first:last], part)
+                ids = shards.read(part) if has_ids else shards.zeros(part)
+                yield DocumentChunk(units, ids, lengths[first:last], part)
                 first = last
 
 
@@ -86,7 +95,7 @@ class _Shards:
         self._source = source
         self._receipt = receipt
         self._stack = ExitStack()
-        self._open: tuple[int, ShardReader] | None = None
+        self._open: tuple[int, ShardRanges] | None = None
 
     def __enter__(self) -> "_Shards":
         return self
@@ -107,7 +116,12 @@ class _Shards:
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _reader(self, number: int) -> ShardReader:
+    def zeros(self, rows: pa.RecordBatch) -> npt.NDArray[Any]:
+        """As many ids, of the same dtype."""
+        count = int(rows.column("length").to_numpy().sum())
+        return np.zeros(count, self._receipt.shards[0].dtype)
+
+    def _reader(self, number: int) -> ShardRanges:
         if self._open is None or self._open[0] != number:
             self._stack.close()
             entry = self._receipt.shards[number]

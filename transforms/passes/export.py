@@ -44,7 +44,7 @@ from transforms.shards.build import Build
 from transforms.shards.index import ParquetLog
 from transforms.shards.json_records import fingerprint_of
 from transforms.shards.layout import documents_path
-from transforms.shards.staged_file import StagedFile
+from transforms.shards.staged_file import FileDigest, StagedFile
 
 # Documents that are read at a time to find the last ids of a shard.
 _ROWS_BACKWARDS = 4096
@@ -72,8 +72,9 @@ class Blocks:
 
 @dataclass(frozen=True, eq=False)
 class ExportPass:
-    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document;
-    of a shuffle a part, of sequences a window (packing.py), each a few times over.
+    """Writes the shards of an export. Memory: about 1 Mi ids, and some bytes a document; of a
+    shuffle a part, of sequences 16 Mi ids (packing.py), each a few times over, and of best-fit
+    the index rows of a shard.
 
     Attributes:
         source: the build. settings: as ExportSettings.described gives them.
@@ -125,10 +126,10 @@ class ExportPass:
         return shape_of(self.settings, books.sequences, tokens)
 
     def books(self, unit: ExportUnit) -> SequenceBooks | None:
-        """How many sequences a shard has: its documents are read for it. None without sequences."""
+        """How many sequences a shard has: lengths alone tell. None without sequences."""
         if self.sequences is None:
             return None
-        packer, documents = self._packer(unit, self.sequences)
+        packer, documents = self._packer(unit, self.sequences, has_ids=False)
         for _ in packer.pack(documents):
             pass
         return packer.books
@@ -152,14 +153,14 @@ class ExportPass:
             yield ExportedDocuments(chunk.ids, lengths, chunk.rows)
 
     def _packer(
-        self, unit: ExportUnit, how: SequenceSettings
+        self, unit: ExportUnit, how: SequenceSettings, *, has_ids: bool = True
     ) -> tuple[SequencePacker, Iterator[Documents]]:
         """What packs a shard, and the documents to pack, those that are carried into it first."""
-        own = ((one.ids, one.lengths, one.rows) for one in self._documents(unit))
+        own = ((one.ids, one.lengths, one.rows) for one in self._documents(unit, has_ids=has_ids))
         if not unit.carried:
-            return SequencePacker(how, is_last=unit.is_last), own
+            return SequencePacker(how, is_last=unit.is_last, has_ids=has_ids), own
         *carried, skipped = self._carried(unit)
-        packer = SequencePacker(how, skipped=skipped, is_last=unit.is_last)
+        packer = SequencePacker(how, skipped=skipped, is_last=unit.is_last, has_ids=has_ids)
         return packer, itertools.chain([tuple(carried)], own)
 
     def _carried(
@@ -183,9 +184,9 @@ class ExportPass:
         rows = index_rows(start, lengths, chunk.units, chunk.rows)
         return ExportedDocuments(np.ascontiguousarray(ids, self.dtype), lengths, rows)
 
-    def _documents(self, unit: ExportUnit) -> Iterator[ExportedDocuments]:
+    def _documents(self, unit: ExportUnit, *, has_ids: bool = True) -> Iterator[ExportedDocuments]:
         documents = start = 0
-        for chunk in self._chunks(unit):
+        for chunk in self._chunks(unit, has_ids):
             framed = self._framed(chunk, start)
             yield framed
             documents += len(framed.lengths)
@@ -196,10 +197,11 @@ class ExportPass:
                 f"found {documents} and {start}: the build has changed"
             )
 
-    def _chunks(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
+    def _chunks(self, unit: ExportUnit, has_ids: bool) -> Iterator[DocumentChunk]:
         if self.blocks is not None:
-            return self._gathered(range(unit.first_part, unit.stop_part))
-        return read_spans(self.source, unit.spans, self._is_wanted(unit.split))
+            return self._gathered(range(unit.first_part, unit.stop_part), has_ids=has_ids)
+        is_wanted = self._is_wanted(unit.split)
+        return read_spans(self.source, unit.spans, is_wanted, has_ids=has_ids)
 
     def _chunks_backwards(self, unit: ExportUnit) -> Iterator[DocumentChunk]:
         """The same documents from the end: chunks of them, each in its own order."""
@@ -211,10 +213,10 @@ class ExportPass:
                 piece = Span(span.unit, max(span.first, stop - _ROWS_BACKWARDS), stop)
                 yield from reversed(list(read_spans(self.source, [piece], is_wanted)))
 
-    def _gathered(self, parts: range) -> Iterator[DocumentChunk]:
+    def _gathered(self, parts: range, *, has_ids: bool = True) -> Iterator[DocumentChunk]:
         assert self.blocks is not None
         dtype: np.dtype[Any] = np.dtype(self.blocks.dtype)
-        return gathered(self.blocks.place, self.blocks.count, parts, dtype)
+        return gathered(self.blocks.place, self.blocks.count, parts, dtype, has_ids=has_ids)
 
     def _is_wanted(self, split: str) -> Chooser:
         code, mixture = self.splitter.names.index(split), mixture_of(self.settings)
@@ -244,12 +246,12 @@ class ExportPass:
             stack.callback(log.close)
             books = self.books(unit)
             shape = self.shape(unit, books)
-            self._write(unit, shape, staged, log)
-            index = log.finish(index_path)
+            known = self._write(unit, shape, staged, log)
             files = []
             for path, file in zip(paths, staged, strict=True):
-                digest = file.finish()
+                digest = file.finish(known.get(file.local_path))
                 files.append(FileEntry(path, digest.bytes, digest.sha256))
+            index = log.finish(index_path)
             build.publish(unit.name, [*staged, log.staged])
         shard = ExportShard(
             unit.split, unit.number, unit.documents, shape.tokens, books, tuple(files), index
@@ -258,7 +260,8 @@ class ExportPass:
 
     def _write(
         self, unit: ExportUnit, shape: ShardShape, staged: list[StagedFile], log: ParquetLog
-    ) -> None:
+    ) -> Mapping[str, FileDigest]:
+        """Fills the files; returns what is known of them, as ExportWriter.digests does."""
         writer = self.format.create([file.local_path for file in staged], shape)
         try:
             for chunk in self.read(unit):
@@ -266,6 +269,7 @@ class ExportPass:
                 log.append({name: chunk.rows.column(name) for name in EXPORT_SCHEMA.names})
                 report_progress(chunk.ids.nbytes)
             writer.finish()
+            return writer.digests()
         finally:
             writer.close()
 

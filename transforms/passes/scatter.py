@@ -7,14 +7,13 @@ the picture. What is written here is of use to that pass alone and goes when the
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from transforms.exports.formats.raw_ids import RawFile
 from transforms.exports.mixtures import mixture_of
 from transforms.exports.records import FileEntry
 from transforms.exports.shard_cutter import ExportUnit
@@ -30,6 +29,7 @@ from transforms.exports.source import DocumentChunk, read_spans
 from transforms.exports.splits import Splitter
 from transforms.passes.work_pass import WorkUnit, report_progress
 from transforms.shards.build import Build
+from transforms.shards.hashed_file import HashedFile
 from transforms.shards.json_records import (
     FORMAT,
     Sha256,
@@ -37,7 +37,7 @@ from transforms.shards.json_records import (
     fingerprint_of,
     parse_record,
 )
-from transforms.shards.staged_file import StagedFile
+from transforms.shards.staged_file import FileDigest, StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +101,8 @@ class ScatterPass:
         paths = block_paths(unit.name)
         with ExitStack() as stack:
             staged = [stack.enter_context(build.stage(path)) for path in paths]
-            self._write(chunks, staged)
-            digests = [file.finish() for file in staged]
+            known = self._write(chunks, staged)
+            digests = [file.finish(own) for file, own in zip(staged, known, strict=True)]
             build.publish(unit.name, staged)
         files = tuple(
             FileEntry(path, digest.bytes, digest.sha256)
@@ -114,7 +114,7 @@ class ScatterPass:
     def read_receipt(self, content: bytes, place: str) -> ScatterReceipt:
         return parse_record(content, ScatterReceipt, place, "remove it")
 
-    def _write(self, chunks: list[DocumentChunk], staged: list[StagedFile]) -> None:
+    def _write(self, chunks: list[DocumentChunk], staged: list[StagedFile]) -> list[FileDigest]:
         seed, mixture = self.settings["shuffle"], mixture_of(self.settings)
         documents, parts, hashes = [], [], []
         first = 0
@@ -134,17 +134,15 @@ class ScatterPass:
             np.concatenate(hashes),
             self.grid.total,
         )
-        ids_file = RawFile(staged[0].local_path)
-        try:
-            with (
-                pa.OSFile(staged[1].local_path, "wb") as sink,
-                pa.ipc.new_file(sink, ROWS_SCHEMA) as rows_file,
-            ):
+        with (
+            closing(HashedFile(staged[0].local_path)) as ids_file,
+            closing(HashedFile(staged[1].local_path)) as rows_sink,
+        ):
+            with pa.ipc.new_file(rows_sink, ROWS_SCHEMA) as rows_file:
                 for ids, rows in pieces:
                     ids_file.write(ids)
                     rows_file.write_batch(rows)
-        finally:
-            ids_file.close()
+            return [ids_file.digest, rows_sink.digest]
 
 
 def _every(_: str, rows: pa.RecordBatch) -> Any:

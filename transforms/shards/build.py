@@ -25,7 +25,7 @@ from transforms.filesystem import (
     read_whole,
 )
 from transforms.shards import layout
-from transforms.shards.formats import ShardReader, shard_format
+from transforms.shards.formats import ShardRanges, shard_format
 from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
@@ -218,14 +218,28 @@ class Build:
             yield str(copy)
 
     @contextmanager
-    def open_shard(self, entry: ShardEntry) -> Iterator[ShardReader]:
-        """A token shard, to read any range of.
+    def open_shard(self, entry: ShardEntry) -> Iterator[ShardRanges]:
+        """A token shard, to read any range of; of a store those ranges alone are fetched.
 
         Raises:
-            MismatchError: it is not as claimed.
+            MismatchError: it is missing, or not as claimed.
         """
-        with self.local_copy(entry.path) as local_path:
-            yield shard_format(entry.format).open(local_path, entry)
+        with self._open_claimed(entry.path, entry) as shard:
+            yield shard
+
+    @contextmanager
+    def _open_claimed(self, relative: str, entry: ShardEntry) -> Iterator[ShardRanges]:
+        """The shard in that file, which messages call as its entry does."""
+        if self.is_local:
+            with self.local_copy(relative) as local_path:
+                yield shard_format(entry.format).open(local_path, entry)
+            return
+        try:
+            file = open_raw(self.path(relative))
+        except FileNotFoundError as error:
+            raise MismatchError(f"{entry.path}: the file is missing") from error
+        with file:
+            yield shard_format(entry.format).open_stream(file, entry)
 
     # -- records -------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from transforms.errors import MismatchError
+from transforms.shards.hashed_file import HashedFile
 from transforms.shards.receipt import IndexEntry
 from transforms.shards.staged_file import StagedFile
 
@@ -64,7 +65,8 @@ class ParquetLog:
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
         self._pending_bytes = 0  # or fewer
-        self._writer = pq.ParquetWriter(staged.local_path, schema, compression="zstd")
+        self._file = HashedFile(staged.local_path)
+        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
 
     def append(self, columns: dict[str, Any]) -> None:
         """Adds a row for each element of the columns (Arrow or NumPy arrays, or lists)."""
@@ -84,13 +86,16 @@ class ParquetLog:
     def finish(self, path: str) -> IndexEntry:
         """Closes the file and returns its entry; path is its name in the manifest."""
         self._write_groups(is_last=True)
-        self._writer.close()
-        digest = self.staged.finish()
+        self.close()
+        digest = self.staged.finish(self._file.digest)
         return IndexEntry(path=path, rows=self.rows, bytes=digest.bytes, sha256=digest.sha256)
 
     def close(self) -> None:
         """Gives the file handle back; harmless after `finish`."""
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:  # it writes the footer, for which there may be no room
+            self._file.close()
 
     def _write_groups(self, *, is_last: bool) -> None:
         if not self._pending_rows:

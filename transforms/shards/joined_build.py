@@ -19,6 +19,7 @@ from typing import NoReturn
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.shards.build import Build
+from transforms.shards.formats import ShardRanges
 from transforms.shards.json_records import canonical_json
 from transforms.shards.layout import MANIFEST
 from transforms.shards.manifest import Manifest, Totals
@@ -138,6 +139,13 @@ class JoinedBuild(Build):
         build, inner = self._inside(relative)
         with build.local_copy(inner) as local_path:
             yield local_path
+
+    @contextmanager
+    def open_shard(self, entry: ShardEntry) -> Iterator[ShardRanges]:
+        """A token shard, to read any range of."""
+        build, inner = self._inside(entry.path)
+        with build._open_claimed(inner, entry) as shard:
+            yield shard
 
     def _inside(self, relative: str) -> tuple[Build, str]:
         folder, _, rest = relative.partition("/")

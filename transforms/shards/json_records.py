@@ -101,7 +101,6 @@ class ExportedSequences:
     packing: str
     tail: str
     padding: Count
-    window_tokens: Count
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,11 +81,15 @@ class StagedFile:
         os.makedirs(staging, exist_ok=True)
         self.local_path = os.path.join(staging, uuid.uuid4().hex)
 
-    def finish(self) -> FileDigest:
-        """The digest of all that was written, which goes to the disk in the meantime."""
+    def finish(self, known: FileDigest | None = None) -> FileDigest:
+        """The digest of all that was written, which goes to the disk in the meantime.
+
+        Args:
+            known: what whoever wrote it has hashed on the way; None: it is read again.
+        """
         if self._is_local:
             self._synced = _DISKS.submit(sync, self.local_path)
-        return digest_of(self.local_path)
+        return digest_of(self.local_path) if known is None else known
 
     def publish(self) -> None:
         """Makes the file appear under its final name, its content durable.

@@ -7,7 +7,7 @@
                21.5 MT         the same for people
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,9 @@ from transforms.exports.formats.interface import (
     Lengths,
     ShardShape,
 )
-from transforms.exports.formats.raw_ids import RawFile, expect_size, read_documents
+from transforms.exports.formats.raw_ids import expect_size, read_documents
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 
 class Datatrove(ExportFormat):
@@ -66,10 +68,10 @@ def _for_people(tokens: int) -> str:
 
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str], shape: ShardShape) -> None:
-        self._ids = RawFile(paths[0])
-        self._index = RawFile(paths[1])
+        self._ids = HashedFile(paths[0])
+        self._index = HashedFile(paths[1])
+        self._metadata = HashedFile(paths[2], _metadata(shape))
         self._end = 0
-        Path(paths[2]).write_bytes(_metadata(shape))
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
         self._ids.write(ids)
@@ -82,3 +84,7 @@ class _Writer(ExportWriter):
     def close(self) -> None:
         self._ids.close()
         self._index.close()
+        self._metadata.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._ids, self._index, self._metadata)

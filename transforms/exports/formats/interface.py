@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from tokenizer import ConfigurationError
 from transforms.errors import UnitFailedError
+from transforms.shards.staged_file import FileDigest
 
 Ids = npt.NDArray[Any]
 Lengths = npt.NDArray[np.int64]
@@ -74,6 +75,13 @@ class ExportWriter(ABC):
     @abstractmethod
     def close(self) -> None:
         """Gives file handles back; harmless after `finish`."""
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        """Of those files, by path, that were hashed while they were written; after `finish`.
+
+        Those that are not here are read again for it.
+        """
+        return {}
 
 
 class ExportFormat(ABC):

@@ -30,7 +30,9 @@ from transforms.exports.formats.interface import (
     ShardShape,
     WrittenShard,
 )
-from transforms.exports.formats.raw_ids import RawFile, expect_size, read_documents, read_exactly
+from transforms.exports.formats.raw_ids import expect_size, read_documents, read_exactly
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 _MAGIC = b"MMIDIDX\0\0"
 _CODES = {"<u2": 8, "<i4": 4}
@@ -89,8 +91,8 @@ def _head(shape: ShardShape) -> bytes:
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str], shape: ShardShape) -> None:
         self._shape = shape
-        self._ids = RawFile(paths[0])
-        self._index = RawFile(paths[1], _head(shape))
+        self._ids = HashedFile(paths[0])
+        self._index = HashedFile(paths[1], _head(shape))
         self._lengths: list[Lengths] = []
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
@@ -110,3 +112,6 @@ class _Writer(ExportWriter):
     def close(self) -> None:
         self._ids.close()
         self._index.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._ids, self._index)

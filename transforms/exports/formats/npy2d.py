@@ -11,7 +11,7 @@ are the cu_seqlens that attention over documents takes.
 """
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,9 @@ from transforms.exports.formats.interface import (
     Lengths,
     ShardShape,
 )
-from transforms.exports.formats.raw_ids import RawFile, expect_size, read_documents, read_exactly
+from transforms.exports.formats.raw_ids import expect_size, read_documents, read_exactly
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 
 class Npy2d(ExportFormat):
@@ -73,8 +75,8 @@ def _header(dtype: np.dtype[np.generic], dimensions: tuple[int, ...]) -> bytes:
 
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str], shape: ShardShape) -> None:
-        self._ids = RawFile(paths[0], _header(shape.dtype, _dimensions(shape)))
-        self._bounds_path = paths[1]
+        self._ids = HashedFile(paths[0], _header(shape.dtype, _dimensions(shape)))
+        self._bounds = HashedFile(paths[1])
         self._lengths: list[Lengths] = []
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
@@ -84,10 +86,13 @@ class _Writer(ExportWriter):
     def finish(self) -> None:
         lengths = np.concatenate([np.zeros(1, np.int64), *self._lengths])
         bounds = np.cumsum(lengths, dtype="<i8")
-        file = RawFile(self._bounds_path, _header(bounds.dtype, bounds.shape))
-        file.write(bounds)
-        file.close()
+        self._bounds.write(_header(bounds.dtype, bounds.shape))
+        self._bounds.write(bounds)
         self.close()
 
     def close(self) -> None:
         self._ids.close()
+        self._bounds.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._ids, self._bounds)

@@ -11,7 +11,7 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,9 @@ from transforms.exports.formats.interface import (
     Lengths,
     ShardShape,
 )
-from transforms.exports.formats.raw_ids import RawFile, expect_size, read_documents
+from transforms.exports.formats.raw_ids import expect_size, read_documents
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 
 class Olmo(ExportFormat):
@@ -57,8 +59,8 @@ class Olmo(ExportFormat):
 
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str]) -> None:
-        self._ids = RawFile(paths[0])
-        self._raw = open(paths[1], "wb")  # noqa: SIM115
+        self._ids = HashedFile(paths[0])
+        self._raw = HashedFile(paths[1])
         # No name and no clock in it: the same rows are the same bytes.
         packed = gzip.GzipFile("", "wb", fileobj=self._raw, mtime=0)
         self._table = io.TextIOWrapper(packed, encoding="utf-8", newline="")
@@ -85,3 +87,6 @@ class _Writer(ExportWriter):
         self._ids.close()
         self._table.close()  # and the compressor below it
         self._raw.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._ids, self._raw)

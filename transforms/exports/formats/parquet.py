@@ -6,7 +6,7 @@
 Row groups end with the document that brings them to 1 Mi ids; Zstandard.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +22,8 @@ from transforms.exports.formats.interface import (
 )
 from transforms.exports.formats.raw_ids import CHUNK_TOKENS
 from transforms.exports.index import EXPORT_SCHEMA
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 _COLUMNS = ("id", "url", "unit", "record", "text_xxh3")
 
@@ -61,7 +63,8 @@ def _schema(shape: ShardShape) -> pa.Schema:
 class _Writer(ExportWriter):
     def __init__(self, path: str, shape: ShardShape) -> None:
         self._schema = _schema(shape)
-        self._writer = pq.ParquetWriter(path, self._schema, compression="zstd")
+        self._file = HashedFile(path)
+        self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
         self._pending: list[pa.RecordBatch] = []
         self._tokens = 0
 
@@ -95,7 +98,13 @@ class _Writer(ExportWriter):
 
     def finish(self) -> None:
         self._flush()
-        self._writer.close()
+        self.close()
 
     def close(self) -> None:
-        self._writer.close()
+        try:
+            self._writer.close()
+        finally:  # it writes the footer, for which there may be no room
+            self._file.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._file)

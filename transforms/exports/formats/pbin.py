@@ -12,7 +12,7 @@ anything that it might name.
 import io
 import pickle
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -26,7 +26,9 @@ from transforms.exports.formats.interface import (
     Lengths,
     ShardShape,
 )
-from transforms.exports.formats.raw_ids import RawFile, read_documents, read_exactly
+from transforms.exports.formats.raw_ids import read_documents, read_exactly
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 _HEAD = struct.Struct("<QI")
 
@@ -81,7 +83,7 @@ def _read_lengths(path: str, shape: ShardShape) -> Lengths:
 class _Writer(ExportWriter):
     def __init__(self, path: str, shape: ShardShape) -> None:
         self._itemsize = shape.dtype.itemsize
-        self._file = RawFile(path, _head(shape))
+        self._file = HashedFile(path, _head(shape))
         self._lengths: list[Lengths] = []
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
@@ -97,3 +99,6 @@ class _Writer(ExportWriter):
 
     def close(self) -> None:
         self._file.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._file)

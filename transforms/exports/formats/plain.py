@@ -7,7 +7,7 @@ The end of a document is where the end-of-text is. nanoGPT maps a whole split as
 so that a vocabulary of more than 65,536 ids does not fit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -18,14 +18,16 @@ from transforms.exports.formats.interface import (
     Lengths,
     ShardShape,
 )
-from transforms.exports.formats.raw_ids import RawFile, expect_size, read_chunks
+from transforms.exports.formats.raw_ids import expect_size, read_chunks
+from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.staged_file import FileDigest
 
 
 class PlainWriter(ExportWriter):
     """Raw ids after a header, which may be empty."""
 
     def __init__(self, path: str, header: bytes = b"") -> None:
-        self._file = RawFile(path, header)
+        self._file = HashedFile(path, header)
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
         self._file.write(ids)
@@ -35,6 +37,9 @@ class PlainWriter(ExportWriter):
 
     def close(self) -> None:
         self._file.close()
+
+    def digests(self) -> Mapping[str, FileDigest]:
+        return digests_of(self._file)
 
 
 class Bin(ExportFormat):

@@ -8,12 +8,13 @@ import numpy as np
 
 from transforms.errors import MismatchError
 from transforms.exports.formats.interface import Ids, Lengths
+from transforms.shards.hashed_file import write_all
 
 CHUNK_TOKENS = 1 << 20
 
 
 class RawFile:
-    """A file of bytes and ids, written in order."""
+    """A file of bytes and ids with room that is filled later; HashedFile is one without."""
 
     def __init__(self, path: str, header: bytes = b"") -> None:
         self._file: BinaryIO = open(path, "wb", buffering=0)  # noqa: SIM115
@@ -21,9 +22,7 @@ class RawFile:
 
     def write(self, content: bytes | Ids) -> None:
         """Adds bytes, or contiguous ids as they lie in memory."""
-        rest = memoryview(content if isinstance(content, bytes) else content.data.cast("B"))
-        while rest:  # a raw write may be short
-            rest = rest[self._file.write(rest) :]
+        write_all(self._file, content)
 
     def write_at(self, offset: int, content: bytes | Ids) -> None:
         """Writes into room that was left, and goes on at the end."""

@@ -4,10 +4,15 @@ To add one: a module with a class of `ShardFormat`'s shape, and a line in `_FORM
 """
 
 from transforms.errors import MismatchError
-from transforms.shards.formats.interface import ShardFormat, ShardReader, ShardWriter
+from transforms.shards.formats.interface import (
+    ShardFormat,
+    ShardRanges,
+    ShardReader,
+    ShardWriter,
+)
 from transforms.shards.formats.npy import Npy
 
-__all__ = ["ShardFormat", "ShardReader", "ShardWriter", "shard_format", "suffix_of"]
+__all__ = ["ShardFormat", "ShardRanges", "ShardReader", "ShardWriter", "shard_format", "suffix_of"]
 
 _FORMATS: dict[str, ShardFormat] = {"npy": Npy()}
 

@@ -1,10 +1,11 @@
 """What a format of token shards is: how one is written, and how it is read back.
 
 ShardFormat ── create(local path, dtype) ──► ShardWriter   append, append, ..., finish
-            └─ open(local path, claim)   ──► ShardReader   read(start, stop)
+            ├─ open(local path, claim)   ──► ShardReader   read(start, stop), map()
+            └─ open_stream(file, claim)  ──► ShardRanges   read(start, stop)
 """
 
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,11 +35,15 @@ class ShardWriter(Protocol):
         """Gives the file handle back; harmless after `finish`."""
 
 
-class ShardReader(Protocol):
-    """One shard on a local disk."""
+class ShardRanges(Protocol):
+    """One shard, wherever it is."""
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
-        """The ids from start to stop, both within the shard."""
+        """The ids from start to stop, both within the shard; perhaps read-only."""
+
+
+class ShardReader(ShardRanges, Protocol):
+    """One shard on a local disk."""
 
     def map(self) -> npt.NDArray[Any]:
         """All ids, read-only: mapped, not read, where the format allows."""
@@ -57,6 +62,13 @@ class ShardFormat(Protocol):
 
     def open(self, local_path: str, claim: ShardClaim) -> ShardReader:
         """Opens a file.
+
+        Raises:
+            MismatchError: it is not what is claimed of it.
+        """
+
+    def open_stream(self, file: BinaryIO, claim: ShardClaim) -> ShardRanges:
+        """Opens a file of a store, to read ranges of it; nothing is copied to a disk.
 
         Raises:
             MismatchError: it is not what is claimed of it.

@@ -43,6 +43,9 @@ class Npy:
     def open(self, local_path: str, claim: ShardClaim) -> "NpyReader":
         return NpyReader.open(local_path, claim)
 
+    def open_stream(self, file: BinaryIO, claim: ShardClaim) -> "NpyStream":
+        return NpyStream.open(file, claim)
+
 
 def _header(dtype: np.dtype[Any], tokens: int) -> bytes:
     header = io.BytesIO()
@@ -94,26 +97,7 @@ class NpyReader:
     def open(cls, local_path: str, claim: ShardClaim) -> "NpyReader":
         """Raises MismatchError when header or size are not those of the claim."""
         with open(local_path, "rb") as file:
-            try:
-                if np.lib.format.read_magic(file) != (1, 0):
-                    raise ValueError("expected version 1.0 of the format")
-                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-            except _UNREADABLE as error:
-                raise MismatchError(f"{claim.path}: no .npy header: {error}") from error
-            data_offset = file.tell()
-            size = file.seek(0, os.SEEK_END)
-        found = (dtype.str, shape, fortran_order)
-        expected = (claim.dtype, (claim.tokens,), False)
-        if found != expected:
-            raise MismatchError(
-                f"{claim.path}: header: expected (dtype, shape, Fortran order) {expected}, "
-                f"found {found}"
-            )
-        if size != data_offset + claim.tokens * dtype.itemsize:
-            raise MismatchError(
-                f"{claim.path}: {size} bytes can not hold the {claim.tokens} tokens of its header"
-            )
-        return cls(local_path, dtype, data_offset)
+            return cls(local_path, *_read_header(file, claim))
 
     def read(self, start: int, stop: int) -> npt.NDArray[Any]:
         return np.fromfile(
@@ -125,3 +109,50 @@ class NpyReader:
 
     def map(self) -> npt.NDArray[Any]:
         return np.asarray(np.load(self.local_path, mmap_mode="r"))
+
+
+@dataclass(frozen=True, slots=True)
+class NpyStream:
+    """A shard on a store, read by ranges; whoever opened the file closes it."""
+
+    path: str
+    file: BinaryIO
+    dtype: np.dtype[Any]
+    data_offset: int
+
+    @classmethod
+    def open(cls, file: BinaryIO, claim: ShardClaim) -> "NpyStream":
+        """Raises MismatchError when header or size are not those of the claim."""
+        return cls(claim.path, file, *_read_header(file, claim))
+
+    def read(self, start: int, stop: int) -> npt.NDArray[Any]:
+        self.file.seek(self.data_offset + start * self.dtype.itemsize)
+        content = self.file.read((stop - start) * self.dtype.itemsize)
+        ids = np.frombuffer(content, self.dtype, len(content) // self.dtype.itemsize)
+        if len(ids) != stop - start:
+            raise MismatchError(f"{self.path}: ends within the tokens {start} to {stop}")
+        return ids
+
+
+def _read_header(file: BinaryIO, claim: ShardClaim) -> tuple[np.dtype[Any], int]:
+    """The dtype, and where ids begin."""
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("expected version 1.0 of the format")
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    except _UNREADABLE as error:
+        raise MismatchError(f"{claim.path}: no .npy header: {error}") from error
+    data_offset = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    found = (dtype.str, shape, fortran_order)
+    expected = (claim.dtype, (claim.tokens,), False)
+    if found != expected:
+        raise MismatchError(
+            f"{claim.path}: header: expected (dtype, shape, Fortran order) {expected}, "
+            f"found {found}"
+        )
+    if size != data_offset + claim.tokens * dtype.itemsize:
+        raise MismatchError(
+            f"{claim.path}: {size} bytes can not hold the {claim.tokens} tokens of its header"
+        )
+    return dtype, data_offset
