@@ -201,3 +201,10 @@ def test_stages_cut_more_than_a_block_of_pretokens_as_specified(name: str) -> No
     plan = plan_of(SEVERAL_STAGES[name])
     for text in ("ab1 c-d'e\n" * 700, "é1 中" * 1500, "a " * 1024, "a " * 1025):
         assert native_pieces(engine_of(plan), text) == split_by_plan(plan, text)
+
+
+def test_no_documents_are_no_ids() -> None:
+    tokens, offsets, *_ = engine("a").encode_documents(
+        b"", np.zeros(1, np.int64), np.zeros(0, np.int32), np.zeros(1, np.int64), None, None, 4
+    )
+    assert (tokens.tolist(), offsets.tolist()) == ([], [0])

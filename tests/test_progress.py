@@ -3,9 +3,12 @@
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import pytest
 from rich.cells import cell_len
 
+from pipeline import progress
 from pipeline.progress import PassProgress
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -69,3 +72,25 @@ def test_a_log_says_now_and_then_how_far_it_is(tmp_path: Path) -> None:
         shown.update(1500)
     expected = r"^build: 0/2 units, 50% of 3\.0 kB read, .*/s, .* s left$"
     assert re.search(expected, log.getvalue(), re.MULTILINE)
+
+
+def test_a_look_follows_a_look_after_its_time_and_twenty_times_what_it_took(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([100.0, 100.0, 100.1, 101.0, 102.09, 103.0, 103.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = PassProgress("build", Build.at(str(tmp_path)), units(3, 1500), io.StringIO())
+    assert shown.update(None) == 0  # from 100.0 to 100.1: the next one two seconds later
+    commit(tmp_path, "u00000")
+    assert shown.update(None) == 0
+    assert shown.update(None) == 0
+    assert shown.update(None) == 1
+
+
+def test_nothing_is_read_before_the_first_unit(tmp_path: Path) -> None:
+    terminal = Terminal()
+    with PassProgress("build", Build.at(str(tmp_path)), units(1, 1), terminal) as shown:
+        shown.update(0)
+        written = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue())
+    assert "0% of 1 B read" in written
+    assert "100%" not in written

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.localfilesystem import LocalFileSystem
+from sample_inputs import wet
 from small_build import (
     BEGIN,
     END,
@@ -304,3 +305,20 @@ def test_a_build_on_another_filesystem_is_verified_too(
     found = capsys.readouterr().err
     assert f"{FIRST_SHARD}: the file is missing" in found
     assert "rejects/stray: a stray file" in found
+
+
+def test_a_build_whose_inputs_lost_bytes_is_sound_and_the_books_say_how_many(
+    tmp_path: Path, verdict_on: Verdict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(wet("a", 30))
+    at = len(content) // 2
+    content[at : at + 40] = b"\xff" * 40
+    (tmp_path / "input").mkdir()
+    (tmp_path / "input/a.warc.wet.gz").write_bytes(content)
+    make_build(tmp_path / "input", tmp_path / "output")
+    lost = json.loads((tmp_path / "output/manifest.json").read_bytes())["totals"]["lost_bytes"]
+    assert lost > 0
+    assert verify(str(tmp_path / "output")) == 0
+    capsys.readouterr()
+    reseal(tmp_path / "output", "a.warc.wet.gz", lost_bytes=lost + 1)
+    assert "sum of lost_bytes" in verdict_on(tmp_path / "output")

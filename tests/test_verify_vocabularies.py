@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from published_tokenizers import NPM, SHARED, fetched_by_npm
 from small_build import make_build, write_manifest
@@ -139,3 +140,18 @@ def test_a_sound_build_of_all_documents_passes_by_every_published_vocabulary(
     paths = {one: folder / f"{one}.tokenizer.json" for one in SHARED}
     paths["tekken"] = next(folder.glob("*tekken*.json"))
     check_published(paths.get(name, name), shared_data, tmp_path, 1)
+
+
+def test_ids_of_a_later_document_are_named_by_row_and_place(
+    tmp_path: Path, differences: Callable[..., str]
+) -> None:
+    texts = ["tab", "tab tab tab tab tab the", "the"]
+    output, tokenizer = build_of(texts, write_shape("qwen3", tmp_path), tmp_path)
+    assert not tokenizer.is_lossless
+    rows = pq.read_table(output / f"documents/{UNIT}.parquet")
+    start, length = (rows[name].to_pylist()[1] for name in ("start", "length"))
+    ids = np.load(output / SHARD)[start : start + length].tolist()
+    parts = [tokenizer.token_to_id(one.encode()) for one in "th"]
+    change_first(output, ids, [*ids[:-3], *parts, ids[-1]])
+    found = differences(output, tokenizer=tokenizer)
+    assert f"row 1: token {length - 3}: expected id" in found

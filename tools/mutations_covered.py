@@ -6,7 +6,7 @@ from pathlib import Path
 COVERING = {
     "pipeline/lease.py": "lease recovery",
     "pipeline/plan.py": "resume ownership",
-    "pipeline/inputs.py": "inputs plan ownership",
+    "pipeline/inputs.py": "inputs plan ownership unit_parts",
     "pipeline/books.py": "books build",
     "pipeline/failures.py": "failures plan",
     "pipeline/config.py": "books build",
@@ -83,7 +83,7 @@ COVERING = {
     "tokenizer/vocabularies/": "vocabulary tokenizer_json tekken hub tokenizer",
     "tokenizer/text/alignment.py": "route inspect",
     "tokenizer/text/": "normalizers tokenizer_json tokenizer",
-    "tokenizer/native/": "native_split tokenizer vocabulary split_table",
+    "tokenizer/native/": "native_split native_edges native_ids tokenizer vocabulary split_table",
     "tokenizer/route.py": "route verify_vocabularies tokenizer",
     "tokenizer/id_table.py": "native_ids route verify_vocabularies",
     "tokenizer/": "tokenizer vocabulary tokenizer_json",
@@ -139,6 +139,9 @@ EQUIVALENT: dict[str, str] = {
     "transforms/reading/parquet_decoding.py: `break` -> `continue`": (
         "reads on, and finds the same dictionary"
     ),
+    "pipeline/commands/export.py: `receipt.fingerprint != work.fingerprint or": (
+        "a second look: what does not fit was done again before"
+    ),
     "transforms/reading/json_documents.py: `counts > MAX_DEPTH` -> `(counts >=": (
         "a first look: what it picks out is counted exactly"
     ),
@@ -173,6 +176,12 @@ KNOWN: dict[str, str] = {
     ),
     "tokenizer/native/pretoken_cache.cc: `for (size_t i = 0; i < 2; ++i)": (
         "a write behind the mask: AddressSanitizer (make sanitize)"
+    ),
+    "tokenizer/native/pretoken_cache.cc: `for (size_t slot = 0; slot < kSlots": (
+        "a write behind the slots: UndefinedBehaviorSanitizer (make sanitize)"
+    ),
+    "transforms/passes/scatter.py: `0` -> `1` in `report_progress(": (
+        "which of a block's files the bar counts"
     ),
 }
 
