@@ -124,3 +124,10 @@ def test_a_bundled_table_that_is_not_the_published_one_is_refused(
     monkeypatch.setitem(sources._BUNDLED, "r50k_base", bundled)
     with pytest.raises(VocabularyError, match=f"expected SHA-256 {'0' * 64}, found 306cd27"):
         sources.load_vocabulary("r50k_base")
+
+
+@pytest.mark.parametrize("names", [["tokenizer.json"], ["tekken.json", "tokenizer.json"]])
+def test_the_file_of_a_folder_is_the_first_that_is_there(names: list[str], tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).write_bytes(b"{}")
+    assert sources.vocabulary_file(str(tmp_path)) == tmp_path / "tokenizer.json"

@@ -139,6 +139,15 @@ EQUIVALENT: dict[str, str] = {
     "transforms/reading/parquet_decoding.py: `break` -> `continue`": (
         "reads on, and finds the same dictionary"
     ),
+    "transforms/reading/record_window.py: `self.available < count` -> `(self.available <= count)`": (
+        "a piece more is buffered"
+    ),
+    "transforms/exports/formats/pbin.py: `raise pickle.UnpicklingError(f": (
+        "nothing can not be called either: the same refusal by another error"
+    ),
+    "tokenizer/vocabulary.py: `0` -> `1` in `return max(len(self.token_offsets)": (
+        "the size of a vocabulary of one token"
+    ),
     "pipeline/commands/export.py: `receipt.fingerprint != work.fingerprint or": (
         "a second look: what does not fit was done again before"
     ),
@@ -179,6 +188,12 @@ KNOWN: dict[str, str] = {
     ),
     "tokenizer/native/pretoken_cache.cc: `for (size_t slot = 0; slot < kSlots": (
         "a write behind the slots: UndefinedBehaviorSanitizer (make sanitize)"
+    ),
+    "tokenizer/native/split_table.cc: `for (uint8_t byte = 0; byte < 128": (
+        "a write behind the classes: UndefinedBehaviorSanitizer (make sanitize)"
+    ),
+    "transforms/stores/object_store.py: `self._delete_one_by_one": (
+        "where a store refuses to delete many at once; no server here does"
     ),
     "transforms/passes/scatter.py: `0` -> `1` in `report_progress(": (
         "which of a block's files the bar counts"
