@@ -139,9 +139,7 @@ EQUIVALENT: dict[str, str] = {
     "transforms/reading/parquet_decoding.py: `break` -> `continue`": (
         "reads on, and finds the same dictionary"
     ),
-    "transforms/reading/record_window.py: `self.available < count` -> `(self.available <= count)`": (
-        "a piece more is buffered"
-    ),
+    "transforms/reading/record_window.py: `self.available < count` ->": "a piece more is buffered",
     "transforms/exports/formats/pbin.py: `raise pickle.UnpicklingError(f": (
         "nothing can not be called either: the same refusal by another error"
     ),
