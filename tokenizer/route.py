@@ -224,9 +224,9 @@ class Route:
         self,
         tokens: npt.NDArray[Any],
         offsets: _Offsets,
-        begin: int | None = None,
-        end: int | None = None,
-        bytes_per_token: int = 4,
+        begin: int | None,
+        end: int | None,
+        bytes_per_token: int,
     ) -> Reencoded:
         """What the model gives for what the ids of d documents spell; 3 of the module docstring.
 
