@@ -1,5 +1,6 @@
 """The bench counts each byte that a command moves once, whatever processes it is of."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,8 @@ if os.fork() == 0:
 
 def moved(*command: str) -> int:
     arguments = [sys.executable, "-m", "bench.moved_bytes", *command]
-    ended = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     return int(ended.stdout)
 

@@ -50,6 +50,7 @@ COVERING = {
     "transforms/passes/export.py": "export sequences",
     "transforms/passes/scatter.py": "shuffle export",
     "transforms/passes/verify_export.py": "verify_export",
+    "transforms/passes/document_check.py": "verify verify_vocabularies",
     "transforms/passes/": "verify verify_limits retokenize fuzz/records",
     "transforms/reading/raw_input.py": "raw_input reading_streams",
     "transforms/reading/parquet": "reading_parquet* reading_field_sample reading_coverage",
