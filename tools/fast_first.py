@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 _SLOW_SECONDS = 0.3
-_FILE = Path(os.environ.get("TOKENMILL_DURATIONS", os.devnull))
+_FILE = Path(os.environ.get("TOKENMILL_DURATIONS", ""))  # nowhere without it
 _took: dict[str, float] = {}
 
 
 def _known() -> dict[str, float]:
-    return json.loads(_FILE.read_bytes() or b"{}") if _FILE.exists() else {}
+    return json.loads(_FILE.read_bytes() or b"{}") if _FILE.is_file() else {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,6 +33,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 
 def pytest_sessionfinish() -> None:
+    if not _FILE.name:
+        return
     whole = json.dumps({**_known(), **_took})
     own = _FILE.with_name(f"{_FILE.name}.{os.getpid()}")
     own.write_text(whole, encoding="utf-8")

@@ -22,6 +22,13 @@ COVERING = {
     "pipeline/preview.py": "inspect inputs",
     "pipeline/token_view.py": "inspect",
     "pipeline/token_text.py": "inspect find",
+    "pipeline/verify_versions.py": "versions watch",
+    "pipeline/versions.py": "versions watch",
+    "pipeline/growing_build.py": "watch versions",
+    "pipeline/rounds.py": "watch versions",
+    "pipeline/arrivals.py": "watch",
+    "pipeline/commits.py": "watch tokenize_windows",
+    "pipeline/commands/watch.py": "watch versions",
     "pipeline/verify_": "verify verify_export retokenize",
     "pipeline/export_": "export_commands export verify_export",
     "pipeline/shuffling.py": "shuffle export",
@@ -44,6 +51,8 @@ COVERING = {
     "transforms/shards/build_source.py": "loader",
     "transforms/shards/joined_build.py": "mixtures",
     "transforms/shards/shard_maps.py": "shard_maps loader",
+    "transforms/shards/version.py": "versions watch",
+    "transforms/shards/hashed_file.py": "hashed_file",
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
     "transforms/passes/work_pass.py": "failures run_pass",
@@ -153,7 +162,7 @@ EQUIVALENT: dict[str, str] = {
     "transforms/reading/json_documents.py: `counts > MAX_DEPTH` -> `(counts >=": (
         "a first look: what it picks out is counted exactly"
     ),
-    "transforms/reading/json_block.py: `self.parts.clear()`": "memory is given back a line later",
+    "transforms/reading/json_block.py: `self.parsed.clear()`": "memory is given back a line later",
     "tokenizer/text/alignment.py: `True` -> `False` in `for begin, end in zip(edges, edges": (
         "a list is as long as itself"
     ),

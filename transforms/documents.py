@@ -22,7 +22,7 @@ MAX_EXCERPT_BYTES = 64 << 10
 class Reason(str, Enum):
     """Why a record became no document. The values appear in books and files."""
 
-    # The record is broken, or not what the settings say. These count against --max-rejects.
+    # The record is broken, or not what the settings say. These count as faults.
     EMPTY_DOCUMENT = "empty-document"  # the text has no tokens, as "" has none
     INVALID_JSON = "invalid-json"  # the line is no JSON object
     INVALID_UTF8 = "invalid-utf8"  # the text is not UTF-8 (raw bytes or a lone surrogate escape)

@@ -53,6 +53,9 @@ def in_turn(packed: Packed, sequence_length: int) -> Iterator[Packed]:
     >>> whole = pack_best_fit(np.array([5, 6, 2, 1]), 8)
     >>> [one.sequences for one in in_turn(whole, 8)]
     [2]
+    >>> many = pack_best_fit(np.full(5, WINDOW_TOKENS // 2), WINDOW_TOKENS // 2)
+    >>> [(one.sequences, one.position.tolist()) for one in in_turn(many, WINDOW_TOKENS // 2)][1:]
+    [(2, [0, 8388608]), (1, [0])]
     """
     at_once = max(1, WINDOW_TOKENS // sequence_length)
     for first in range(0, packed.sequences, at_once):

@@ -23,7 +23,7 @@ from transforms.shards.json_records import (
     check_settings,
     parse_record,
 )
-from transforms.shards.layout import MANIFEST, TOKENS, documents_path
+from transforms.shards.layout import MANIFEST, documents_path, export_file_name, export_file_path
 from transforms.shards.receipt import IndexEntry, is_safe
 
 _REMEDY = "remove it and run `tokenmill export` again"
@@ -70,7 +70,7 @@ class ExportShard:
     def written(self) -> WrittenShard:
         """What the files beside the shards are made of."""
         return WrittenShard(
-            names=tuple(file.path.removeprefix(f"{TOKENS}/") for file in self.files),
+            names=tuple(export_file_name(file.path) for file in self.files),
             sizes=tuple(file.bytes for file in self.files),
             documents=self.items,
             tokens=self.tokens,
@@ -198,7 +198,7 @@ def read_export_manifest(export: Build) -> ExportManifest:
 
 def paths_of(one: ExportFormat, split: str, number: int) -> list[str]:
     """Where the files of a shard are, relative to the export."""
-    return [f"{TOKENS}/{name}" for name in one.file_names(split, number)]
+    return [export_file_path(name) for name in one.file_names(split, number)]
 
 
 def _check_paths(shard: ExportShard, one: ExportFormat, place: str) -> None:
@@ -240,7 +240,7 @@ def folder_contents(
             tokens = sum(shard.tokens for shard in written)
             files.update(one.folder_files(name, shape_of(settings, documents, tokens), written))
     files.update(one.export_files(splits))
-    return {f"{TOKENS}/{name}": files[name] for name in sorted(files)}
+    return {export_file_path(name): files[name] for name in sorted(files)}
 
 
 def make_export_manifest(

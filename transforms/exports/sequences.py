@@ -162,7 +162,7 @@ class SequencePacker:
                 last = min(int(np.searchsorted(ends, room)) + 1, len(lengths))
                 last = len(lengths) if is_one else last
                 end = int(ends[last - 1])
-                own = ids[before:end] if self._has_ids else ids[:0]
+                own = ids[before:end] if self._has_ids else np.empty(0, ids.dtype)
                 window.add(own, lengths[first:last], rows.slice(first, last - first))
                 first, before = last, end
                 if window.tokens >= WINDOW_TOKENS and not is_one:

@@ -29,6 +29,7 @@ from transforms.exports.hashes import Hashes, mixed
 from transforms.exports.source import DocumentChunk
 from transforms.filesystem import open_raw
 from transforms.shards.build import Build
+from transforms.shards.layout import block_paths
 
 BLOCK_TOKENS = 1 << 25
 """Ids of a block, and about of a part: 128 MiB as uint32, twice that while they are sorted."""
@@ -110,11 +111,6 @@ def make_grid(tokens: Sequence[int], max_tokens: int | None, block_tokens: int) 
 def block_name(number: int) -> str:
     """What a block's files are called after."""
     return f"blocks/{number:06d}"
-
-
-def block_paths(name: str) -> tuple[str, str]:
-    """Where the ids and the rows of a block are, below the folder of the shuffle."""
-    return f"tokens/{name}.bin", f"documents/{name}.arrow"
 
 
 def scattered(

@@ -20,7 +20,6 @@ from transforms.exports.shard_cutter import ExportUnit
 from transforms.exports.shuffle import (
     ROWS_SCHEMA,
     Grid,
-    block_paths,
     copy_hashes,
     document_hashes,
     scattered,
@@ -37,6 +36,7 @@ from transforms.shards.json_records import (
     fingerprint_of,
     parse_record,
 )
+from transforms.shards.layout import block_paths
 from transforms.shards.staged_file import FileDigest, StagedFile
 
 

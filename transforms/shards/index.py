@@ -64,7 +64,7 @@ class ParquetLog:
         self._schema = schema
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
-        self._pending_bytes = 0  # or fewer
+        self._pending_bytes = 0  # at most: what is too much is measured when groups are written
         self._file = HashedFile(staged.local_path)
         self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
 

@@ -104,8 +104,35 @@ def shard_path(unit: str, suffix: str, number: int | None) -> str:
     >>> shard_path("a.jsonl", ".npy", None), shard_path("a.jsonl", ".npy", 3)
     ('tokens/a.jsonl.npy', 'tokens/a.jsonl-00003.npy')
     """
-    part = "" if number is None else f"-{number:05d}"
-    return f"tokens/{unit}{part}{suffix}"
+    counted = "" if number is None else f"-{number:05d}"
+    return f"tokens/{unit}{counted}{suffix}"
+
+
+def export_file_path(name: str) -> str:
+    """A file of an export, by its name among the files that the trainer reads.
+
+    >>> export_file_path("train/000003.bin")
+    'tokens/train/000003.bin'
+    """
+    return f"{TOKENS}/{name}"
+
+
+def export_file_name(path: str) -> str:
+    """The other way round.
+
+    >>> export_file_name("tokens/train/000003.bin")
+    'train/000003.bin'
+    """
+    return path.removeprefix(f"{TOKENS}/")
+
+
+def block_paths(name: str) -> tuple[str, str]:
+    """Where the ids and the rows of a shuffle's block are, below the folder of the shuffle.
+
+    >>> block_paths("blocks/000007")
+    ('tokens/blocks/000007.bin', 'documents/blocks/000007.arrow')
+    """
+    return f"tokens/{name}.bin", f"documents/{name}.arrow"
 
 
 def is_file_of(unit: str, path: str) -> bool:

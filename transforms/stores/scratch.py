@@ -6,6 +6,7 @@ $TMPDIR/tokenmill-scratch-k2/     its process was killed: the system gave `lock`
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
@@ -18,12 +19,12 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder among the temporary files, gone afterwards, or when the next one is made.
+    """An empty folder among the temporary files: gone afterwards, or when a later process makes one.
 
     A unit that is encoded again takes as much room there as its files; without this, each `verify`
     that was killed would leave as much.
     """
-    _remove_abandoned()
+    _remove_abandoned(tempfile.gettempdir())
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         # Locked before it has the name that others look at.
         unlocked = Path(name, "new")
@@ -36,9 +37,10 @@ def scratch_folder() -> Iterator[Path]:
             yield inner
 
 
-def _remove_abandoned() -> None:
-    """Removes our user's scratch folders whose process is gone."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+@functools.cache
+def _remove_abandoned(folder: str) -> None:
+    """Removes our user's scratch folders whose process is gone; looks once a process."""
+    for path in Path(folder).glob(f"{_PREFIX}*"):
         # One that goes meanwhile, is of another user, or still in use.
         with contextlib.suppress(OSError):
             if path.is_symlink() or path.stat().st_uid != os.getuid():

@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +69,11 @@ def _for_people(tokens: int) -> str:
 
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str], shape: ShardShape) -> None:
-        self._ids = HashedFile(paths[0])
-        self._index = HashedFile(paths[1])
-        self._metadata = HashedFile(paths[2], _metadata(shape))
+        with ExitStack() as files:
+            self._ids = files.enter_context(closing(HashedFile(paths[0])))
+            self._index = files.enter_context(closing(HashedFile(paths[1])))
+            self._metadata = files.enter_context(closing(HashedFile(paths[2], _metadata(shape))))
+            self._files = files.pop_all()
         self._end = 0
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
@@ -82,9 +85,7 @@ class _Writer(ExportWriter):
         self.close()
 
     def close(self) -> None:
-        self._ids.close()
-        self._index.close()
-        self._metadata.close()
+        self._files.close()
 
     def digests(self) -> Mapping[str, FileDigest]:
         return digests_of(self._ids, self._index, self._metadata)

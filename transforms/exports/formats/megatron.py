@@ -32,6 +32,7 @@ from transforms.exports.formats.interface import (
 )
 from transforms.exports.formats.raw_ids import expect_size, read_documents, read_exactly
 from transforms.shards.hashed_file import HashedFile, digests_of
+from transforms.shards.layout import export_file_path
 from transforms.shards.staged_file import FileDigest
 
 _MAGIC = b"MMIDIDX\0\0"
@@ -75,7 +76,7 @@ class Megatron(ExportFormat):
             blend = blends.setdefault(_SPLITS.get(split, split), [])
             for shard in shards:
                 prefix = shard.names[0].removesuffix(".bin")
-                blend += [str(shard.tokens), f"tokens/{prefix}"]
+                blend += [str(shard.tokens), export_file_path(prefix)]
         files = {"blend.json": json.dumps(blends, indent=1, sort_keys=True).encode() + b"\n"}
         if train := blends.get("train"):
             pairs = zip(train[::2], train[1::2], strict=True)

@@ -12,6 +12,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 
 import numpy as np
 import pyarrow as pa
@@ -59,11 +60,13 @@ class Olmo(ExportFormat):
 
 class _Writer(ExportWriter):
     def __init__(self, paths: Sequence[str]) -> None:
-        self._ids = HashedFile(paths[0])
-        self._raw = HashedFile(paths[1])
+        self._files = ExitStack()
+        self._ids = self._files.enter_context(closing(HashedFile(paths[0])))
+        self._raw = self._files.enter_context(closing(HashedFile(paths[1])))
         # No name and no clock in it: the same rows are the same bytes.
         packed = gzip.GzipFile("", "wb", fileobj=self._raw, mtime=0)
         self._table = io.TextIOWrapper(packed, encoding="utf-8", newline="")
+        self._files.callback(self._table.close)  # and the compressor below it, before its file
         self._rows = csv.writer(self._table, lineterminator="\n")
 
     def append(self, ids: Ids, lengths: Lengths, rows: pa.RecordBatch) -> None:
@@ -84,9 +87,7 @@ class _Writer(ExportWriter):
         self.close()
 
     def close(self) -> None:
-        self._ids.close()
-        self._table.close()  # and the compressor below it
-        self._raw.close()
+        self._files.close()
 
     def digests(self) -> Mapping[str, FileDigest]:
         return digests_of(self._ids, self._raw)
