@@ -19,7 +19,7 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """An empty folder among the temporary files: gone afterwards, or when a later process makes one.
+    """An empty folder in $TMPDIR: gone afterwards, or when a later process makes one.
 
     A unit that is encoded again takes as much room there as its files; without this, each `verify`
     that was killed would leave as much.
