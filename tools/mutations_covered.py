@@ -93,6 +93,7 @@ COVERING = {
     "tokenizer/vocabularies/": "vocabulary tokenizer_json tekken hub tokenizer",
     "tokenizer/text/alignment.py": "route inspect",
     "tokenizer/text/": "normalizers tokenizer_json tokenizer",
+    "tokenizer/native/vocabulary": "native_ids vocabulary tokenizer_json tekken tokenizer",
     "tokenizer/native/": "native_split native_edges native_ids tokenizer vocabulary split_table",
     "tokenizer/route.py": "route verify_vocabularies tokenizer",
     "tokenizer/id_table.py": "native_ids route verify_vocabularies",
@@ -156,6 +157,9 @@ EQUIVALENT: dict[str, str] = {
     "tokenizer/vocabulary.py: `0` -> `1` in `return max(len(self.token_offsets)": (
         "the size of a vocabulary of one token"
     ),
+    "tokenizer/split/fast/windows.py: `0` -> `1` in `happens[place]": (
+        "what could happen in one window more: the table decides there"
+    ),
     "pipeline/commands/export.py: `receipt.fingerprint != work.fingerprint or": (
         "a second look: what does not fit was done again before"
     ),
@@ -199,6 +203,10 @@ KNOWN: dict[str, str] = {
     ),
     "tokenizer/native/split_table.cc: `for (uint8_t byte = 0; byte < 128": (
         "a write behind the classes: UndefinedBehaviorSanitizer (make sanitize)"
+    ),
+    "transforms/stores/object_store.py: `self.look_up(path) is not None`": "make test-stores",
+    "tokenizer/native/pretoken_cache.cc: `if (index_[i].places[slot] >= begin": (
+        "a place that is not forgotten: what stands there is compared with the word"
     ),
     "transforms/stores/object_store.py: `self._delete_one_by_one": (
         "where a store refuses to delete many at once; no server here does"
