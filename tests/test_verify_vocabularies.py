@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,4 +155,6 @@ def test_ids_of_a_later_document_are_named_by_row_and_place(
     parts = [tokenizer.token_to_id(one.encode()) for one in "th"]
     change_first(output, ids, [*ids[:-3], *parts, ids[-1]])
     found = differences(output, tokenizer=tokenizer)
-    assert f"row 1: token {length - 3}: expected id" in found
+    named = re.search(r"row 1: token (\d+): expected id \d+, found id (\d+)", found)
+    assert named is not None
+    assert list(map(int, named.groups())) == [length - 3, parts[0]]
