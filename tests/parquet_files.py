@@ -66,9 +66,9 @@ def write_repeated_value(path: Path, *, keeps_type: bool) -> None:
 
 
 def write_repeated_lists(path: Path, column: str) -> None:
-    """A kilobyte that holds 200 rows with a list of 20 texts of 1 MiB, all of them the same."""
-    rows = [["x" * (1 << 20)] * 20] * 200
-    table = pa.table({"text": [f"text {row}" for row in range(200)], column: pa.array(rows)})
+    """A kilobyte that holds 40 rows with a list of 10 texts of 1 MiB, all of them the same."""
+    rows = [["x" * (1 << 20)] * 10] * 40
+    table = pa.table({"text": [f"text {row}" for row in range(40)], column: pa.array(rows)})
     pq.write_table(table, path, compression="zstd", dictionary_pagesize_limit=1 << 30)
 
 

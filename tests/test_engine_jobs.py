@@ -154,3 +154,21 @@ def test_a_job_that_can_not_be_cancelled_goes_on_and_how_to_stop_it_is_said(
         "the job ours GOES ON (no): stop it by its runner's own tools"
     )
     other.ended.set()
+
+
+def test_what_a_job_ended_with_is_its_outcome() -> None:
+    result = FakeResult()
+    job = RemoteJob(result, EngineJob("ours"))
+    assert not job.wait(0)
+    result.ended.set()
+    assert job.wait(30)
+    assert job.outcome() == "CANCELLED"
+
+    class Failing(FakeResult):
+        def wait_until_finish(self) -> str:
+            raise RuntimeError("no worker is left")
+
+    job = RemoteJob(Failing(), EngineJob("ours"))
+    assert job.wait(30)
+    with pytest.raises(RuntimeError, match="no worker is left"):
+        job.outcome()

@@ -165,6 +165,19 @@ CROWDED = {
 ORDINARY_PARAGRAPH = "<p>" + "An ordinary paragraph of some words. " * 5 + "</p>"
 
 
+def test_the_header_tells_the_encoding_before_statistics_do() -> None:
+    """The bytes of a Cyrillic text in windows-1251 are letters in koi8-r and latin-1 as well."""
+    text = "Съешь же ещё этих мягких французских булок, да выпей чаю. " * 5
+    body = f"<!doctype html><html><body><p>{text}</p></body></html>"
+    for charset in ("windows-1251", "koi8-r", "utf-8"):
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset={charset}\r\n\r\n".encode()
+        found = response_text({}, head + body.encode(charset), LIMIT).decode()
+        assert found.split() == text.split()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n"
+        found = response_text({}, head + body.encode(charset), LIMIT).decode()
+        assert found.split() == text.split(), "by statistics"
+
+
 FIELD_PARTS = (
     *("a", "A-b", "Content-Length", "1", "http://x/y?z=1", "caf\u00e9", "\u00a0", "\x1c"),
     *(":", ": ", " :", " ", "  ", "\t", "\r", "\n", "\r\n", "\r\n\r\n"),

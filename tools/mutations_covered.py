@@ -10,7 +10,9 @@ COVERING = {
     "pipeline/books.py": "books build",
     "pipeline/failures.py": "failures plan",
     "pipeline/config.py": "books build",
-    "pipeline/runners/remote_job.py": "failures lease stores_commands",
+    "pipeline/runners/remote_job.py": "engine_jobs failures lease stores_commands",
+    "pipeline/runners/engine_log.py": "on_beam",
+    "pipeline/runners/on_beam.py": "on_beam engine_jobs failures",
     "pipeline/runners/": "failures workers run_pass build",
     "pipeline/commands/build.py": "ownership resume books build",
     "pipeline/commands/verify.py": "verify retokenize inputs",
@@ -55,7 +57,7 @@ COVERING = {
     "transforms/shards/hashed_file.py": "hashed_file",
     "transforms/shards/": "staged_file unit_writer resume ownership verify hub",
     "transforms/passes/tokenize.py": "resume unit_writer failures hub",
-    "transforms/passes/work_pass.py": "failures run_pass",
+    "transforms/passes/work_pass.py": "lease failures run_pass",
     "transforms/passes/export.py": "export sequences",
     "transforms/passes/scatter.py": "shuffle export",
     "transforms/passes/verify_export.py": "verify_export",
@@ -70,7 +72,7 @@ COVERING = {
     "transforms/reading/byte_stream": "reading_streams reading_coverage reading_web_archive",
     "transforms/reading/record_": "reading_record_lengths reading_web_archive reading_coverage",
     "transforms/reading/web_": "reading_record_lengths reading_web_archive reading_coverage",
-    "transforms/reading/h": "reading_payloads reading_web_archive",
+    "transforms/reading/h": "reading_payloads reading_web_archive reading_record_lengths",
     "transforms/reading/": "reading_* build",
     "transforms/loading/": "loader loader_exports shard_maps",
     "transforms/stores/object_": "object_reader stores stores_commands",
@@ -160,6 +162,9 @@ EQUIVALENT: dict[str, str] = {
     "tokenizer/split/fast/windows.py: `0` -> `1` in `happens[place]": (
         "what could happen in one window more: the table decides there"
     ),
+    "transforms/reading/http_payload.py: `1` -> `2` in `room, remaining": (
+        "a byte more is decoded of what is refused anyway"
+    ),
     "pipeline/commands/export.py: `receipt.fingerprint != work.fingerprint or": (
         "a second look: what does not fit was done again before"
     ),
@@ -173,6 +178,9 @@ EQUIVALENT: dict[str, str] = {
     "tokenizer/split/fast/composition.py: `0` -> `1` in `columns =": "all rows are of one length",
     "tokenizer/vocabularies/merge_ranks.py: `byte < 0x80`": (
         "where bytes have tokens of their own, no other token is the byte 80 alone"
+    ),
+    "tokenizer/native/pretoken_cache.cc: `if (index_[i].places[slot] >= begin": (
+        "a place that is not forgotten: what stands there is compared with the word"
     ),
     "tokenizer/native/encoder.cc: `if (token.size() > ShortKey": (
         "which of two tables keeps a token of 15 bytes"
@@ -205,9 +213,6 @@ KNOWN: dict[str, str] = {
         "a write behind the classes: UndefinedBehaviorSanitizer (make sanitize)"
     ),
     "transforms/stores/object_store.py: `self.look_up(path) is not None`": "make test-stores",
-    "tokenizer/native/pretoken_cache.cc: `if (index_[i].places[slot] >= begin": (
-        "a place that is not forgotten: what stands there is compared with the word"
-    ),
     "transforms/stores/object_store.py: `self._delete_one_by_one": (
         "where a store refuses to delete many at once; no server here does"
     ),
