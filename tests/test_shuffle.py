@@ -15,6 +15,7 @@ from pipeline.commands.export import ExportConfig, export
 from pipeline.commands.verify import verify
 from transforms.exports.settings import ExportSettings
 from transforms.exports.shuffle import copy_hashes, document_hashes, make_grid
+from transforms.passes import scatter as scatter_module
 from transforms.passes.export import ExportPass
 from transforms.passes.scatter import ScatterPass
 
@@ -163,6 +164,16 @@ def test_either_pass_goes_on_with_what_is_missing(
     assert again
     assert not first & {*again}
     assert output_bytes(output) == output_bytes(whole)
+
+
+def test_blocks_tell_how_many_bytes_of_ids_they_moved(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int] = []
+    monkeypatch.setattr(scatter_module, "report_progress", told.append)
+    shuffled(source, tmp_path / "out", "bin", 2000)
+    assert len(told) > 2
+    assert sum(told) == 2 * sum(len(ids) for _, ids in store_documents(source))
 
 
 def test_verify_shuffles_again_and_leaves_nothing(

@@ -216,9 +216,6 @@ KNOWN: dict[str, str] = {
     "transforms/stores/object_store.py: `self._delete_one_by_one": (
         "where a store refuses to delete many at once; no server here does"
     ),
-    "transforms/passes/scatter.py: `0` -> `1` in `report_progress(": (
-        "which of a block's files the bar counts"
-    ),
 }
 
 
