@@ -13,17 +13,17 @@
 To run a unit twice is harmless: it gives the same bytes under the same names.
 """
 
+import contextlib
 import errno
 import platform
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
 from transforms.errors import BuildLostError, MismatchError, StorageError, UnitFailedError
-from transforms.filesystem import naming_place
+from transforms.filesystem import delete_files, naming_place
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
 from transforms.shards.unit_names import input_name
@@ -125,8 +125,7 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         with naming_place(build.root):
             receipt = work.run(unit, build)
             build.check_owned()  # its files may have taken minutes to upload
-            build.write(receipt_path(unit.name), receipt.to_json())
-            build.drop_intent(unit.name)
+            _commit(receipt, unit, build)
     except Exception as error:
         if is_fatal(error):
             if isinstance(error, OSError):
@@ -136,6 +135,18 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         _write_failure(unit.name, build, message, error)
         raise UnitFailedError(message) from error
     return receipt
+
+
+def _commit(receipt: PassReceipt, unit: WorkUnit, build: Build) -> None:
+    """Writes the receipt; where that fails, none is left that a power cut could take away."""
+    path = receipt_path(unit.name)
+    try:
+        build.write(path, receipt.to_json())
+    except OSError:
+        with contextlib.suppress(OSError):
+            delete_files([build.path(path)])
+        raise
+    build.drop_intent(unit.name)
 
 
 def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt | None:
@@ -215,7 +226,7 @@ Progress = Callable[[int], None]
 _listener: Progress | None = None
 
 
-@contextmanager
+@contextlib.contextmanager
 def progress_to(listener: Progress) -> Iterator[None]:
     """Has `report_progress` of this process call the listener, while the block runs."""
     global _listener
