@@ -28,13 +28,17 @@ def scratch_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         # Locked before it has the name that others look at.
         unlocked = Path(name, "new")
-        with unlocked.open("wb") as lock:
+        # A descriptor: a file object may be collected before the generator that would close it.
+        lock = os.open(unlocked, os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
             with contextlib.suppress(OSError):  # no locks there: then nobody removes it but we
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 unlocked.rename(Path(name, _LOCK))
             inner = Path(name, "files")
             inner.mkdir()
             yield inner
+        finally:
+            os.close(lock)
 
 
 @functools.cache
