@@ -101,6 +101,9 @@ class ParquetLog:
         if not self._pending_rows:
             return
         table = pa.concat_tables(self._pending)
+        if is_last and self._pending_rows <= _GROUP_ROWS and self._pending_bytes < _GROUP_BYTES:
+            self._writer.write_table(table.combine_chunks(), row_group_size=self._pending_rows)
+            return
         sizes = _row_bytes(table)
         ends = np.cumsum(sizes)
         first = written = 0
