@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,12 @@ from small_build import (
     write_inputs,
 )
 
+import tokenmill
 from pipeline.commands.verify import verify
-from tokenizer import Tokenizer
+from tokenizer import Tokenizer, TokenmillError
 from transforms.errors import MismatchError
 from transforms.settings import TokenizeSettings
+from transforms.shards.build import Build
 
 Verdict = Callable[..., str]
 
@@ -322,3 +325,26 @@ def test_a_build_whose_inputs_lost_bytes_is_sound_and_the_books_say_how_many(
     capsys.readouterr()
     reseal(tmp_path / "output", "a.warc.wet.gz", lost_bytes=lost + 1)
     assert "sum of lost_bytes" in verdict_on(tmp_path / "output")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "loop", "sparse"])
+@pytest.mark.parametrize("name", ["manifest.json", RECEIPT])
+def test_a_record_that_is_no_small_file_is_named_at_once(
+    kind: str, name: str, output: Path
+) -> None:
+    path = output / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "loop":
+        path.symlink_to(path.name)
+    else:
+        with path.open("wb") as file:
+            file.truncate(20 << 30)
+    with pytest.raises(MismatchError, match=name.replace(".", r"\.")):
+        Build.at(str(output)).read(name)
+    if name == "manifest.json":
+        with pytest.raises(TokenmillError):
+            tokenmill.open(str(output))

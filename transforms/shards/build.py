@@ -1,5 +1,6 @@
 """`Build`: a folder that holds a build, and the run that works on it."""
 
+import errno
 import hashlib
 import json
 import os
@@ -37,6 +38,10 @@ from transforms.stores.scratch import scratch_folder
 _OWNED_SECONDS = 2.0
 _seen_owned: dict["Build", float] = {}
 
+# What the file itself is at fault for, and not the disk that it lies on.
+_NO_SMALL_FILE = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL, errno.EFBIG}
+)
 _READERS = 16  # of small files at a time, where each is a request to a store
 
 
@@ -79,12 +84,18 @@ class Build:
         """The content of a small file.
 
         Raises:
-            MismatchError: it is missing.
+            MismatchError: it is missing, no regular file, too large, or can not have such a name.
         """
         try:
             return read_whole(self.path(relative))
         except FileNotFoundError as error:
             raise MismatchError(f"{relative}: the file is missing") from error
+        except ValueError as error:  # a NUL in the name
+            raise MismatchError(f"{relative!r:.200}: {error}") from error
+        except OSError as error:
+            if error.errno in _NO_SMALL_FILE:
+                raise MismatchError(f"{relative!r:.200}: {error.strerror}") from error
+            raise
 
     def write(self, relative: str, content: bytes) -> None:
         """Writes a small file, whole or not at all.

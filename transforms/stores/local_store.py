@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +23,22 @@ from transforms.stores.patterns import (
 from transforms.stores.store import FoundFile
 
 TEMPORARY_SUFFIX = ".tmp"
+
+
+# A manifest of a million inputs has about 1.2 GB.
+_MAX_WHOLE_BYTES = 2 << 30
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Opens a pipe, too, at once: `_check_small` refuses it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_small(path: str, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "is no regular file", path)
+    if status.st_size > _MAX_WHOLE_BYTES:
+        raise OSError(errno.EFBIG, f"is too large to be read whole: {status.st_size} bytes", path)
 
 
 class LocalStore:
@@ -66,8 +83,10 @@ class LocalStore:
 
     def read(self, path: str) -> tuple[bytes, str]:
         """The version is that of the content, also while another process replaces the file."""
-        with open(path, "rb") as file:
-            return file.read(), _version_of(os.fstat(file.fileno()))
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            _check_small(path, status)
+            return file.read(), _version_of(status)
 
     def write(self, path: str, content: bytes) -> None:
         """Returns when a power cut can not undo it."""
