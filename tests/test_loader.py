@@ -1,7 +1,9 @@
 """The loader: pairs shifted by one, one global order for any number of ranks, resumed anywhere."""
 
 import itertools
+import json
 import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from small_export import exported, make_source, store_documents
 
 import tokenmill
 from tokenizer import ConfigurationError
+from transforms.errors import MismatchError
 from transforms.loading.order import places
 from transforms.loading.stream import Segments
 
@@ -276,3 +279,17 @@ def test_segments_of_a_window_that_begins_with_a_document() -> None:
         np.array([4, 0]), 4
     )
     assert (bounds.tolist(), numbers.tolist(), offsets.tolist()) == ([0, 4, 8], [-1, 5], [0, 0])
+
+
+def test_a_manifest_that_claims_more_documents_than_there_are_is_named(
+    source: Path, tmp_path: Path
+) -> None:
+    copied = shutil.copytree(source, tmp_path / "copied")
+    manifest = json.loads((copied / "manifest.json").read_bytes())
+    manifest["inputs"][-1]["documents"] += 10**15
+    manifest["inputs"][-1]["records"] += 10**15
+    (copied / "manifest.json").write_text(json.dumps(manifest))
+    corpus = tokenmill.open(copied)
+    assert len(corpus) > 10**15
+    with pytest.raises(MismatchError, match="the manifest says"):
+        _ = corpus[-1]

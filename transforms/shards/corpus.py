@@ -114,7 +114,7 @@ class Corpus(Sequence[CorpusDocument]):
         self._ends = list(accumulate(source.documents))
         self._numbers = {path: number for number, path in enumerate(source.shard_paths)}
         # Of this object, so that they go with it.
-        self._index = functools.lru_cache(_KEPT_INDEXES)(source.open_index)
+        self._index = functools.lru_cache(_KEPT_INDEXES)(functools.partial(_opened, source))
         self._ids = functools.lru_cache(_KEPT_MAPS)(source.open_ids)
 
     def __reduce__(self) -> tuple[type["Corpus"], tuple[CorpusSource]]:
@@ -245,3 +245,14 @@ class Corpus(Sequence[CorpusDocument]):
             text_bytes=value("text_bytes"),
             offset=value("offset", 0),
         )
+
+
+def _opened(source: CorpusSource, number: int) -> CorpusIndex:
+    """An index file, which has as many documents as the manifest says."""
+    index, claimed = source.open_index(number), source.documents[number]
+    if len(index.rows) != claimed:
+        raise MismatchError(
+            f"{source.name}: index file {number} has {len(index.rows)} documents, and the manifest "
+            f"says {claimed}"
+        )
+    return index
