@@ -11,6 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 from sample_inputs import json_lines, output_bytes, write_inputs
 
+import tokenmill
 from pipeline.commands.build import build
 from pipeline.config import BuildConfig
 from tokenizer import ConfigurationError
@@ -21,6 +22,7 @@ from transforms.passes.work_pass import run_unit
 from transforms.run_pass import RunPass
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
+from transforms.shards.mark import Mark, settle
 
 
 def unit_of(path: Path, **changes: Any) -> WorkUnit:
@@ -102,6 +104,58 @@ def test_the_transform_takes_what_match_files_gives_and_writes_the_bytes_of_a_bu
     expected = output_bytes(tmp_path / "built")
     del expected["manifest.json"]  # that is for whoever knows that all is there
     assert output_bytes(tmp_path / "own") == expected
+
+
+def test_a_pipeline_never_writes_over_a_unit_that_a_version_may_have(
+    tmp_path: Path, lines: Path
+) -> None:
+    def run(unit: WorkUnit) -> None:
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            units = pipeline | beam.Create([unit])
+            _ = units | TokenizeShards(str(tmp_path / "out"), TokenizeSettings())
+
+    run(unit_of(lines))
+    assert tokenmill.commit(tmp_path / "out").new is not None
+    before = output_bytes(tmp_path / "out")
+    lines.write_bytes(json_lines("other", 7))
+    with pytest.raises(UnitFailedError, match=r"a\.jsonl\.json is of another input"):
+        run(unit_of(lines))
+    assert output_bytes(tmp_path / "out") == before
+    lines.write_bytes(json_lines("a", 5))
+    (tmp_path / "out/tokens/a.jsonl.npy").unlink()
+    with pytest.raises(UnitFailedError, match="or its files are missing"):
+        run(unit_of(lines))
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_unit_that_another_attempt_committed_meanwhile_stays_as_it_is(
+    is_same: bool, tmp_path: Path, lines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = TokenizePass(TokenizeSettings())
+    other = tmp_path / "other" / "a.jsonl"
+    other.parent.mkdir()
+    other.write_bytes(lines.read_bytes() if is_same else json_lines("other", 7))
+    write = Build.stage
+    receipts = []
+    settle(Build.at(str(tmp_path / "out")), Mark(work.fingerprint, work.described()))
+
+    def stage_late(self: Build, relative: str) -> Any:
+        if not receipts:
+            receipts.append(None)
+            target = Build.at(str(tmp_path / "out"), "faster", is_shared=True)
+            receipts[0] = run_unit(work, unit_of(other), target)
+        return write(self, relative)
+
+    monkeypatch.setattr(Build, "stage", stage_late)
+    target = Build.at(str(tmp_path / "out"), "slower", is_shared=True)
+    if is_same:
+        assert run_unit(work, unit_of(lines), target) == receipts[0]
+    else:
+        with pytest.raises(UnitFailedError, match="is of another input"):
+            run_unit(work, unit_of(lines), target)
+    assert receipts[0] == target.receipt("a.jsonl")
+    assert tokenmill.commit(tmp_path / "out").new is not None
+    assert tokenmill.verify(tmp_path / "out").is_sound
 
 
 def test_a_unit_that_fails_fails_a_pipeline_that_does_not_look(tmp_path: Path, lines: Path) -> None:

@@ -5,6 +5,7 @@ TokenmillError
 ├── BooksError             counts that must be equal are not: nothing is committed
 ├── MismatchError          what is on disk is not what the settings or the manifest say
 ├── UnitFailedError        one unit could not be done; the others can
+│   └── UnitTakenError     its name has a receipt already, which is not written over
 ├── StorageError           the disk is full or gone: no unit can be done
 └── BuildLostError         somebody else has taken the build over while this run was working
 """
@@ -22,6 +23,10 @@ class MismatchError(TokenmillError):
 
 class UnitFailedError(TokenmillError):
     """One unit could not be done; the message names its input, the record and the cause."""
+
+
+class UnitTakenError(UnitFailedError):
+    """The unit has a receipt already, in a build where none is ever written over."""
 
 
 class StorageError(TokenmillError):

@@ -61,9 +61,10 @@ class TokenizeShards(beam.PTransform):  # type: ignore[misc]
     and settings alone. A unit that can not be read fails the pipeline, once its runner has tried
     it as often as it does. No manifest is written: that is for whoever knows that all is there.
 
-    Each input comes once. One that is replaced by another of the same size is not noticed here; the
-    command notes versions. A pipeline that dies leaves `runs/pipeline-*` below `output`, which may
-    be removed when none works there.
+    Each input comes once. A unit that has a receipt is never written over, since `tokenmill.commit`
+    may have made a version of it: one whose input was replaced fails, where the size tells; the
+    command notes versions of inputs, and tells always. A pipeline that dies leaves
+    `runs/pipeline-*` below `output`, which may be removed when none works there.
 
         with beam.Pipeline() as pipeline:
             receipts = (
@@ -86,7 +87,7 @@ class TokenizeShards(beam.PTransform):  # type: ignore[misc]
         """
         super().__init__()
         self._work = TokenizePass(settings)
-        self._build = Build.at(output, f"pipeline-{uuid.uuid4().hex}")
+        self._build = Build.at(output, f"pipeline-{uuid.uuid4().hex}", is_shared=True)
         self._input_root = input_root
 
     def expand(self, inputs: Any) -> Any:

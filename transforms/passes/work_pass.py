@@ -22,7 +22,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.errors import ConfigurationError, TokenmillError
-from transforms.errors import BuildLostError, MismatchError, StorageError, UnitFailedError
+from transforms.errors import (
+    BuildLostError,
+    MismatchError,
+    StorageError,
+    UnitFailedError,
+    UnitTakenError,
+)
 from transforms.filesystem import delete_files, naming_place
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
@@ -115,17 +121,22 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
 
     Raises:
         UnitFailedError: this unit could not be done, and why is written below the run's folder;
-            the others can be done.
+            the others can be done. UnitTakenError: the build is shared, and the unit's receipt is
+            not of this input.
         StorageError: the disk is full or gone: no unit can be done.
         BuildLostError: somebody has taken the build over: no receipt is written.
     """
     if (receipt := committed_receipt(work, unit, build)) is not None:
         return receipt
     try:
+        build.check_free(unit.name)
         with naming_place(build.root):
             receipt = work.run(unit, build)
             build.check_owned()  # its files may have taken minutes to upload
             _commit(receipt, unit, build)
+    except UnitTakenError:
+        if (receipt := committed_receipt(work, unit, build)) is None:
+            raise
     except Exception as error:
         if is_fatal(error):
             if isinstance(error, OSError):
@@ -134,7 +145,7 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         message = explain(unit, error)
         _write_failure(unit.name, build, message, error)
         raise UnitFailedError(message) from error
-    return receipt
+    return receipt  # where it was taken: another attempt at this unit was faster
 
 
 def _commit(receipt: PassReceipt, unit: WorkUnit, build: Build) -> None:

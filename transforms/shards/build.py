@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from transforms import filesystem
-from transforms.errors import BuildLostError, MismatchError
+from transforms.errors import BuildLostError, MismatchError, UnitTakenError
 from transforms.filesystem import (
     exists,
     is_local,
@@ -54,16 +54,21 @@ class Build:
         run: the name of the folder below `runs/` where this run keeps what is under way; "" for
             those who only read.
         is_leased: this run has taken the build for itself (pipeline/lease.py), and may lose it.
+        is_shared: others write there, and `tokenmill.commit` may make a version at any moment: a
+            unit that has a receipt is never written over.
     """
 
     root: str
     run: str = ""
     is_leased: bool = False
+    is_shared: bool = False
 
     @classmethod
-    def at(cls, directory: str, run: str = "", *, is_leased: bool = False) -> "Build":
+    def at(
+        cls, directory: str, run: str = "", *, is_leased: bool = False, is_shared: bool = False
+    ) -> "Build":
         """The build in that folder, which need not be there yet."""
-        return cls(directory.rstrip("/") or "/", run, is_leased)
+        return cls(directory.rstrip("/") or "/", run, is_leased, is_shared)
 
     def path(self, relative: str) -> str:
         """The full path of a file, from one of layout.py."""
@@ -140,6 +145,14 @@ class Build:
                 "it is left alone. Run the same command again when that other run has ended"
             )
 
+    def check_free(self, unit: str) -> None:
+        """Raises UnitTakenError where the build is shared and the unit has a receipt."""
+        if self.is_shared and self.exists(layout.receipt_path(unit)):
+            raise UnitTakenError(
+                f"{self.path(layout.receipt_path(unit))} is of another input, or its files are "
+                "missing: here no unit is written over. Give what is new another name or output"
+            )
+
     # -- files of units ------------------------------------------------------------------------
 
     @property
@@ -162,9 +175,11 @@ class Build:
 
         Raises:
             BuildLostError: the build is not this run's any more: nothing appears.
+            UnitTakenError: the build is shared, and the unit was committed meanwhile: as before.
             OSError: one can not be written.
         """
         self.check_owned()
+        self.check_free(unit)
         self.note_intent(unit, [file.final_path for file in files])
         for file in files:
             file.publish()
