@@ -91,6 +91,7 @@ class GrowingBuild:
             of_kind.setdefault(receipt.input.input, {})[unit] = receipt
         self._noted = known_versions(target)
         self._planned: dict[str, set[str]] = {}
+        self._gone: set[str] = set()  # inputs of units that wait, as of the last look
         self._has_news = True
         self._last = Commit()
         self._inputs = _by_input(self._kept)
@@ -169,7 +170,8 @@ class GrowingBuild:
         remove_units(self._target, stale | self._broken.pop(found.name, {}))
         if done:
             self._waiting[found.name] = done
-        self._has_news |= bool(stale)
+        is_new_plan = self._planned.get(found.name) != by_name.keys()
+        self._has_news |= bool(stale) or (bool(done) and is_new_plan)
         self._planned[found.name] = set(by_name)
         return [unit for unit in units if unit.name not in done]
 
@@ -202,8 +204,10 @@ class GrowingBuild:
         Raises:
             BuildLostError: somebody has taken the build over.
         """
-        if not self._has_news:
+        gone = {name for name in self._waiting if name not in present}
+        if not self._has_news and gone == self._gone:
             return replace(self._last, new=None)
+        self._gone = gone
         self._has_news = False
         ready = {
             name: list(units.values())

@@ -116,6 +116,29 @@ def test_an_input_that_vanishes_between_its_receipt_and_its_version_is_kept(
     assert story.names() == [("a.jsonl",)]
 
 
+@pytest.mark.parametrize("settle_seconds", [0.0, 5.0])
+@pytest.mark.parametrize("vanishes", [True, False])
+def test_what_was_done_before_a_restart_is_committed_whenever_its_input_settles_or_vanishes(
+    vanishes: bool, settle_seconds: float, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = story.add("a.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.growing_build, "write_version", interrupt)
+        story.watch()
+    steps = [path.unlink if vanishes else lambda: None]
+    steps += [lambda: None, lambda: None]
+    story.watch(*steps, settle_seconds=settle_seconds, poll_seconds=5.0)
+    assert story.names() == [("a.jsonl",)]
+    assert main(["verify", str(story.output)]) == 0
+
+
+def test_a_complete_build_is_the_first_version_of_a_watch_that_settles(story: Story) -> None:
+    story.add("a.jsonl")
+    assert build(story.config()).is_complete
+    story.watch(lambda: None, once=True, settle_seconds=5.0)
+    assert story.names() == [("a.jsonl",)]
+
+
 def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
