@@ -4,8 +4,9 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from tokenizer import ConfigurationError
 from transforms.filesystem import FoundFile, find_files, is_local, look_up
@@ -17,6 +18,7 @@ from transforms.shards.unit_names import unit_name
 from transforms.stores.patterns import compile_pattern
 
 _WILDCARDS = "*?["
+_File = TypeVar("_File", FoundFile, WorkUnit)
 _READERS = 16  # of large inputs at a time, where each look is a request to a store
 
 
@@ -44,24 +46,27 @@ def list_units(
     return units
 
 
-def list_arrived(patterns: Sequence[str], root: str) -> tuple[WorkUnit, ...]:
+def list_arrived(
+    patterns: Sequence[str], root: str, on_lost: Callable[[OSError], None]
+) -> tuple[WorkUnit, ...]:
     """What is there now of inputs that are still to come, in the order of their names.
 
     That nothing is there is no error, and what is no regular file is passed over.
 
     Args:
         patterns, root: as for list_units.
+        on_lost: called for each file that is there and can not be looked up, as a link to nothing.
 
     Raises:
         ConfigurationError: a pattern is a folder, or can not be.
-        OSError: the store does not answer.
+        OSError: a folder can not be listed, or the store does not answer.
     """
     found: dict[str, FoundFile] = {}
     for pattern in patterns:
         if is_local(pattern) and os.path.isdir(pattern):
             raise ConfigurationError(f"{pattern} is a folder: try {pattern}/*", setting="input")
         try:
-            files = find_files(pattern)
+            files = find_files(pattern, on_lost)
         except ValueError as error:
             raise ConfigurationError(f"{pattern}: {error}", setting="input") from error
         for file in files:
@@ -194,24 +199,27 @@ def _name_units(files: Iterable[FoundFile], root: str) -> tuple[WorkUnit, ...]:
     return tuple(units[name] for name in sorted(units))
 
 
-def check_apart(
-    patterns: Sequence[str], files: Iterable[FoundFile | WorkUnit], output: str
-) -> None:
+def files_within(files: Iterable[_File], output: str) -> Iterator[_File]:
+    """Those of the files that lie in the output, by whichever name."""
+    folder: str = _resolved(output).rstrip("/") + "/"
+    # Folders of the output may be links to elsewhere.
+    taken = (folder, *(_resolved(folder + name) + "/" for name in (*UNIT_FOLDERS, RUNS, VERSIONS)))
+    return (file for file in files if _resolved(file.path).startswith(taken))
+
+
+def check_apart(patterns: Sequence[str], files: Iterable[_File], output: str) -> None:
     """Makes sure that inputs and output are apart, today and tomorrow.
 
     Raises:
         ConfigurationError: one of these files lies in the output, or a pattern would match what is
             written there.
     """
+    for file in files_within(files, output):
+        raise ConfigurationError(
+            f"the input {file.path} lies in the output {output}: name another folder",
+            setting="output",
+        )
     folder = _resolved(output).rstrip("/") + "/"
-    # Folders of the output may be links to elsewhere.
-    taken = (folder, *(_resolved(folder + name) + "/" for name in (*UNIT_FOLDERS, RUNS, VERSIONS)))
-    for file in files:
-        if _resolved(file.path).startswith(taken):
-            raise ConfigurationError(
-                f"the input {file.path} lies in the output {output}: name another folder",
-                setting="output",
-            )
     written = list(examples(_ENDINGS))
     for pattern in patterns:
         if _is_file(pattern):

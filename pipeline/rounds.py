@@ -8,6 +8,7 @@ the limits, fails. It is said once, and the input is looked at again when it has
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipeline.arrivals import Arrivals
@@ -15,7 +16,7 @@ from pipeline.config import BuildConfig
 from pipeline.errors import RunFailedError
 from pipeline.failures import raise_unit_failures
 from pipeline.growing_build import Commit, GrowingBuild
-from pipeline.inputs import check_apart, list_arrived, split_units
+from pipeline.inputs import files_within, list_arrived, split_units
 from pipeline.preview import check_fields
 from pipeline.progress import PassProgress
 from pipeline.runners import run_pass
@@ -105,7 +106,7 @@ class Rounds:
         self._work = work
         self._root = root
         self._arrivals = Arrivals(config.settle_seconds)
-        self._apart: set[str] = set()
+        self._present: set[str] = set()
         self._units: dict[str, tuple[WorkUnit, tuple[WorkUnit, ...]]] = {}
         self._replaced: dict[str, WorkUnit] = {}
         self._retries: dict[str, tuple[WorkUnit, float]] = {}
@@ -123,20 +124,21 @@ class Rounds:
         """
         config = self._config.build
         try:
-            listed = list_arrived(config.inputs, self._root)
+            found = list_arrived(config.inputs, self._root, self._pass_over)
         except OSError as error:
             if self._config.once:
                 raise
             self._tell(f"can not list the inputs, and will try again: {error}")
             return Round()
-        new = [one for one in listed if one.name not in self._apart]
-        check_apart(config.inputs, new, config.output)
-        self._apart = {one.name for one in listed}
-        self._retries = {n: one for n, one in self._retries.items() if one[0].input in self._apart}
+        listed = self._apart_from_output(found)
+        self._present = {one.name for one in listed}
+        self._retries = {
+            n: one for n, one in self._retries.items() if one[0].input in self._present
+        }
         pending, has_more = self._plan(self._arrivals.finished(listed, now), now)
         if pending:
             self._run(pending, now)
-        commit = self._growing.commit(config, self._apart)
+        commit = self._growing.commit(config, self._present)
         for one in (*commit.held, *commit.withheld):
             what = "left out" if one.input is not None else "no version"
             option = one.setting.replace("_", "-")
@@ -207,7 +209,8 @@ class Rounds:
         """Runs the pass over these units, and says which could not be done."""
         config, target, growing = self._config.build, self._target, self._growing
         if growing.is_empty:
-            check_fields(pending, config.settings.read)
+            with suppress(OSError):  # one has just gone: its unit fails, and is told of by name
+                check_fields(pending, config.settings.read)
         growing.note(pending)
         running = config.running(sum(unit.size_bytes for unit in pending))
         if config.beam_flags:  # a run has one queue, whose claims are those of the last round
@@ -228,6 +231,18 @@ class Rounds:
             if growing.is_empty:
                 raise
             self._tell(str(error))
+
+    def _apart_from_output(self, listed: Sequence[WorkUnit]) -> list[WorkUnit]:
+        """The inputs without those that lie in the output, as links into it do."""
+        new = [one for one in listed if one.name not in self._present]
+        within = {one.name for one in files_within(new, self._config.build.output)}
+        for one in new:
+            if one.name in within:
+                self._tell(f"passed over: {one.path} lies in the output")
+        return [one for one in listed if one.name not in within]
+
+    def _pass_over(self, error: OSError) -> None:
+        self._tell(f"passed over: {error}")
 
     def _tell(self, message: str) -> None:
         """Says something, once."""

@@ -273,6 +273,41 @@ def test_what_can_not_be_listed_or_read_does_not_end_the_watch(
         story.watch(once=True)
 
 
+def test_a_link_to_nothing_or_into_the_output_is_named_and_stops_no_other(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (story.inputs / "lost.jsonl").symlink_to(story.inputs / "nowhere")
+    (story.inputs / "round.jsonl").symlink_to(story.inputs / "round.jsonl")
+    story.add("a.jsonl")
+
+    def link_into_output() -> None:
+        (story.inputs / "inside.json").symlink_to(story.output / "manifest.json")
+        story.add("b.jsonl")
+
+    story.watch(link_into_output, lambda: story.add("c.jsonl"))
+    assert story.names() == [("a.jsonl",), ("b.jsonl",), ("c.jsonl",)]
+    told = said(capsys)
+    for name in ("lost.jsonl", "round.jsonl", "inside.json"):
+        assert told.count(name) == 1
+
+
+def test_an_input_that_goes_before_its_fields_are_looked_at_stops_no_other(
+    story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = story.add("a.jsonl")
+    story.add("b.jsonl")
+    check_fields = pipeline.rounds.check_fields
+
+    def check_late(*arguments: Any) -> None:
+        gone.unlink()
+        check_fields(*arguments)
+
+    monkeypatch.setattr(pipeline.rounds, "check_fields", check_late)
+    story.watch()
+    assert story.names() == [("b.jsonl",)]
+    assert "a.jsonl: " in said(capsys)
+
+
 def test_a_round_takes_so_many_bytes_and_then_comes_a_version(story: Story) -> None:
     for name in "abc":
         story.add(f"{name}.jsonl")

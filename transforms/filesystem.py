@@ -13,7 +13,7 @@ there is no such file.
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import groupby
@@ -66,14 +66,19 @@ def appears_whole(path: str) -> bool:
     return _scheme_of(path) in _OBJECT_STORES
 
 
-def find_files(pattern: str) -> list[FoundFile]:
+def find_files(pattern: str, on_lost: Callable[[OSError], None] | None = None) -> list[FoundFile]:
     """What a pattern stands for: `*` and `?` do not cross a `/`, `**` does.
 
     A local path without wild cards may be a folder, and is listed as it is. A name with brackets in
     it stands for itself where the pattern matches nothing. One listing.
+
+    Args:
+        pattern: what to look for. on_lost: called for each local file that is there and can not be
+            looked up, as a link to nothing; None: that is raised.
     """
     store = _store_of(pattern)
-    found = store.find(pattern + "*" if pattern.endswith("/") else pattern)
+    wanted = pattern + "*" if pattern.endswith("/") else pattern
+    found = store.find(wanted, on_lost) if isinstance(store, LocalStore) else store.find(wanted)
     if not found and "[" in pattern and (literal := store.look_up(pattern)):
         return [literal]
     return found

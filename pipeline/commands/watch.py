@@ -157,7 +157,9 @@ def watch(
     build = replace(config.build, settings=config.build.settings.pinned())
     config = replace(config, build=build)
     root = build.input_root or common_root(build.inputs)
-    check_apart(build.inputs, list_arrived(build.inputs, root), build.output)
+    # What can not be looked up is told in the first round, like all that concerns one input.
+    there = list_arrived(build.inputs, root, on_lost=lambda _: None)
+    check_apart(build.inputs, there, build.output)
     work = TokenizePass(build.settings)
     target = Build.at(absolute_path(build.output), new_run_name(), is_leased=True)
     settle(target, Mark(work.fingerprint, work.described()))

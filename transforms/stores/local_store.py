@@ -9,7 +9,7 @@ import os
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
 
@@ -44,15 +44,32 @@ def _check_small(path: str, status: os.stat_result) -> None:
 class LocalStore:
     """Files that plain calls reach."""
 
-    def find(self, pattern: str) -> list[FoundFile]:
-        """A path without wild cards may be a folder, and is listed as it is."""
+    def find(
+        self, pattern: str, on_lost: Callable[[OSError], None] | None = None
+    ) -> list[FoundFile]:
+        """A path without wild cards may be a folder, and is listed as it is.
+
+        Args:
+            pattern: what to look for. on_lost: called for each file that can not be looked up, as a
+                link to nothing; None: that is raised.
+        """
         if not has_wildcard(pattern):
             found = self.look_up(pattern)
             return [found] if found else []
         folder = literal_folder(pattern)
         matches = compile_pattern(pattern).fullmatch
         paths = _paths_below(folder) if crosses_folders(pattern) else _paths_in(folder)
-        return [found for path in paths if matches(path) and (found := _stat(path))]
+        files = []
+        for path in filter(matches, paths):
+            try:
+                file = _stat(path)
+            except OSError as error:
+                if on_lost is None:
+                    raise
+                on_lost(error)
+                continue
+            files += [file] if file else []
+        return files
 
     def list(self, folder: str) -> Iterator[FoundFile]:
         """Links to files and folders are followed, each folder once."""
@@ -158,7 +175,14 @@ def _paths_in(folder: str) -> Iterator[str]:
     except (FileNotFoundError, NotADirectoryError):
         return  # it is not there, or not any more
     with entries:
-        yield from (folder + entry.name for entry in entries if not entry.is_dir())
+        yield from (folder + entry.name for entry in entries if not _is_folder(entry))
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever looks it up is told
+        return False
 
 
 def _paths_below(folder: str) -> Iterator[str]:
