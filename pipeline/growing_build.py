@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pipeline import books
 from pipeline.books import Shortfall
 from pipeline.config import BuildConfig
+from pipeline.interrupts import held_interrupts
 from pipeline.plan import input_differs, is_made_of
 from pipeline.versions import make_version, manifest_of_receipts, receipts_of_versions
 from transforms.errors import MismatchError
@@ -222,13 +223,14 @@ class GrowingBuild:
             return self._last
         version, manifest, content = make_version(self._versions, self._kept, new, self._tokenizer)
         self._target.check_owned()
-        write_version(self._target, version)
-        self._versions.append(version)
-        self._kept |= new
-        for name in added:
-            self._inputs[name] = ready[name]
-            del self._waiting[name]
-        self._target.write(MANIFEST, content)
+        with held_interrupts():  # a version without its manifest would fail `verify`
+            write_version(self._target, version)
+            self._versions.append(version)
+            self._kept |= new
+            for name in added:
+                self._inputs[name] = ready[name]
+                del self._waiting[name]
+            self._target.write(MANIFEST, content)
         return replace(self._last, new=NewVersion(version, manifest, tuple(added)))
 
     def _is_whole(self, name: str, units: Mapping[str, Receipt], present: Container[str]) -> bool:

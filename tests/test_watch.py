@@ -364,6 +364,28 @@ def test_what_can_not_be_watched_is_refused_before_anything_is_written(
     assert not story.output.exists()
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_waits_for_the_manifest_of_a_version_and_a_second_one_does_not(
+    times: int, story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.add("a.jsonl")
+    write = pipeline.growing_build.write_version
+
+    def write_and_interrupt(*arguments: Any) -> None:
+        write(*arguments)
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.growing_build, "write_version", write_and_interrupt)
+        result = story.watch()
+    assert result.is_interrupted
+    assert main(["verify", str(story.output)]) == (0 if times == 1 else 1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    story.watch(once=True)
+    assert main(["verify", str(story.output)]) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_one_line_and_exit_code_0(
     number: signal.Signals, story: Story
