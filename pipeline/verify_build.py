@@ -77,9 +77,10 @@ def check_build(
         )
     source = Build.at(absolute_path(directory))
     if version is None:
-        checked, manifest = None, source.manifest()
+        checked, (manifest, content) = None, source.read_manifest()
     else:
         checked, manifest = manifest_of_version(source, version)
+        content = manifest.to_json()
     used = tokenizer_of(source, manifest, tokenizer)
     root = absolute_path(input_root or _last_input_root(source)) if retokenize else None
     findings = Findings()
@@ -88,7 +89,7 @@ def check_build(
     with findings.collect():
         if checked is None:  # else it is what the receipts add up to already
             versions = read_versions(source)
-            _check_manifest(source, manifest, receipts)
+            _check_manifest(content, manifest, receipts)
             if versions and len(receipts) == len(manifest.inputs):
                 check_versions(source, versions, manifest, receipts)
         _check_mark(source, manifest)
@@ -141,7 +142,7 @@ def _receipts(source: Build, manifest: Manifest, findings: Findings) -> list[Rec
     return receipts
 
 
-def _check_manifest(source: Build, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
+def _check_manifest(content: bytes, manifest: Manifest, receipts: Sequence[Receipt]) -> None:
     """The manifest is, byte for byte, what the receipts add up to."""
     if len(receipts) < len(manifest.inputs):
         return  # the receipts that lack are findings already
@@ -152,7 +153,6 @@ def _check_manifest(source: Build, manifest: Manifest, receipts: Sequence[Receip
         ).to_json()
     except (BooksError, TypeError, ValueError) as error:
         raise MismatchError(f"the receipts do not add up: {error}") from error
-    content = source.read(MANIFEST)
     for place, value, other in _differences(MANIFEST, json.loads(expected), json.loads(content)):
         expect(place, "from the receipts", value, other)
     if content != expected:

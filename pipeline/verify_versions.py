@@ -36,7 +36,7 @@ def check_versions(
 
     Args:
         source: the build. versions: all, at least one, as read_versions gives them.
-        manifest: of the build. receipts: of all of its units.
+        manifest: of the build, as it was read before the versions. receipts: of all of its units.
 
     Raises:
         MismatchError: at the first difference.
@@ -44,7 +44,7 @@ def check_versions(
     by_manifest = {one.manifest: one for one in versions}
     found = hashlib.sha256(manifest.to_json()).hexdigest()
     last = by_manifest.get(found)
-    if last is None or (last != versions[-1] and not is_worked_on(source)):
+    if last is None or (last != versions[-1] and not _moves(source, found)):
         raise MismatchError(
             f"{MANIFEST}: expected SHA-256 {versions[-1].manifest}, as "
             f"{version_path(versions[-1].number)} says, found {found}: run `tokenmill watch` again"
@@ -53,6 +53,11 @@ def check_versions(
     for receipt in receipts:
         place = receipt_path(receipt.unit)
         expect(place, "SHA-256", added.get(receipt.unit), receipt_sha256(receipt))
+
+
+def _moves(source: Build, found: str) -> bool:
+    """Whether a manifest with that SHA-256 is one that was replaced since, or is about to be."""
+    return is_worked_on(source) or found != hashlib.sha256(source.read(MANIFEST)).hexdigest()
 
 
 def files_of_no_version(source: Build, known: Iterable[str]) -> set[str]:

@@ -150,3 +150,21 @@ def test_verify_beside_a_watch_at_work_takes_what_is_not_committed_yet_for_no_st
     monkeypatch.setattr(TokenizePass, "run", run_and_verify)
     grown.watch(lambda: grown.add("c.jsonl"))
     assert found == [0]
+
+
+def test_a_version_that_comes_while_verify_reads_is_no_difference(
+    grown: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt = Build.receipt
+    calls = []
+
+    def receipt_late(self: Build, unit: str) -> Any:
+        calls.append(unit)
+        if len(calls) == 1:
+            grown.add("c.jsonl")
+            grown.watch(once=True)
+        return receipt(self, unit)
+
+    monkeypatch.setattr(Build, "receipt", receipt_late)
+    assert tokenmill.verify(grown.output).differences == ()
+    assert len(grown.versions) == 3

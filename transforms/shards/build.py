@@ -298,12 +298,21 @@ class Build:
         Raises:
             MismatchError: there is none.
         """
+        return self.read_manifest()[0]
+
+    def read_manifest(self) -> tuple[Manifest, bytes]:
+        """The manifest, and the bytes that it was read from, both of one moment.
+
+        Raises:
+            MismatchError: there is none.
+        """
         if not self.exists(layout.MANIFEST):
             raise MismatchError(
                 f"{self.path(layout.MANIFEST)} does not exist: this is no build, or not a complete "
                 "one; run `tokenmill build` again to complete it"
             )
-        return Manifest.from_json(self.read(layout.MANIFEST), self.path(layout.MANIFEST))
+        content = self.read(layout.MANIFEST)
+        return Manifest.from_json(content, self.path(layout.MANIFEST)), content
 
     def newest_run_record(self) -> Mapping[str, Any] | None:
         """What the last run that ended wrote of itself; None when there is none to be read."""
