@@ -26,6 +26,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -173,17 +174,7 @@ class Lease:
         return canonical_json({"format": FORMAT, **asdict(self._me)})
 
     def _others(self) -> list[Owner]:
-        owners = []
-        for path in sorted(self._build.files_below(RUNS)):
-            run = run_of_owner(path)
-            if run is not None and run != self._build.run:
-                try:
-                    owner = parse_record(self._build.read(path), Owner, path, "remove it")
-                except MismatchError:
-                    continue  # it has just gone, or is no owner's
-                if owner.run == run:
-                    owners.append(owner)
-        return owners
+        return [owner for owner in _owners(self._build) if owner.run != self._build.run]
 
     def _alive(self, owners: list[Owner]) -> list[Owner]:
         """Those of them that work; all that are on other machines are watched at once."""
@@ -201,7 +192,7 @@ class Lease:
         return alive
 
     def _is_here(self, owner: Owner) -> bool:
-        return (owner.host, owner.boot) == (self._me.host, self._me.boot)
+        return _is_beside(owner, self._me)
 
     def _holds_it(self, owner: Owner) -> bool:
         beat = self._beat_of(owner)
@@ -213,6 +204,33 @@ class Lease:
             return parse_record(self._build.read(path), _Beat, path, "remove it")
         except MismatchError:
             return None  # just being written
+
+
+def is_worked_on(build: Build) -> bool:
+    """Whether somebody works on a build, or may: one on another machine is not watched for that."""
+    me = _this_process("")
+    return any(
+        not _is_beside(owner, me) or _start_of(owner.pid) == owner.process_start
+        for owner in _owners(build)
+    )
+
+
+def _owners(build: Build) -> Iterator[Owner]:
+    """Whoever has claimed a build, and not given it back; they may be dead."""
+    for path in sorted(build.files_below(RUNS)):
+        if (run := run_of_owner(path)) is None:
+            continue
+        try:
+            owner = parse_record(build.read(path), Owner, path, "remove it")
+        except MismatchError:
+            continue  # it has just gone, or is no owner's
+        if owner.run == run:
+            yield owner
+
+
+def _is_beside(owner: Owner, me: Owner) -> bool:
+    """Whether its process is one of the system that we run on."""
+    return (owner.host, owner.boot) == (me.host, me.boot)
 
 
 def _this_process(run: str) -> Owner:

@@ -16,12 +16,13 @@ from typing import Any
 from pipeline import books
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
+from pipeline.lease import is_worked_on
 from pipeline.progress import PassProgress
 from pipeline.runners import Running, run_pass
 from pipeline.tokenizers import tokenizer_of
 from pipeline.verify_place import verify_place
 from pipeline.verify_result import VerifyResult
-from pipeline.verify_versions import check_versions, files_of_no_version, is_worked_on
+from pipeline.verify_versions import check_versions, files_of_no_version
 from pipeline.versions import manifest_of_version
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.errors import BooksError, MismatchError

@@ -7,26 +7,20 @@ for a moment a manifest of the version before the last.
 import hashlib
 from collections.abc import Iterable, Sequence
 
+from pipeline.lease import is_worked_on
 from pipeline.versions import receipt_sha256
 from transforms.errors import MismatchError
 from transforms.passes.findings import expect
 from transforms.shards.build import Build
 from transforms.shards.layout import (
     MANIFEST,
-    RUNS,
     receipt_path,
-    run_of_owner,
     unit_of_receipt,
     version_path,
 )
 from transforms.shards.manifest import Manifest
 from transforms.shards.receipt import Receipt
 from transforms.shards.version import Version
-
-
-def is_worked_on(source: Build) -> bool:
-    """Whether somebody has claimed the build, and not given it back."""
-    return any(run_of_owner(path) for path in source.files_below(RUNS))
 
 
 def check_versions(

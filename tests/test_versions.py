@@ -11,10 +11,13 @@ from watch_story import Story, said
 
 import tokenmill
 from pipeline.cli import main
+from pipeline.lease import Lease
+from pipeline.versions import manifest_of_version
 from transforms.errors import MismatchError
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
+from transforms.shards.json_records import canonical_json
 from transforms.shards.version import read_versions
 
 
@@ -168,3 +171,19 @@ def test_a_version_that_comes_while_verify_reads_is_no_difference(
     monkeypatch.setattr(Build, "receipt", receipt_late)
     assert tokenmill.verify(grown.output).differences == ()
     assert len(grown.versions) == 3
+
+
+@pytest.mark.parametrize("host", ["", "elsewhere"])
+def test_an_owner_that_was_killed_hides_no_difference_and_one_elsewhere_may_be_alive(
+    host: str, grown: Story
+) -> None:
+    manifest = grown.output / "manifest.json"
+    with Lease(Build.at(str(grown.output), "run", is_leased=True)):
+        owner = json.loads((grown.output / "runs/run/owner.json").read_bytes())
+    owner |= {"process_start": "1", "host": host or owner["host"]}
+    left = grown.output / "runs/run/owner.json"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(canonical_json(owner))
+    first = manifest_of_version(Build.at(str(grown.output)), "1")[1]
+    manifest.write_bytes(first.to_json())
+    assert tokenmill.verify(grown.output).is_sound == bool(host)
