@@ -187,3 +187,11 @@ def test_an_owner_that_was_killed_hides_no_difference_and_one_elsewhere_may_be_a
     first = manifest_of_version(Build.at(str(grown.output)), "1")[1]
     manifest.write_bytes(first.to_json())
     assert tokenmill.verify(grown.output).is_sound == bool(host)
+
+
+def test_a_file_without_a_receipt_beside_versions_is_told_of_and_may_be_of_a_pipeline_at_work(
+    grown: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (grown.output / "tokens/c.jsonl.npy").write_bytes(b"")
+    assert main(["verify", str(grown.output)]) == 0
+    assert "1 file that no receipt names, such as tokens/c.jsonl.npy" in said(capsys)
