@@ -73,6 +73,8 @@ def make_version(
 def manifest_of_version(build: Build, wanted: str) -> tuple[Version, Manifest]:
     """A version and its manifest, made again of its receipts and compared with its hash.
 
+    What it says of the tokenizer is taken from the present manifest: it is the same in all of them.
+
     Args:
         build: which holds it. wanted: its number, or 12 characters or more of its hash.
 
