@@ -195,3 +195,13 @@ def test_a_file_without_a_receipt_beside_versions_is_told_of_and_may_be_of_a_pip
     (grown.output / "tokens/c.jsonl.npy").write_bytes(b"")
     assert main(["verify", str(grown.output)]) == 0
     assert "1 file that no receipt names, such as tokens/c.jsonl.npy" in said(capsys)
+
+
+def test_a_corpus_that_has_grown_since_it_was_pickled_is_refused(grown: Story) -> None:
+    corpus, first = tokenmill.open(grown.output), tokenmill.open(grown.output, version=2)
+    pickled, pickled_version = pickle.dumps(corpus), pickle.dumps(first)
+    assert len(pickle.loads(pickled)) == 6
+    grown.watch(lambda: grown.add("c.jsonl"))
+    with pytest.raises(MismatchError, match="what grows is opened by its version"):
+        pickle.loads(pickled)
+    assert len(pickle.loads(pickled_version)) == 6

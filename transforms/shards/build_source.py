@@ -27,23 +27,31 @@ class BuildSource:
 
     packed_length: int | None = None
 
-    def __init__(self, build: Build, manifest: Manifest | None = None) -> None:
+    def __init__(
+        self, build: Build, manifest: Manifest | None = None, expected: str | None = None
+    ) -> None:
         """Reads the manifest.
 
         Args:
             build: where. manifest: of one of its versions; None: that which is there.
+            expected: SHA-256 of the manifest; None: any.
 
         Raises:
-            MismatchError: there is none, or not one of this format.
+            MismatchError: there is none, or not one of this format, or not the expected one.
         """
         self._build = build
         self.name = build.root
         self._given = manifest
         if manifest is None:
-            manifest, content = build.manifest(), build.read(MANIFEST)
+            manifest, content = build.read_manifest()
         else:
             content = manifest.to_json()
         self.identity = hashlib.sha256(content).hexdigest()
+        if expected not in (None, self.identity):
+            raise MismatchError(
+                f"{self.name}: {MANIFEST}: expected SHA-256 {expected}, as when the corpus was "
+                f"opened, found {self.identity}: what grows is opened by its version"
+            )
         self.vocabulary_size = manifest.tokenizer.vocabulary_size
         self.documents = [book.documents for book in manifest.inputs]
         self.shard_paths = [shard.path for shard in manifest.shards]
@@ -55,8 +63,8 @@ class BuildSource:
             lambda shard: build.local_copy(manifest.shards[shard].path), self._map
         )
 
-    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build, Manifest | None]]:
-        return type(self), (self._build, self._given)
+    def __reduce__(self) -> tuple[type["BuildSource"], tuple[Build, Manifest | None, str]]:
+        return type(self), (self._build, self._given, self.identity)
 
     def open_index(self, number: int) -> CorpusIndex:
         unit = self._units[number]

@@ -83,6 +83,10 @@ class JoinedBuild(Build):
         build, inner = self._inside(relative)
         return build.read(inner)
 
+    def read_manifest(self) -> tuple[Manifest, bytes]:
+        """As `manifest` and `read` give them."""
+        return self.manifest(), self.read(MANIFEST)
+
     def manifest(self) -> Manifest:
         """As if they were one build.
 
