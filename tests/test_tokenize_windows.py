@@ -142,6 +142,29 @@ def test_the_same_stream_again_changes_nothing_and_another_one_is_refused(tmp_pa
     assert output_bytes(tmp_path / "out") == before
 
 
+def test_a_pane_that_another_attempt_committed_meanwhile_with_other_documents_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    run = TokenizePass.run
+    runs = []
+
+    def run_late(self: TokenizePass, unit: Any, build: Build) -> Receipt:
+        runs.append(unit)
+        if len(runs) == 1:
+            other = Stream().advance_watermark_to(0).add_elements([at(3, "x")])
+            run_stream(output, other.advance_watermark_to_infinity())
+            assert tokenmill.commit(output).new is not None
+        return run(self, unit, build)
+
+    monkeypatch.setattr(TokenizePass, "run", run_late)
+    stream = Stream().advance_watermark_to(0).add_elements([at(3, "a")])
+    with pytest.raises(Exception, match="has this pane already, of other documents"):
+        run_stream(output, stream.advance_watermark_to_infinity())
+    assert tokenmill.verify(output).is_sound
+    assert [document.id for document in tokenmill.open(output)] == ["x"]
+
+
 def test_what_is_no_text_is_a_reject_of_its_pane(tmp_path: Path) -> None:
     documents = ["good", "", "lone \udc00", None, 7, b"bytes", float("nan")]
 

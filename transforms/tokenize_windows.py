@@ -12,7 +12,9 @@ What a runner grouped it gives again when a bundle is tried again: the same name
 and where the receipt is there already nothing is done. A pane of that name with other documents,
 as from a stream that was begun anew from another place, is refused: nothing is written over. So it
 is where a runner goes back to a checkpoint and fires a pane with other documents than before, which
-Beam allows where nothing asks for stable input, as no DoFn of Python can.
+Beam allows where nothing asks for stable input, as no DoFn of Python can. That is looked at before
+a pane is tokenized and again before its files appear. Not seen are two attempts of other documents
+that publish in the same moment: no store can put several files in place at once.
 """
 
 import dataclasses
@@ -85,6 +87,7 @@ class _TokenizePane(beam.DoFn):  # type: ignore[misc]
             file.write(content)
             file.flush()
             for done in self._run_unit.process(WorkUnit(name, file.name, len(content))):
+                self._check_same(name, content)  # another attempt may have been faster
                 if isinstance(done, TaggedOutput):
                     raise UnitFailedError(done.value)
                 yield done
@@ -139,7 +142,7 @@ class TokenizeWindows(beam.PTransform):  # type: ignore[misc]
             settings.read, input_format=InputFormat.JSONL, text_field="text", id_field="id"
         )
         self._work = TokenizePass(dataclasses.replace(settings, read=read).pinned())
-        self._build = Build.at(output, f"pipeline-{uuid.uuid4().hex}")
+        self._build = Build.at(output, f"pipeline-{uuid.uuid4().hex}", is_shared=True)
         self._shards = shards
 
     def expand(self, documents: Any) -> Any:
