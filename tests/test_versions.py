@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from watch_story import Story, said
 
 import tokenmill
+import transforms.shards.build
 from pipeline.cli import main
+from pipeline.commands.build import build
 from pipeline.lease import Lease
 from pipeline.versions import manifest_of_version
 from transforms.errors import MismatchError
@@ -205,3 +208,31 @@ def test_a_corpus_that_has_grown_since_it_was_pickled_is_refused(grown: Story) -
     with pytest.raises(MismatchError, match="what grows is opened by its version"):
         pickle.loads(pickled)
     assert len(pickle.loads(pickled_version)) == 6
+
+
+def test_starting_over_removes_versions_durably_before_units_the_newest_first(
+    grown: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete, sync_folders = Build.delete, transforms.shards.build.sync_folders
+    done: list[str] = []
+
+    def delete_noted(self: Build, relatives: Iterable[str]) -> None:
+        given = list(relatives)
+        done.extend(given)
+        delete(self, given)
+
+    def sync_noted(paths: Iterable[str]) -> None:
+        given = list(paths)
+        done.extend(f"synced {Path(path).parent.name}" for path in given)
+        sync_folders(given)
+
+    monkeypatch.setattr(Build, "delete", delete_noted)
+    monkeypatch.setattr(transforms.shards.build, "sync_folders", sync_noted)
+    build(grown.config(overwrite=True))
+    at = done.index("versions/00000002.json")
+    assert done[at : at + 3] == [
+        "versions/00000002.json",
+        "versions/00000001.json",
+        "synced versions",
+    ]
+    assert done.index("receipts/a.jsonl.json") > at

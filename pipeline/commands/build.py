@@ -212,7 +212,8 @@ def _start_over(target: Build, mark: Mark) -> None:
     units = [unit for path in target.files() if (unit := unit_of_receipt(path)) is not None]
     receipts = target.receipts(units)  # before anything goes: one that is broken is refused by name
     target.withdraw(MANIFEST)
-    target.delete(target.files_below(VERSIONS))
+    # The newest first: whatever is left of them after a crash is a chain.
+    target.withdraw_all(sorted(target.files_below(VERSIONS), reverse=True))
     remove_units(target, receipts)
     target.delete(map(vocabulary_path, VOCABULARY_SUFFIXES))
     if left := sorted(target.files()):

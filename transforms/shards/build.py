@@ -123,8 +123,12 @@ class Build:
     def withdraw(self, relative: str) -> None:
         """Deletes a file so that not even a power cut brings it back."""
         if self.exists(relative):
-            self.delete([relative])
-            sync_folders([self.path(relative)])
+            self.withdraw_all([relative])
+
+    def withdraw_all(self, relatives: Sequence[str]) -> None:
+        """The same of several files that are there, in that order."""
+        self.delete(relatives)
+        sync_folders(map(self.path, relatives))
 
     def check_owned(self) -> None:
         """Makes sure that this run may still write: to be called before anything appears.
