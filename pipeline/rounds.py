@@ -10,13 +10,16 @@ the limits, fails. It is said once, and the input is looked at again when it has
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 from pipeline.arrivals import Arrivals
+from pipeline.books import Shortfall
 from pipeline.config import BuildConfig
 from pipeline.errors import RunFailedError
 from pipeline.failures import raise_unit_failures
 from pipeline.growing_build import Commit, GrowingBuild
 from pipeline.inputs import files_within, list_arrived, split_units
+from pipeline.notices import Notices
 from pipeline.preview import check_fields
 from pipeline.progress import PassProgress
 from pipeline.runners import run_pass
@@ -30,6 +33,15 @@ from transforms.shards.layout import all_claims_folder
 
 # A unit that failed is tried again when its input has changed, or after so long.
 _RETRY_SECONDS = 600.0
+
+
+class _About(Enum):
+    """What a message is about that is not about one input alone."""
+
+    LISTING = auto()
+    PASSED_OVER = auto()
+    FAILURES = auto()
+    LIMITS = auto()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +118,11 @@ class Rounds:
         self._work = work
         self._root = root
         self._arrivals = Arrivals(config.settle_seconds)
-        self._present: set[str] = set()
+        self._present: dict[str, WorkUnit] = {}
         self._units: dict[str, tuple[WorkUnit, tuple[WorkUnit, ...]]] = {}
         self._replaced: dict[str, WorkUnit] = {}
         self._retries: dict[str, tuple[WorkUnit, float]] = {}
-        self._told: set[str] = set()
+        self._notices = Notices("watch")
 
     def do(self, now: float) -> Round:
         """Does one round.
@@ -124,28 +136,49 @@ class Rounds:
         """
         config = self._config.build
         try:
-            found = list_arrived(config.inputs, self._root, self._pass_over)
+            listed = self._list()
         except OSError as error:
             if self._config.once:
                 raise
-            self._tell(f"can not list the inputs, and will try again: {error}")
+            message = f"can not list the inputs, and will try again: {error}"
+            self._notices.tell_all(_About.LISTING, [message])
             return Round()
-        listed = self._apart_from_output(found)
-        self._present = {one.name for one in listed}
-        self._retries = {
-            n: one for n, one in self._retries.items() if one[0].input in self._present
-        }
+        self._notices.forget(_About.LISTING)
+        self._look_at(listed)
         pending, has_more = self._plan(self._arrivals.finished(listed, now), now)
         if pending:
             self._run(pending, now)
         commit = self._growing.commit(config, self._present)
-        for one in (*commit.held, *commit.withheld):
-            what = "left out" if one.input is not None else "no version"
-            option = one.setting.replace("_", "-")
-            self._tell(f"{what} for now: {one.text} (--{option} accepts it)")
+        for one in commit.held:
+            self._notices.tell(one.input, f"left out for now: {_accepted_by(one)}")
+        withheld = [f"no version for now: {_accepted_by(one)}" for one in commit.withheld]
+        self._notices.tell_all(_About.LIMITS, withheld)
         for name in commit.new.inputs if commit.new else ():
             self._units.pop(name, None)
         return Round(commit, len(self._retries), has_more)
+
+    def _list(self) -> list[WorkUnit]:
+        """The inputs that are there; links to nothing, or into the output, are told of."""
+        config = self._config.build
+        lost: list[OSError] = []
+        found = list_arrived(config.inputs, self._root, lost.append)
+        new = [one for one in found if self._present.get(one.name) != one]
+        within = {one.name: one.path for one in files_within(new, config.output)}
+        why = [f"passed over: {error}" for error in lost]
+        why += [f"passed over: {path} lies in the output" for path in within.values()]
+        self._notices.tell_all(_About.PASSED_OVER, why)
+        return [one for one in found if one.name not in within]
+
+    def _look_at(self, listed: Sequence[WorkUnit]) -> None:
+        """Forgets what was of inputs that have left or changed since the last look."""
+        there = {one.name: one for one in listed}
+        for name, before in self._present.items():
+            if there.get(name) != before:
+                self._notices.forget(name)
+        self._present = there
+        self._units = {n: one for n, one in self._units.items() if n in there}
+        self._replaced = {n: one for n, one in self._replaced.items() if n in there}
+        self._retries = {n: one for n, one in self._retries.items() if one[0].input in there}
 
     def is_waiting(self, now: float) -> bool:
         """Whether there are inputs that may be finished soon, as of the last round."""
@@ -177,10 +210,11 @@ class Rounds:
                 detect_format(found.path)
             units = split_units((found,), read)
         except ConfigurationError as error:
-            self._tell(f"passed over: {error}")
+            self._notices.tell(found.name, f"passed over: {error}")
             units = ()
         except OSError as error:
-            self._tell(f"{found.path} can not be read, and is tried again: {error}")
+            message = f"{found.path} can not be read, and is tried again: {error}"
+            self._notices.tell_all(found.name, [message])
             return ()
         self._units[found.name] = found, units
         return units
@@ -223,29 +257,17 @@ class Rounds:
                 self._retries.pop(unit.name, None)
             else:
                 self._retries[unit.name] = unit, now + _RETRY_SECONDS
+        if not self._retries:
+            self._notices.forget(_About.FAILURES)
         try:
             raise_unit_failures(target, [unit.name for unit in pending])
         except RunFailedError as error:
-            self._tell(str(error))
+            self._notices.tell(_About.FAILURES, str(error))
         except ConfigurationError as error:
             if growing.is_empty:
                 raise
-            self._tell(str(error))
+            self._notices.tell(_About.FAILURES, str(error))
 
-    def _apart_from_output(self, listed: Sequence[WorkUnit]) -> list[WorkUnit]:
-        """The inputs without those that lie in the output, as links into it do."""
-        new = [one for one in listed if one.name not in self._present]
-        within = {one.name for one in files_within(new, self._config.build.output)}
-        for one in new:
-            if one.name in within:
-                self._tell(f"passed over: {one.path} lies in the output")
-        return [one for one in listed if one.name not in within]
 
-    def _pass_over(self, error: OSError) -> None:
-        self._tell(f"passed over: {error}")
-
-    def _tell(self, message: str) -> None:
-        """Says something, once."""
-        if message not in self._told:
-            self._told.add(message)
-            say(f"watch: {escaped_message(message)}")
+def _accepted_by(one: Shortfall) -> str:
+    return f"{one.text} (--{one.setting.replace('_', '-')} accepts it)"

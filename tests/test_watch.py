@@ -308,6 +308,38 @@ def test_an_input_that_goes_before_its_fields_are_looked_at_stops_no_other(
     assert "a.jsonl: " in said(capsys)
 
 
+def test_what_comes_back_is_said_again(
+    story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unknown, lost = story.inputs / "readme.unknown", story.inputs / "lost.jsonl"
+    list_arrived = pipeline.rounds.list_arrived
+    is_down = [True]
+
+    def list_some(*arguments: Any) -> Any:
+        if is_down[0]:
+            raise OSError("the store does not answer")
+        return list_arrived(*arguments)
+
+    def come() -> None:
+        is_down[0] = False
+        unknown.write_text("?")
+        lost.symlink_to("nowhere")
+
+    def go() -> None:
+        unknown.unlink()
+        lost.unlink()
+
+    def fall() -> None:
+        is_down[0] = True
+
+    monkeypatch.setattr(pipeline.rounds, "list_arrived", list_some)
+    nothing = [lambda: None]
+    story.watch(*nothing, come, *nothing, go, come, *nothing, fall, *nothing)
+    told = said(capsys)
+    for message in ("the store does not answer", "readme.unknown: ", "lost.jsonl"):
+        assert told.count(message) == 2
+
+
 def test_a_round_takes_so_many_bytes_and_then_comes_a_version(story: Story) -> None:
     for name in "abc":
         story.add(f"{name}.jsonl")
