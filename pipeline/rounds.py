@@ -217,6 +217,10 @@ class Rounds:
             self._notices.tell_all(found.name, [message])
             return ()
         self._units[found.name] = found, units
+        names = {one.name for one in units}
+        self._retries = {
+            n: one for n, one in self._retries.items() if one[0].input != found.name or n in names
+        }
         return units
 
     def _is_due(self, unit: WorkUnit, now: float) -> bool:

@@ -246,6 +246,31 @@ def test_a_unit_that_fails_is_tried_again_later_and_the_others_are_committed(
     assert story.names() == [("b.jsonl",), ("a.jsonl",)]
 
 
+def test_a_part_that_failed_is_forgotten_when_its_input_has_it_no_more(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    story.add("a.jsonl", 40)
+    run = TokenizePass.run
+
+    def fail(self: TokenizePass, unit: WorkUnit, target: Build) -> Any:
+        if unit.part is not None and unit.part[0] > 0:
+            raise OSError("no answer")
+        return run(self, unit, target)
+
+    monkeypatch.setattr(TokenizePass, "run", fail)
+    rounds = []
+    do = pipeline.rounds.Rounds.do
+
+    def do_noted(self: Any, now: float) -> Any:
+        done = do(self, now)
+        rounds.append(done.failed)
+        return done
+
+    monkeypatch.setattr(pipeline.rounds.Rounds, "do", do_noted)
+    story.watch(lambda: story.add("a.jsonl", 3), build=parted(story))
+    assert rounds == [2, 0]
+
+
 def test_what_can_not_be_listed_or_read_does_not_end_the_watch(
     story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
