@@ -145,7 +145,9 @@ class Rounds:
             return Round()
         self._notices.forget(_About.LISTING)
         self._look_at(listed)
-        pending, has_more = self._plan(self._arrivals.finished(listed, now), now)
+        finished = self._arrivals.finished(listed, now)
+        taken = [one for one in finished if self._growing.has(one.name)]
+        pending, has_more = self._plan(finished, now)
         if pending:
             self._run(pending, now)
         commit = self._growing.commit(config, self._present)
@@ -155,6 +157,8 @@ class Rounds:
         self._notices.tell_all(_About.LIMITS, withheld)
         for name in commit.new.inputs if commit.new else ():
             self._units.pop(name, None)
+        for found in taken:  # after the commit: some may have to be read whole
+            self._look_for_change(found)
         return Round(commit, len(self._retries), has_more)
 
     def _list(self) -> list[WorkUnit]:
@@ -190,8 +194,8 @@ class Rounds:
         size, has_more = 0, False
         for found in finished:
             if self._growing.has(found.name):
-                self._look_for_change(found)
-            elif size >= self._config.max_round_bytes:
+                continue
+            if size >= self._config.max_round_bytes:
                 has_more = True
             elif units := self._units_of(found):
                 todo = [one for one in self._growing.plan(found, units) if self._is_due(one, now)]

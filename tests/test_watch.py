@@ -196,6 +196,26 @@ def test_an_input_replaced_by_other_bytes_is_named_and_the_build_keeps_what_it_w
     story.check_like_a_build("a.jsonl")
 
 
+def test_a_version_does_not_wait_until_inputs_that_were_touched_are_read(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = story.add("a.jsonl")
+    was_replaced = pipeline.growing_build.GrowingBuild.was_replaced
+    looks = []
+
+    def look(self: Any, found: WorkUnit) -> bool:
+        looks.append((found.name, len(read_versions(Build.at(str(story.output))))))
+        return was_replaced(self, found)
+
+    def touch() -> None:
+        os.utime(path, ns=(10**18, 10**18))
+        story.add("b.jsonl")
+
+    monkeypatch.setattr(pipeline.growing_build.GrowingBuild, "was_replaced", look)
+    story.watch(touch)
+    assert looks == [("a.jsonl", 2)]
+
+
 def test_a_truncated_input_is_left_out_until_it_is_whole(
     story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:
