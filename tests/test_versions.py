@@ -21,7 +21,8 @@ from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.json_records import canonical_json
-from transforms.shards.version import read_versions
+from transforms.shards.layout import version_path
+from transforms.shards.version import Version, read_versions, read_versions_up_to
 
 
 @pytest.fixture
@@ -236,3 +237,28 @@ def test_starting_over_removes_versions_durably_before_units_the_newest_first(
         "synced versions",
     ]
     assert done.index("receipts/a.jsonl.json") > at
+
+
+def test_of_a_store_few_records_are_asked_for_that_come_after_the_wanted_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Build.at(str(tmp_path), "run")
+    before = None
+    for number in range(1, 601):
+        version = Version(number, before, "0" * 64, "0" * 64, 0, {})
+        (tmp_path / version_path(number)).parent.mkdir(exist_ok=True)
+        (tmp_path / version_path(number)).write_bytes(version.to_json())
+        before = version.sha256
+    read = Build.read
+    asked = []
+
+    def read_noted(self: Build, relative: str) -> bytes:
+        asked.append(relative)
+        return read(self, relative)
+
+    monkeypatch.setattr(Build, "is_local", False)
+    monkeypatch.setattr(Build, "read", read_noted)
+    assert len(read_versions(source)) == 600
+    asked.clear()
+    assert len(read_versions_up_to(source, "300")) == 300
+    assert len(asked) == 512

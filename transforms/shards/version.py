@@ -25,6 +25,7 @@ from transforms.shards.layout import VERSIONS, number_of_version, version_path
 
 _REMEDY = "the versions from here on can not be trusted"
 _READERS = 16
+_BLOCK = 256  # records asked for before those before them were looked at
 _HASH_CHARACTERS = 12  # so many name one of 90,000 versions
 
 
@@ -130,8 +131,10 @@ def _read_all(build: Build, numbers: Sequence[int]) -> Iterator[tuple[int, Versi
             yield number, _read_version(build, number)
         return
     with ThreadPoolExecutor(_READERS) as threads:
-        found = threads.map(lambda number: _read_version(build, number), numbers)
-        yield from zip(numbers, found, strict=True)
+        for start in range(0, len(numbers), _BLOCK):  # whoever wants the first needs no other
+            block = numbers[start : start + _BLOCK]
+            found = threads.map(lambda number: _read_version(build, number), block)
+            yield from zip(block, found, strict=True)
 
 
 def _read_version(build: Build, number: int) -> Version:
