@@ -13,21 +13,28 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_stream import TestStream as Stream  # pytest would collect the name
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.trigger import AccumulationMode, AfterCount, AfterWatermark, Repeatedly
-from apache_beam.transforms.window import FixedWindows, TimestampedValue
+from apache_beam.transforms.window import (
+    FixedWindows,
+    IntervalWindow,
+    NonMergingWindowFn,
+    TimestampedValue,
+)
+from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from sample_inputs import output_bytes
 
 import tokenmill
 from tokenizer import ConfigurationError, Tokenizer
 from transforms import Document, TokenizeSettings, TokenizeWindows
-from transforms.errors import MismatchError
+from transforms.errors import MismatchError, UnitFailedError
 from transforms.passes import work_pass
 from transforms.passes.tokenize import TokenizePass
 from transforms.shards.build import Build
 from transforms.shards.receipt import Receipt
 from transforms.shards.version import read_versions
+from transforms.tokenize_windows import pane_name
 
-FIRST = "19700101T000000Z-19700101T000100Z"
-SECOND = "19700101T000100Z-19700101T000200Z"
+FIRST = "19700101T000000.000000Z-19700101T000100.000000Z"
+SECOND = "19700101T000100.000000Z-19700101T000200.000000Z"
 
 
 def at(second: int, name: str) -> TimestampedValue:
@@ -198,6 +205,31 @@ def test_texts_alone_are_documents_and_one_window_is_global(tmp_path: Path) -> N
         assert_that(names, equal_to(["global/shard-00000/pane-00000.jsonl"]))
     found = units(tmp_path / "out")
     assert found == {"global/shard-00000/pane-00000.jsonl": ["None", "None"]}
+
+
+def test_names_of_windows_stand_in_the_order_of_time() -> None:
+    starts = [-60_000_000_000, 0, 0.25, 0.5, 1]
+    names = [pane_name(IntervalWindow(start, start + 1), 0, 0) for start in starts]
+    assert names == sorted(names)
+    assert names[0].startswith("00680903T132000.")
+    with pytest.raises(UnitFailedError, match="give each document the time that it is of"):
+        pane_name(IntervalWindow(MIN_TIMESTAMP, 0), 0, 0)
+
+
+class Untimed(NonMergingWindowFn):  # type: ignore[misc]
+    """Windows that are nothing but a name."""
+
+    def assign(self, _: Any) -> list[str]:
+        return ["one"]
+
+    def get_window_coder(self) -> Any:
+        return beam.coders.StrUtf8Coder()
+
+
+def test_windows_without_start_and_end_are_refused() -> None:
+    documents = beam.Pipeline(runner=FnApiRunner()) | beam.Create(["a"])
+    with pytest.raises(ConfigurationError, match="expected windows with a start and an end"):
+        _ = documents | beam.WindowInto(Untimed()) | TokenizeWindows("out", TokenizeSettings())
 
 
 def test_panes_that_accumulate_are_refused() -> None:

@@ -27,6 +27,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Union
 
 import apache_beam as beam
+from apache_beam.coders.coders import GlobalWindowCoder, IntervalWindowCoder
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.trigger import AccumulationMode
 from apache_beam.transforms.window import GlobalWindow
@@ -45,6 +46,7 @@ from transforms.shards.mark import Mark, settle
 from transforms.shards.receipt import Receipt
 
 _Element = Union[str, Document]  # noqa: UP007 (a run-time value for Beam's hints)
+_WINDOW_CODERS = (IntervalWindowCoder, GlobalWindowCoder)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -133,7 +135,8 @@ class TokenizeWindows(beam.PTransform):  # type: ignore[misc]
                 text where it is a `str`.
 
         Raises:
-            ConfigurationError: impossible arguments.
+            ConfigurationError: impossible arguments; also when it is applied to windows that
+                accumulate, or have no start and end.
         """
         super().__init__()
         if shards < 1:
@@ -150,6 +153,11 @@ class TokenizeWindows(beam.PTransform):  # type: ignore[misc]
             raise ConfigurationError(
                 "panes that accumulate would write documents again: window with "
                 "accumulation_mode=AccumulationMode.DISCARDING"
+            )
+        if not isinstance(documents.windowing.windowfn.get_window_coder(), _WINDOW_CODERS):
+            raise ConfigurationError(
+                "units are named by the time of their window: expected windows with a start and "
+                f"an end, or the global one, found those of {documents.windowing.windowfn}"
             )
         return (
             documents
@@ -183,7 +191,11 @@ def pane_name(window: Any, shard: int, pane: int) -> str:
 
     >>> from apache_beam.transforms.window import IntervalWindow
     >>> pane_name(IntervalWindow(0, 60), 3, 1)
-    '19700101T000000Z-19700101T000100Z/shard-00003/pane-00001.jsonl'
+    '19700101T000000.000000Z-19700101T000100.000000Z/shard-00003/pane-00001.jsonl'
+
+    Raises:
+        UnitFailedError: the window lies before the year 1, as that of documents without a time of
+            their own, or after 9999.
     """
     is_global = isinstance(window, GlobalWindow)
     span = "global" if is_global else f"{_time(window.start)}-{_time(window.end)}"
@@ -191,6 +203,12 @@ def pane_name(window: Any, shard: int, pane: int) -> str:
 
 
 def _time(timestamp: Any) -> str:
-    moment = _EPOCH + timedelta(microseconds=timestamp.micros)
-    fraction = f".{moment.microsecond:06d}" if moment.microsecond else ""
-    return f"{moment.strftime('%Y%m%dT%H%M%S')}{fraction}Z"
+    try:
+        moment = _EPOCH + timedelta(microseconds=timestamp.micros)
+    except OverflowError:
+        raise UnitFailedError(
+            f"a window begins or ends at {timestamp}, which is in no year from 1 to 9999: give "
+            "each document the time that it is of, as TimestampedValue does"
+        ) from None
+    # All digits, or names would stand in another order than times; %Y leaves out zeros.
+    return f"{moment.year:04d}{moment:%m%dT%H%M%S.%f}Z"
