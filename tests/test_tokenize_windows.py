@@ -110,6 +110,17 @@ def test_documents_go_to_shards_by_their_id_whatever_the_order(tmp_path: Path) -
     assert sorted(name for unit in found.values() for name in unit) == sorted(names)
 
 
+def test_documents_without_an_id_go_to_shards_by_their_text(tmp_path: Path) -> None:
+    texts = [f"text {number}" for number in range(20)]
+    for folder, documents in (("bare", texts), ("none", [Document(None, text) for text in texts])):
+        with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+            transform = TokenizeWindows(str(tmp_path / folder), TokenizeSettings(), shards=3)
+            _ = pipeline | beam.Create(documents) | transform
+    found = {folder: units(tmp_path / folder) for folder in ("bare", "none")}
+    assert found["bare"] == found["none"]
+    assert len(found["none"]) == 3
+
+
 def test_a_bundle_that_is_tried_again_gives_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

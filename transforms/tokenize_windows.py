@@ -58,7 +58,9 @@ class _KeyLine(beam.DoFn):  # type: ignore[misc]
 
     def process(self, element: _Element) -> Iterator[tuple[int, bytes]]:
         line = json_line(element)
-        name = element.id if isinstance(element, Document) else element
+        name = element
+        if isinstance(element, Document):
+            name = element.text if element.id is None else element.id
         digest = hashlib.sha256(str(name).encode(errors="surrogatepass")).digest()
         yield int.from_bytes(digest[:8], "little") % self._shards, line
 
@@ -132,7 +134,7 @@ class TokenizeWindows(beam.PTransform):  # type: ignore[misc]
             output: the build's folder: new, empty, or a build of the same settings.
             settings: how documents become ids; of `read` only the limits count.
             shards: units of each window; a document's is told by the hash of its id, or of its
-                text where it is a `str`.
+                text where it has none.
 
         Raises:
             ConfigurationError: impossible arguments; also when it is applied to windows that
