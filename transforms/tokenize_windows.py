@@ -116,6 +116,11 @@ class TokenizeWindows(beam.PTransform):  # type: ignore[misc]
     allowed is a pane of its own, what is dropped for being too late is Beam's to count. A document
     that its source delivers twice is written twice.
 
+    A record that is no document is a reject of its pane. A pane that can not be done, as where the
+    disk is full or its name has other documents, raises: a batch fails once its runner has tried
+    it as often as it does. A streaming runner may try for ever, while its watermark stands still
+    and its logs say why: nothing is lost, and nothing more is done until somebody looks.
+
     A pane of one key is in memory as text, and is a file: choose windows and `shards` so that it
     has some 100 MB. `tokenmill.commit` makes a version of what is there, also while the stream goes
     on.
