@@ -183,6 +183,23 @@ def test_a_pane_that_another_attempt_committed_meanwhile_with_other_documents_st
     assert [document.id for document in tokenmill.open(output)] == ["x"]
 
 
+def test_what_a_killed_worker_left_of_a_pane_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    run = TokenizePass.run
+
+    def run_noted(self: TokenizePass, unit: Any, build: Build) -> Receipt:
+        seen.append(Path(unit.path))
+        return run(self, unit, build)
+
+    monkeypatch.setattr(TokenizePass, "run", run_noted)
+    run_stream(tmp_path / "out", messages())
+    # Only a scratch folder is known by its lock to be nobody's (test_scratch.py).
+    assert all(path.parent.parent.name.startswith("tokenmill-scratch-") for path in seen)
+    assert not any(path.parent.parent.exists() for path in seen)
+
+
 def test_what_is_no_text_is_a_reject_of_its_pane(tmp_path: Path) -> None:
     documents = ["good", "", "lone \udc00", None, 7, b"bytes", float("nan")]
 

@@ -20,7 +20,6 @@ that publish in the same moment: no store can put several files in place at once
 import dataclasses
 import hashlib
 import json
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -44,6 +43,7 @@ from transforms.shards.build import Build
 from transforms.shards.layout import receipt_path
 from transforms.shards.mark import Mark, settle
 from transforms.shards.receipt import Receipt
+from transforms.stores.scratch import scratch_folder
 
 _Element = Union[str, Document]  # noqa: UP007 (a run-time value for Beam's hints)
 _WINDOW_CODERS = (IntervalWindowCoder, GlobalWindowCoder)
@@ -87,10 +87,10 @@ class _TokenizePane(beam.DoFn):  # type: ignore[misc]
         content = b"".join(sorted(lines))
         name = pane_name(window, shard, pane.index)
         self._check_same(name, content)
-        with tempfile.NamedTemporaryFile(prefix="tokenmill-", suffix=".jsonl") as file:
-            file.write(content)
-            file.flush()
-            for done in self._run_unit.process(WorkUnit(name, file.name, len(content))):
+        with scratch_folder() as folder:
+            file = folder / "pane.jsonl"
+            file.write_bytes(content)
+            for done in self._run_unit.process(WorkUnit(name, str(file), len(content))):
                 self._check_same(name, content)  # another attempt may have been faster
                 if isinstance(done, TaggedOutput):
                     raise UnitFailedError(done.value)
