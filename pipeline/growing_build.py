@@ -91,6 +91,8 @@ class GrowingBuild:
             of_kind = self._waiting if is_ours else self._broken
             of_kind.setdefault(receipt.input.input, {})[unit] = receipt
         self._noted = known_versions(target)
+        self._unwritten: dict[str, str] = {}
+        self._notes = 0
         self._planned: dict[str, set[str]] = {}
         self._gone: set[str] = set()  # inputs of units that wait, as of the last look
         self._has_news = True
@@ -150,7 +152,8 @@ class GrowingBuild:
             return False
         if any(input_differs(_part_of(found, one), one) for one in receipts):
             return True
-        self._noted.update({one.unit: found.version for one in receipts if found.version})
+        if found.version:
+            self._keep({one.unit: found.version for one in receipts})
         return False
 
     def plan(self, found: WorkUnit, units: Sequence[WorkUnit]) -> list[WorkUnit]:
@@ -178,8 +181,15 @@ class GrowingBuild:
 
     def note(self, units: Iterable[WorkUnit]) -> None:
         """Notes the versions of inputs that are about to be read."""
-        self._noted.update({unit.name: unit.version for unit in units if unit.version})
-        write_versions(self._target, self._noted)
+        self._keep({unit.name: unit.version for unit in units if unit.version})
+        self._notes += 1
+        write_versions(self._target, self._unwritten, self._notes)
+        self._unwritten = {}
+
+    def _keep(self, versions: Mapping[str, str]) -> None:
+        """Has them in the next note alone: all of them each time would grow with the square."""
+        self._noted.update(versions)
+        self._unwritten.update(versions)
 
     def take(self, units: Iterable[WorkUnit]) -> set[str]:
         """Reads the receipts of units that were tried; gives the names of those that have one.

@@ -161,7 +161,7 @@ def content_of(output: Path) -> dict[str, bytes]:
             continue  # which inputs come together depends on when they were done
         if not name.startswith("runs/"):
             found[name] = path.read_bytes()
-        elif path.name not in ("run.json", "inputs.json") and "/failures/" not in name:
+        elif not path.name.startswith(("run.json", "inputs")) and "/failures/" not in name:
             found[name] = b""
     return found
 

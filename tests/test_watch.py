@@ -216,6 +216,21 @@ def test_a_version_does_not_wait_until_inputs_that_were_touched_are_read(
     assert looks == [("a.jsonl", 2)]
 
 
+def test_each_round_notes_the_inputs_that_are_new_in_it_and_a_restart_puts_them_together(
+    story: Story,
+) -> None:
+    story.add("a.jsonl")
+    story.watch(lambda: story.add("b.jsonl"), lambda: story.add("c.jsonl"))
+
+    def noted() -> list[list[str]]:
+        files = sorted(story.output.glob("runs/*/inputs*.json"))
+        return [sorted(json.loads(path.read_bytes())["versions"]) for path in files]
+
+    assert noted() == [["a.jsonl"], ["b.jsonl"], ["c.jsonl"]]
+    story.watch(lambda: story.add("d.jsonl"))
+    assert noted() == [["d.jsonl"], ["a.jsonl", "b.jsonl", "c.jsonl"]]
+
+
 def test_a_truncated_input_is_left_out_until_it_is_whole(
     story: Story, capsys: pytest.CaptureFixture[str]
 ) -> None:

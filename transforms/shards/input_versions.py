@@ -12,7 +12,7 @@ from transforms.errors import MismatchError
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, canonical_json, parse_record
-from transforms.shards.layout import RUNS, input_versions_path
+from transforms.shards.layout import RUNS, input_versions_path, round_of_input_versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ def note_versions(build: Build, units: Sequence[WorkUnit]) -> None:
     write_versions(build, {unit.name: unit.version for unit in units if unit.version})
 
 
-def write_versions(build: Build, versions: Mapping[str, str]) -> None:
-    """Writes the versions of units, by name, in place of all that this run noted before."""
+def write_versions(build: Build, versions: Mapping[str, str], round_number: int = 0) -> None:
+    """Writes the versions of units, by name, in place of all that this run or round noted."""
     content = canonical_json({"format": FORMAT, "versions": dict(versions)})
-    build.write(input_versions_path(build.run), content)
+    build.write(input_versions_path(build.run, round_number), content)
 
 
 def fold_versions(build: Build, units: Iterable[str]) -> None:
@@ -54,5 +54,6 @@ def known_versions(build: Build) -> dict[str, str]:
 
 def _noted(build: Build) -> list[str]:
     """What the runs noted, the earliest first."""
-    found = (path for path in build.files_below(RUNS) if path.count("/") == 2)
-    return sorted(path for path in found if path == input_versions_path(path.split("/")[1]))
+    found = {path: round_of_input_versions(path) for path in build.files_below(RUNS)}
+    at = {path: run_and_round for path, run_and_round in found.items() if run_and_round}
+    return sorted(at, key=lambda path: at[path])

@@ -13,7 +13,8 @@
         run.json                clock, host, versions, speed
         owner.json              who works on the build; there only while it does
         beat.json               a number that the owner raises while it does
-        inputs.json             the version of each input that this run was to read
+        inputs.json             the version of each input that this run was to read;
+                                inputs-00000001.json: that a round of a watch was to read
         failures/<unit>.json    why a unit could not be done
         staging/                files being written
           claims/0000/<number>  where workers elsewhere do the units: that one is taken
@@ -203,9 +204,20 @@ def run_of_owner(path: str) -> str | None:
     return None
 
 
-def input_versions_path(run: str) -> str:
-    """The version of each input that a run was to read."""
-    return f"{RUNS}/{run}/inputs.json"
+def input_versions_path(run: str, round_number: int = 0) -> str:
+    """The version of each input that a run was to read, or, from 1, one round of a watch."""
+    name = f"inputs-{round_number:08d}" if round_number else "inputs"
+    return f"{RUNS}/{run}/{name}.json"
+
+
+def round_of_input_versions(path: str) -> tuple[str, int] | None:
+    """Run and round whose input_versions_path that is; None for any other file.
+
+    >>> round_of_input_versions(input_versions_path("x", 2)), round_of_input_versions("runs/x/y")
+    (('x', 2), None)
+    """
+    found = re.fullmatch(rf"{RUNS}/([^/]+)/inputs(?:-(\d{{8,}}))?\.json", path)
+    return (found[1], int(found[2] or 0)) if found else None
 
 
 def failures_folder(run: str) -> str:
