@@ -49,7 +49,7 @@ An input may be removed when a version has it. One that is replaced by other byt
 named, and the build keeps what it was. An interrupt or SIGTERM ends the command, with exit code 0;
 the same command goes on."""
 TAKES_BEAM_FLAGS = True
-_DEFAULTS = {
+_DEFAULTS: dict[str, Any] = {
     name: WatchConfig.__dataclass_fields__[name].default
     for name in ("settle_seconds", "poll_seconds", "max_round_bytes")
 }
@@ -66,21 +66,22 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default=_DEFAULTS["settle_seconds"],
         metavar="N",
         help="a file is finished when it has not changed for so long; 0: when it is seen (default: "
-        "60)",
+        f"{_DEFAULTS['settle_seconds']:g})",
     )
     add(
         "--poll-seconds",
         type=seconds,
         default=_DEFAULTS["poll_seconds"],
         metavar="N",
-        help="between two looks at the inputs (default: 60)",
+        help=f"between two looks at the inputs (default: {_DEFAULTS['poll_seconds']:g})",
     )
     add(
         "--max-round-bytes",
         type=count,
         default=_DEFAULTS["max_round_bytes"],
         metavar="BYTES",
-        help="commit a version after so much input, when there is more (default: 16G)",
+        help="commit a version after so much input, when there is more (default: "
+        f"{_DEFAULTS['max_round_bytes'] // 10**9}G)",
     )
     add(
         "--once",
