@@ -15,7 +15,7 @@ from transforms.documents import Reason
 from transforms.shards.manifest import Manifest, TokenizerEntry, Totals
 from transforms.shards.receipt import Counts, Receipt, lost_share
 
-NO_TOKENS = "there is not a single token: is the text field the right one?"
+_NO_TOKENS = "there is not a single token: is the text field the right one?"
 
 
 def total(receipts: Sequence[Receipt]) -> Totals:
@@ -72,7 +72,11 @@ class Shortfall(NamedTuple):
 
 
 def over_limit(
-    receipts: Sequence[Receipt], max_rejects: float, *, allow_truncated: bool
+    receipts: Sequence[Receipt],
+    max_rejects: float,
+    *,
+    allow_truncated: bool,
+    allow_empty: bool = True,
 ) -> Iterator[Shortfall]:
     """Why a build is not complete; nothing when it is.
 
@@ -106,6 +110,8 @@ def over_limit(
             yield Shortfall(
                 f"{name}: all of its records are faulty: {book.records:,}", "max_rejects", path
             )
+    if not totals.tokens and not allow_empty:
+        yield Shortfall(_NO_TOKENS, "allow_empty")
 
 
 def _lost_share(book: Totals) -> float:

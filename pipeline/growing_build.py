@@ -270,12 +270,12 @@ class GrowingBuild:
         """Why all units together, with the new ones, are no complete build."""
         receipts = [*self._kept.values(), *new.values()]
         limits = books.over_limit(
-            receipts, config.max_rejects, allow_truncated=config.allow_truncated
+            receipts,
+            config.max_rejects,
+            allow_truncated=config.allow_truncated,
+            allow_empty=config.allow_empty,
         )
-        why = [one for one in limits if one.input is None]
-        if not config.allow_empty and not any(one.input.tokens for one in receipts):
-            why.append(Shortfall(books.NO_TOKENS, "allow_empty"))
-        return why
+        return [one for one in limits if one.input is None]
 
 
 def _by_input(receipts: Mapping[str, Receipt]) -> dict[str, list[Receipt]]:

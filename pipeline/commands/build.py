@@ -258,12 +258,14 @@ def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
 def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
     """Writes the manifest, or says why not."""
     config, target, work = job.config, job.target, job.work
-    totals = books.total(receipts)
     why = list(
-        books.over_limit(receipts, config.max_rejects, allow_truncated=config.allow_truncated)
+        books.over_limit(
+            receipts,
+            config.max_rejects,
+            allow_truncated=config.allow_truncated,
+            allow_empty=config.allow_empty,
+        )
     )
-    if not totals.tokens and not config.allow_empty:
-        why.append(books.Shortfall(books.NO_TOKENS, "allow_empty"))
     if why:
         target.withdraw(MANIFEST)
         say(explain_incomplete(why, config.max_rejects, target.root))
