@@ -29,6 +29,8 @@ COVERING = {
     "pipeline/growing_build.py": "watch versions",
     "pipeline/rounds.py": "watch versions",
     "pipeline/arrivals.py": "watch",
+    "pipeline/interrupts.py": "watch",
+    "pipeline/notices.py": "watch",
     "pipeline/commits.py": "watch tokenize_windows",
     "pipeline/commands/watch.py": "watch versions",
     "pipeline/verify_": "verify verify_export retokenize",
