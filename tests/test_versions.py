@@ -95,6 +95,12 @@ def change(path: Path, **values: Any) -> None:
         ("versions/00000002.json", {"manifest": "0" * 64}, "manifest.json"),
         ("versions/00000002.json", {"added": {"b.jsonl": "0" * 64}}, "receipts/b.jsonl.json"),
         ("versions/00000002.json", {"number": 7}, "versions/00000002.json"),
+        ("versions/00000002.json", {"fingerprint": "0" * 64}, "versions/00000002.json"),
+        ("versions/00000002.json", {"added": {}, "units": 1}, "versions/00000002.json"),
+        ("versions/00000002.json", {"added": {"a.jsonl": "0" * 64}}, "versions/00000002.json"),
+        ("versions/00000002.json", {"added": {"../../z": "0" * 64}}, "versions/00000002.json"),
+        ("versions/00000002.json", {"added": {"a\0b": "0" * 64}}, "versions/00000002.json"),
+        ("versions/00000001.json", {"added": {}, "units": 0}, "versions/00000001.json"),
     ],
 )
 def test_a_changed_record_of_a_version_is_found(
@@ -245,7 +251,8 @@ def test_of_a_store_few_records_are_asked_for_that_come_after_the_wanted_version
     source = Build.at(str(tmp_path), "run")
     before = None
     for number in range(1, 601):
-        version = Version(number, before, "0" * 64, "0" * 64, 0, {})
+        added = {f"{number}.jsonl": "0" * 64}
+        version = Version(number, before, "0" * 64, "0" * 64, number, added)
         (tmp_path / version_path(number)).parent.mkdir(exist_ok=True)
         (tmp_path / version_path(number)).write_bytes(version.to_json())
         before = version.sha256

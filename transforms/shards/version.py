@@ -22,6 +22,7 @@ from transforms.filesystem import create_exclusive, naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, Count, Sha256, canonical_json, parse_record
 from transforms.shards.layout import VERSIONS, number_of_version, version_path
+from transforms.shards.receipt import is_safe
 
 _REMEDY = "the versions from here on can not be trusted"
 _READERS = 16
@@ -108,13 +109,28 @@ def read_versions_up_to(build: Build, wanted: str) -> tuple[Version, ...]:
 def _chain(build: Build) -> Iterator[Version]:
     """Every version in order, each as far as those before it are sound."""
     numbers = sorted(filter(None, map(number_of_version, build.files_below(VERSIONS))))
-    previous: str | None = None
-    units = 0
+    previous = fingerprint = None
+    known: set[str] = set()
     for expected, (number, version) in enumerate(_read_all(build, numbers), 1):
         place = version_path(expected)
         if number != expected:
             raise MismatchError(f"{place}: the file is missing: {_REMEDY}")
-        units += len(version.added)
+        again = known.intersection(version.added)
+        unsafe = [name for name in version.added if not is_safe(name)]
+        if again or unsafe or not version.added:
+            named = min([*again, *unsafe], default="none")
+            raise MismatchError(
+                f"{place}: expected units that no version before it has, found {named!r:.200}: "
+                f"{_REMEDY}"
+            )
+        known.update(version.added)
+        units = len(known)
+        if version.fingerprint != (fingerprint or version.fingerprint):
+            raise MismatchError(
+                f"{place}: expected the fingerprint {fingerprint}, found {version.fingerprint}: "
+                f"{_REMEDY}"
+            )
+        fingerprint = version.fingerprint
         if (version.number, version.previous, version.units) != (expected, previous, units):
             raise MismatchError(
                 f"{place}: expected number {expected} after {previous}, with {units} units, found "
