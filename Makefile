@@ -9,8 +9,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 DEMO ?= demo
-# Tests take no notice of each other: a process a core.
-PARALLEL ?= -n auto --dist worksteal
+# Tests take no notice of each other: a process a core, and one for while they wait.
+PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 BIN := $(VENV)/bin
 NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)

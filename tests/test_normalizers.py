@@ -55,9 +55,10 @@ def test_a_batch_is_normalized_as_each_text_is_alone(
         "{}",
         "e{}\u0301\u0323",
         "\u0301{}\u0323",
-        "\u0340{}\u0345",
-        "\u1100{}\u11a8",
-        "\u09c7{}\u0334",
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ("\u0340{}\u0345", "\u1100{}\u11a8", "\u09c7{}\u0334")
+        ),
     ],
     ids=ascii,
 )

@@ -75,14 +75,14 @@ def check_failed(points: list[dict[str, Any]], root: Path) -> None:
 def test_a_build_killed_at_a_point_resumes_to_the_same_bytes_and_leaves_nothing(
     tmp_path: Path,
 ) -> None:
-    points = [f"{KILLS[number // 8 % 3]}:{number}" for number in range(3, 120, 8)]
+    points = [f"{KILLS[number // 12 % 3]}:{number}" for number in range(3, 120, 12)]
     check_killed(try_points(tmp_path, points))
 
 
 def test_a_watch_killed_at_a_point_resumes_to_the_same_bytes_and_a_sound_chain(
     tmp_path: Path,
 ) -> None:
-    points = [f"{KILLS[number // 8 % 3]}:{number}" for number in range(5, 140, 8)]
+    points = [f"{KILLS[number // 16 % 3]}:{number}" for number in range(5, 140, 16)]
     check_killed(try_points(tmp_path, points, "watch"))
 
 

@@ -101,7 +101,7 @@ def test_every_part_reads_every_character_as_tokenizers_does(part: Section) -> N
 
 @pytest.mark.parametrize("name", SEVERAL_STAGES)
 def test_several_stages_cut_tricky_text_as_tokenizers_does(name: str) -> None:
-    for text in random_texts(name, 600):
+    for text in random_texts(name, 300):
         assert_same(SEVERAL_STAGES[name], text)
     for context in ("a{}b", " {}\n", "{}{}  ", "1{}1", "ア{}ア", "!{}!"):
         assert_same(SEVERAL_STAGES[name], "".join(context.replace("{}", c) for c in CHARACTERS))
