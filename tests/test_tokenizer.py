@@ -104,7 +104,9 @@ def test_every_token_encodes_to_itself_or_to_what_tiktoken_gives(
     assert found.tolist() == [one for ids in expected for one in ids]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(one, marks=pytest.mark.slow) for one in NAMES[:2]), *NAMES[2:]]
+)
 def test_every_code_point_between_others_is_encoded_as_tiktoken_does(
     name: str, peers: dict[str, tiktoken.Encoding]
 ) -> None:

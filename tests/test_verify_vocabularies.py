@@ -113,7 +113,7 @@ def test_sound_builds_by_published_vocabularies_pass(
     name: str, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = shared_data / "vocab" / f"{name}.tokenizer.json"
-    check_published(path, shared_data, tmp_path, 40)
+    check_published(path, shared_data, tmp_path, 120)
     assert "verified" in capsys.readouterr().out
 
 
