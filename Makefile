@@ -12,8 +12,8 @@ DEMO ?= demo
 # Compiled modules are kept, whatever the shell here says: a test run starts some hundred processes.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Tests take no notice of each other: a process a core, and two for while they wait.
-PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 2)') --dist worksteal
+# Tests take no notice of each other: a process a core, and one for while they wait.
+PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 BIN := $(VENV)/bin
 NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)

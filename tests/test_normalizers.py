@@ -36,7 +36,7 @@ TEXTS = st.lists(st.text(st.sampled_from(NASTY), max_size=12), max_size=6)
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(derandomize=True, deadline=None, max_examples=400)
+@settings(derandomize=True, deadline=None, max_examples=200)
 @given(texts=TEXTS, skipped=st.integers(0, 2))
 def test_a_batch_is_normalized_as_each_text_is_alone(
     form: Form, texts: list[str], skipped: int

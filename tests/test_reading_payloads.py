@@ -185,7 +185,7 @@ FIELD_PARTS = (
 )
 
 
-@settings(derandomize=True, deadline=None, max_examples=3000)
+@settings(derandomize=True, deadline=None, max_examples=1000)
 @given(st.lists(st.sampled_from(FIELD_PARTS), max_size=10).map("".join))
 def test_fields_of_ordinary_lines_are_those_of_any_lines(text: str) -> None:
     """A header of ordinary lines is read in one call: as line by line, folds apart."""

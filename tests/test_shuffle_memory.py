@@ -46,6 +46,7 @@ def peak_bytes(folder: Path, inputs: int) -> int:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
+@pytest.mark.slow
 def test_ten_times_the_data_is_shuffled_in_the_same_memory(tmp_path: Path) -> None:
     small, large = peak_bytes(tmp_path / "small", 1), peak_bytes(tmp_path / "large", 10)
     tokens = tokenmill.open(tmp_path / "large/build").tokens

@@ -171,15 +171,9 @@ def test_text_of_all_planes_is_cut_as_tiktoken_does(texts: list[str], name: str)
     assert_tiktoken_agrees(table_of(name), texts)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        # test_tokenizer.py compares these two with tiktoken itself, at every code point.
-        pytest.param("cl100k", marks=pytest.mark.slow),
-        pytest.param("o200k", marks=pytest.mark.slow),
-        "deepseek_v3_words",
-    ],
-)
+# test_tokenizer.py compares two of them with tiktoken itself, at every code point.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cl100k", "o200k", "deepseek_v3_words"])
 def test_every_assigned_code_point_is_cut_as_tiktoken_does(name: str) -> None:
     """Between letters, after a blank and before one; of the large uniform ranges every 50th."""
     table = table_of(name)

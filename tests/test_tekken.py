@@ -36,7 +36,7 @@ class Shifted:
         return [[one + self._shift for one in ids] for ids in batch]
 
 
-@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [32, pytest.param(1, marks=pytest.mark.slow)])
 def test_shared_documents_get_the_ids_of_mistral(every: int, shared_data: Path) -> None:
     tokenizer = Tokenizer.load(str(published(shared_data)))
     peer = Shifted(published(shared_data))

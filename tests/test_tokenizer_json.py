@@ -75,7 +75,7 @@ def test_published_files_give_the_ids_of_tokenizers(
     tokenizer = loaded(path)
     assert_same(tokenizer, path, ODD_TEXTS)
     shared_data: Path = request.getfixturevalue("shared_data")
-    assert_same(tokenizer, path, sample(shared_data, 200))
+    assert_same(tokenizer, path, sample(shared_data, 600))
 
 
 @pytest.mark.slow

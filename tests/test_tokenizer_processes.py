@@ -47,7 +47,7 @@ def test_a_child_forked_while_other_threads_encode_can_encode() -> None:
         for thread in threads:
             thread.start()
         failed = 0
-        for _ in range(100):
+        for _ in range(60):
             child = os.fork()
             if child == 0:
                 signal.alarm(30)
