@@ -251,3 +251,26 @@ def test_a_folder_that_nobody_may_write_to_is_an_error_and_no_reason_to_try_othe
     with pytest.raises(PermissionError, match=str(tmp_path)):
         filesystem.create_exclusive(str(tmp_path / "mark"), b"first")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_record_whose_name_could_not_be_made_durable_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A receipt, say: its unit would be done, and a power cut could undo that."""
+
+    def refused(folder: str) -> None:
+        raise OSError(5, "Input/output error", folder)
+
+    path = tmp_path / "receipts" / "a.json"
+    staging = str(tmp_path / "staging")
+    with monkeypatch.context() as patch:
+        patch.setattr(staged_file, "sync_folders", lambda paths: refused(str(path.parent)))
+        with pytest.raises(OSError, match="receipts"):
+            write_whole(str(path), b"1", staging)
+    assert not path.exists()
+    write_whole(str(path), b"2", staging)
+    with monkeypatch.context() as patch:
+        patch.setattr(StagedFile, "publish", lambda self: refused(self.final_path))
+        with pytest.raises(OSError, match="receipts"):
+            write_whole(str(path), b"3", staging)
+    assert path.read_bytes() == b"2", "what was not replaced stays"

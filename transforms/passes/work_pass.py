@@ -29,7 +29,7 @@ from transforms.errors import (
     UnitFailedError,
     UnitTakenError,
 )
-from transforms.filesystem import delete_files, naming_place
+from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
 from transforms.shards.unit_names import input_name
@@ -133,7 +133,8 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         with naming_place(build.root):
             receipt = work.run(unit, build)
             build.check_owned()  # its files may have taken minutes to upload
-            _commit(receipt, unit, build)
+            build.write(receipt_path(unit.name), receipt.to_json())
+            build.drop_intent(unit.name)
     except UnitTakenError:
         if (receipt := committed_receipt(work, unit, build)) is None:
             raise
@@ -146,18 +147,6 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
         _write_failure(unit.name, build, message, error)
         raise UnitFailedError(message) from error
     return receipt  # where it was taken: another attempt at this unit was faster
-
-
-def _commit(receipt: PassReceipt, unit: WorkUnit, build: Build) -> None:
-    """Writes the receipt; where that fails, none is left that a power cut could take away."""
-    path = receipt_path(unit.name)
-    try:
-        build.write(path, receipt.to_json())
-    except OSError:
-        with contextlib.suppress(OSError):
-            delete_files([build.path(path)])
-        raise
-    build.drop_intent(unit.name)
 
 
 def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt | None:
