@@ -24,7 +24,11 @@ from pipeline.versions import make_version, manifest_of_receipts, receipts_of_ve
 from transforms.errors import MismatchError
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.input_versions import fold_versions, known_versions, write_versions
+from transforms.shards.input_versions import (
+    fold_input_versions,
+    known_input_versions,
+    write_input_versions,
+)
 from transforms.shards.layout import MANIFEST, receipt_path, unit_of_receipt
 from transforms.shards.manifest import Manifest, TokenizerEntry
 from transforms.shards.receipt import Receipt
@@ -90,7 +94,7 @@ class GrowingBuild:
             is_ours = is_sound and receipt.fingerprint == fingerprint
             of_kind = self._waiting if is_ours else self._broken
             of_kind.setdefault(receipt.input.input, {})[unit] = receipt
-        self._noted = known_versions(target)
+        self._noted = known_input_versions(target)
         self._unwritten: dict[str, str] = {}
         self._notes = 0
         self._planned: dict[str, set[str]] = {}
@@ -99,7 +103,7 @@ class GrowingBuild:
         self._last = Commit()
         self._inputs = _by_input(self._kept)
         if self._noted:
-            fold_versions(target, self._noted)
+            fold_input_versions(target, self._noted)
         self._finish_commit()
 
     def _finish_commit(self) -> None:
@@ -183,7 +187,7 @@ class GrowingBuild:
         """Notes the versions of inputs that are about to be read."""
         self._keep({unit.name: unit.version for unit in units if unit.version})
         self._notes += 1
-        write_versions(self._target, self._unwritten, self._notes)
+        write_input_versions(self._target, self._unwritten, self._notes)
         self._unwritten = {}
 
     def _keep(self, versions: Mapping[str, str]) -> None:

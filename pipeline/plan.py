@@ -11,7 +11,7 @@ from transforms.passes.work_pass import WorkUnit
 from transforms.reading.html_extractor import html_extractor
 from transforms.reading.raw_input import RawInput
 from transforms.shards.build import Build
-from transforms.shards.input_versions import known_versions
+from transforms.shards.input_versions import known_input_versions
 from transforms.shards.layout import unit_of_receipt
 from transforms.shards.receipt import Receipt
 from transforms.shards.staged_file import digest_of
@@ -66,7 +66,7 @@ def make_plan(
             f"{unknown[0]!r}: name all inputs of the build; if they now share another folder, "
             "name the old one as input_root; to start over, say overwrite"
         )
-    versions = known_versions(build)
+    versions = known_input_versions(build)
     done: dict[str, Receipt] = {}
     broken: dict[str, str] = {}
     for name, receipt in receipts.items():

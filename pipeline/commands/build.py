@@ -33,7 +33,7 @@ from transforms.filesystem import absolute_path, pin_pattern
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
-from transforms.shards.input_versions import fold_versions, note_versions
+from transforms.shards.input_versions import fold_input_versions, note_input_versions
 from transforms.shards.layout import (
     MANIFEST,
     MARK,
@@ -169,7 +169,7 @@ def _run(job: _Job) -> list[Receipt]:
     elif plan.done:
         say(f"resuming: {len(plan.done)} of {counted(len(plan.units), 'unit')} done")
     if plan.pending:
-        note_versions(target, plan.pending)
+        note_input_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
             run_pass(job.work, plan.pending, target, job.running, progress.update)
         raise_unit_failures(target, [unit.name for unit in plan.pending])
@@ -275,7 +275,7 @@ def _conclude(job: _Job, receipts: Sequence[Receipt]) -> BuildResult:
         entry = entry_of(config.settings, config.settings.load_tokenizer(), job.kept_vocabulary)
         manifest = books.make_manifest(receipts, work.described(), work.fingerprint, entry)
         target.write(MANIFEST, manifest.to_json())
-        fold_versions(target, (unit.name for unit in job.plan.units))
+        fold_input_versions(target, (unit.name for unit in job.plan.units))
         manifest_path = f"{config.output.rstrip('/')}/{MANIFEST}"
     new_units = [unit.name for unit in job.plan.pending]
     return BuildResult(

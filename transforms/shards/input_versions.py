@@ -20,30 +20,30 @@ class _Versions:
     versions: Mapping[str, str]
 
 
-def note_versions(build: Build, units: Sequence[WorkUnit]) -> None:
+def note_input_versions(build: Build, units: Sequence[WorkUnit]) -> None:
     """Notes the inputs that this run is to read. To be called before any of them is read."""
-    write_versions(build, {unit.name: unit.version for unit in units if unit.version})
+    write_input_versions(build, {unit.name: unit.version for unit in units if unit.version})
 
 
-def write_versions(build: Build, versions: Mapping[str, str], round_number: int = 0) -> None:
+def write_input_versions(build: Build, versions: Mapping[str, str], round_number: int = 0) -> None:
     """Writes the versions of units, by name, in place of all that this run or round noted."""
     content = canonical_json({"format": FORMAT, "versions": dict(versions)})
     build.write(input_versions_path(build.run, round_number), content)
 
 
-def fold_versions(build: Build, units: Iterable[str]) -> None:
+def fold_input_versions(build: Build, units: Iterable[str]) -> None:
     """Puts what all runs noted of these units into one file, of this run; the others go.
 
     To be called when the build is complete, so that `runs/` does not grow with every run.
     """
-    known = known_versions(build)
-    write_versions(build, {name: known[name] for name in units if name in known})
+    known = known_input_versions(build)
+    write_input_versions(build, {name: known[name] for name in units if name in known})
     own = input_versions_path(build.run)
     earlier = [path for path in _noted(build) if path != own]
     build.delete(earlier)
 
 
-def known_versions(build: Build) -> dict[str, str]:
+def known_input_versions(build: Build) -> dict[str, str]:
     """The version of each input that a run noted, by unit; of several runs, the latest's."""
     known: dict[str, str] = {}
     for path in _noted(build):
