@@ -97,10 +97,7 @@ def minutes(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is no such number.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
+    value = _number(text)
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected minutes, more than 0, not {text}")
     return value
@@ -115,10 +112,15 @@ def seconds(text: str) -> float:
     Raises:
         argparse.ArgumentTypeError: it is no such number.
     """
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
+    value = _number(text)
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds, 0 or more, not {text}")
     return value
+
+
+def _number(text: str) -> float:
+    """The number; NaN, which is within no bounds, where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -108,6 +108,7 @@ class SequencePacker:
         self._settings = settings
         self._is_last = is_last
         self._has_ids = has_ids
+        self._is_best_fit = settings.packing == "best-fit"
         self._skipped = skipped
         self._start = 0
         self._sequences = self._padding = self._dropped = self._cut = self._carried = 0
@@ -131,8 +132,9 @@ class SequencePacker:
         chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
     ) -> Iterator[PackedChunk]:
         """The sequences of documents: ids, lengths and rows of EXPORT_SCHEMA, in order."""
-        is_one = self._settings.packing == "best-fit"
-        window = _Window(SpooledIds(WINDOW_TOKENS if is_one else None), skipped=self._skipped)
+        window = _Window(
+            SpooledIds(WINDOW_TOKENS if self._is_best_fit else None), skipped=self._skipped
+        )
         try:
             window = yield from self._pack_windows(window, chunks)
             if window.tokens:
@@ -152,7 +154,6 @@ class SequencePacker:
         chunks: Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64], pa.RecordBatch]],
     ) -> Generator[PackedChunk, None, _Window]:
         """The sequences of all windows but the last, which is returned."""
-        is_one = self._settings.packing == "best-fit"
         for ids, lengths, rows in chunks:
             ends = np.cumsum(lengths)
             first = before = 0
@@ -160,12 +161,12 @@ class SequencePacker:
                 # A window ends with the document that fills it, however documents come in.
                 room = before + WINDOW_TOKENS - window.tokens
                 last = min(int(np.searchsorted(ends, room)) + 1, len(lengths))
-                last = len(lengths) if is_one else last
+                last = len(lengths) if self._is_best_fit else last
                 end = int(ends[last - 1])
                 own = ids[before:end] if self._has_ids else np.empty(0, ids.dtype)
                 window.add(own, lengths[first:last], rows.slice(first, last - first))
                 first, before = last, end
-                if window.tokens >= WINDOW_TOKENS and not is_one:
+                if window.tokens >= WINDOW_TOKENS and not self._is_best_fit:
                     window = yield from self._pack(window, is_last=False)
         return window
 
@@ -175,7 +176,7 @@ class SequencePacker:
         ids, lengths = window.ids.joined(), np.concatenate(window.lengths)
         window.ids.close()
         rows = pa.Table.from_batches(window.rows).combine_chunks().to_batches()[0]
-        if self._settings.packing == "best-fit":
+        if self._is_best_fit:
             packed = pack_best_fit(lengths, size)
         else:
             packed = pack_concat(lengths, size)
@@ -212,7 +213,7 @@ class SequencePacker:
         self._padding += packed.sequences * size - int(packed.length.sum())
         # A document is cut once: where its second piece begins.
         offsets = rows.column("offset").to_numpy()
-        if self._settings.packing == "best-fit":
+        if self._is_best_fit:
             self._cut += int((offsets == size).sum())
         else:
             before = np.concatenate([[self._last_offset], offsets[:-1]])

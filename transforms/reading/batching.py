@@ -74,8 +74,7 @@ def encoded(value: str | None) -> bytes | None:
     """UTF-8 of an id or URL, cut as `readable` cuts; a lone surrogate, which has none, is `?`."""
     if value is None:
         return None
-    name = value[: MAX_NAME_BYTES + 1].encode("utf-8", "replace")
-    return name if len(name) <= MAX_NAME_BYTES else _cut(name)
+    return _cut(value[: MAX_NAME_BYTES + 1].encode("utf-8", "replace"))
 
 
 def document_too_large(size: int, settings: ReadSettings) -> str:

@@ -81,11 +81,12 @@ class ParquetLog:
         self._pending_bytes += table.nbytes + _ROW_BYTES * len(table)
         self.rows += len(table)
         if self._pending_rows >= _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
-            self._write_groups(is_last=False)
+            self._write_full_groups()
 
     def finish(self, path: str) -> IndexEntry:
         """Closes the file and returns its entry; path is its name in the manifest."""
-        self._write_groups(is_last=True)
+        if self._pending_rows:
+            self._write_group(pa.concat_tables(self._pending))
         self.close()
         digest = self.staged.finish(self._file.digest)
         return IndexEntry(path=path, rows=self.rows, bytes=digest.bytes, sha256=digest.sha256)
@@ -97,13 +98,9 @@ class ParquetLog:
         finally:  # it writes the footer, for which there may be no room
             self._file.close()
 
-    def _write_groups(self, *, is_last: bool) -> None:
-        if not self._pending_rows:
-            return
+    def _write_full_groups(self) -> None:
+        """Writes what makes whole groups; what is left is less than one."""
         table = pa.concat_tables(self._pending)
-        if is_last and self._pending_rows <= _GROUP_ROWS and self._pending_bytes < _GROUP_BYTES:
-            self._writer.write_table(table.combine_chunks(), row_group_size=self._pending_rows)
-            return
         sizes = _row_bytes(table)
         ends = np.cumsum(sizes)
         first = written = 0
@@ -112,14 +109,14 @@ class ParquetLog:
             full = int(np.searchsorted(ends, written + _GROUP_BYTES, side="left")) + 1
             last = min(full, first + _GROUP_ROWS)
             if last > len(sizes):
-                if not is_last:
-                    break
-                last = len(sizes)
-            group = table.slice(first, last - first).combine_chunks()
-            self._writer.write_table(group, row_group_size=last - first)
+                break
+            self._write_group(table.slice(first, last - first))
             first, written = last, int(ends[last - 1])
         self._pending = [table.slice(first)]
         self._pending_rows, self._pending_bytes = len(sizes) - first, int(ends[-1]) - written
+
+    def _write_group(self, rows: pa.Table) -> None:
+        self._writer.write_table(rows.combine_chunks(), row_group_size=len(rows))
 
 
 def _row_bytes(table: pa.Table) -> npt.NDArray[np.int64]:
