@@ -377,3 +377,12 @@ def test_a_member_of_any_level_is_found_after_damage(level: int) -> None:
 def gzip_of(content: bytes, level: int) -> bytes:
     coder = zlib.compressobj(level, wbits=31)
     return coder.compress(content) + coder.flush()
+
+
+def test_a_small_gzip_member_with_reserved_flags_is_refused_among_others() -> None:
+    """Many small members are decoded by another call, which takes what RFC 1952 forbids."""
+    members = [gzip_of(b"content %d" % number, 6) for number in range(40)]
+    members[30] = members[30][:3] + b"\xe0" + members[30][4:]
+    pieces, (damage,) = read(b"".join(members), "f")
+    assert pieces == [b"content %d" % number for number in range(40) if number != 30]
+    assert "reserved bits" in damage.detail

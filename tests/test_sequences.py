@@ -1,10 +1,13 @@
 """Sequences: every id where it belongs, no document cut that fits, and books that balance."""
 
 import json
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -21,6 +24,7 @@ from pipeline.commands.find import place_of_token
 from pipeline.commands.verify import verify
 from tokenizer import ConfigurationError
 from transforms.errors import MismatchError
+from transforms.exports.index import EXPORT_SCHEMA
 from transforms.exports.packing import (
     Packed,
     pack_best_fit,
@@ -28,6 +32,7 @@ from transforms.exports.packing import (
     place_pieces,
     segments_of,
 )
+from transforms.exports.sequences import SequencePacker, SequenceSettings
 from transforms.exports.settings import ExportSettings
 from transforms.passes.export import ExportPass
 from transforms.shards.build import Build
@@ -349,6 +354,26 @@ def test_sequences_are_counted_without_reading_an_id(
     output = exported(source, tmp_path / "out", "npy", sequence_length=64, **more)
     assert reads.count(False) == reads.count(True) == len(list(shard_files(output)))
     assert verify(str(output)) == 0
+
+
+def test_a_count_keeps_no_ids() -> None:
+    """Not even a slice of length 0: it would keep the array that it was taken from."""
+    arrays: list[weakref.ref[Any]] = []
+    row = {"start": 0, "length": 10, "offset": 0, "unit": "a", "record": 0, "text_xxh3": 0}
+    rows = pa.RecordBatch.from_pylist([row], schema=EXPORT_SCHEMA)
+
+    def chunks() -> Iterator[tuple[Any, Any, pa.RecordBatch]]:
+        for _ in range(3):
+            assert all(array() is None for array in arrays[:-1]), "all but the one at hand"
+            ids = np.zeros(10, np.uint32)
+            arrays.append(weakref.ref(ids))
+            yield ids, np.array([10]), rows
+
+    packer = SequencePacker(
+        SequenceSettings(length=4, packing="best-fit", tail="pad", padding=0), has_ids=False
+    )
+    assert sum(len(packed.ids) for packed in packer.pack(chunks())) == 0
+    assert packer.books.sequences == 8
 
 
 @pytest.mark.parametrize("shuffle", [None, 3])
