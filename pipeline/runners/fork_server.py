@@ -1,6 +1,6 @@
-"""The process that local workers are forked from: it imports Beam once, for all of them.
+"""The process that local workers are forked from: it imports what they need once.
 
-Light to import, so that a command can start it first and import Beam itself meanwhile.
+Light to import, so that a command can start it first and import what it needs itself meanwhile.
 """
 
 import multiprocessing

@@ -1,5 +1,6 @@
 """Runs in this very process, one unit after the other: what little work is done with soonest."""
 
+import contextlib
 from collections.abc import Sequence
 
 from pipeline.runners import Tick
@@ -20,8 +21,6 @@ def run_in_process(work: Pass, units: Sequence[WorkUnit], build: Build, on_tick:
     work.prepare()
     with progress_to(note_read):
         for unit in units:
-            try:
+            with contextlib.suppress(UnitFailedError):  # why is written, for all to read
                 run_unit(work, unit, build)
-            except UnitFailedError:
-                continue  # its reason is written: raise_unit_failures tells it
             on_tick(read_bytes)

@@ -1,15 +1,16 @@
-"""Local runs: one worker process a core, each running Beam's in-process runner on its share.
+"""Local runs: one worker process a core, each doing the units that it claims.
 
-    parent ──► fork server (imports Beam once) ─┬─► worker 0: claimed units ─ RunPass
-       │                                        └─► worker 1: claimed units ─ RunPass
+    parent ──► fork server (imports once) ─┬─► worker 0: claims a unit, does it, claims the next
+       │                                   └─► worker 1: claims a unit, does it, claims the next
        ├ waits on the workers' sentinels: a death is seen at once
        └ reads one number, the bytes that all of them have read
 
 A worker's share is what it claims, the largest unit first, by counting up a number that all of them
 see: so they end together, however fast each of them is.
 
-Why not one FnApiRunner with many workers: its threads share one GIL, which WARC parsing holds,
-and its worker processes hang the job for ever when one is killed (docs/decisions.md).
+Why not Beam's in-process runner: its threads share one GIL, which WARC parsing holds, its worker
+processes hang the job for ever when one is killed, and one in each of these workers did nothing but
+cost its import (docs/decisions.md).
 """
 
 import contextlib
@@ -28,7 +29,8 @@ from pipeline.errors import WorkerDiedError
 from pipeline.failures import known_error, summary
 from pipeline.runners import Running, Tick
 from pipeline.runners.fork_server import for_workers, warm_up, worker_context
-from transforms.passes.work_pass import Pass, WorkUnit, progress_to
+from transforms.errors import UnitFailedError
+from transforms.passes.work_pass import Pass, WorkUnit, prepare_worker, progress_to, run_unit
 from transforms.shards.build import Build
 
 if TYPE_CHECKING:
@@ -78,15 +80,6 @@ class UnitClaims:
             if index >= len(self._units):
                 return
             yield self._units[index]
-
-
-# Of this worker: a lock can be inherited but not pickled, and Beam pickles what it runs.
-_claims: UnitClaims | None = None
-
-
-def _claim(_: object) -> Iterator[WorkUnit]:
-    assert _claims is not None
-    yield from _claims
 
 
 def run_on_workers(
@@ -199,9 +192,7 @@ def _work(
     workers: int,
     sender: "Connection",
 ) -> None:
-    """The worker's main: a Beam pipeline over what it claims; sends None, or what went wrong."""
-    global _claims
-    _claims = claims
+    """The worker's main: does what it claims; sends None, or what went wrong."""
     # An interrupt goes to the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
@@ -210,7 +201,10 @@ def _work(
     logging.getLogger().setLevel(logging.INFO if running.verbose else logging.CRITICAL)
     try:
         with progress_to(claims.note_read):
-            _run_pipeline(work, build)
+            prepare_worker(work, build)
+            for unit in claims:
+                with contextlib.suppress(UnitFailedError):  # why is written, for all to read
+                    run_unit(work, unit, build)
     except BaseException:  # noqa: BLE001 (this process ends here; the parent is told)
         sender.send(traceback.format_exc()[-_REPORT_CHARACTERS:])
         sender.close()
@@ -224,22 +218,6 @@ def _limit_memory(limit_bytes: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
-
-
-def _run_pipeline(work: Pass, build: Build) -> None:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-
-    from transforms.run_pass import RunPass
-
-    with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([])) as pipeline:
-        _ = (
-            pipeline
-            | beam.Impulse()
-            | "Units" >> beam.FlatMap(_claim).with_output_types(WorkUnit)
-            | "RunPass" >> RunPass(work, build)
-        )
 
 
 def _die_with_parent() -> None:
