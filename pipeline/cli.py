@@ -23,6 +23,7 @@ import sys
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import nullcontext
+from itertools import zip_longest
 from typing import Any
 
 from pipeline import commands, exit_codes
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         for variable, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)  # this process is ours as well
-        warm_up()  # before all other imports: they take their time beside each other
+        # Before all other imports: they take their time beside each other.
+        warm_up(_named_tokenizer(rest))
     try:
         command = importlib.import_module(f"{commands.__name__}.{name}")
         return _run(name, command, rest)
@@ -150,6 +152,17 @@ def _answer_interrupts() -> None:
 def _will_start_workers(arguments: Sequence[str]) -> bool:
     idle = ("-h", "--help", "--dry-run", "--runner")
     return not any(one in idle or one.startswith("--runner=") for one in arguments)
+
+
+def _named_tokenizer(arguments: Sequence[str]) -> str:
+    """What --tokenizer says, empty where it says nothing; options are checked later."""
+    name = ""
+    for one, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+        if one == "--tokenizer":
+            name = following
+        elif one.startswith("--tokenizer="):
+            name = one.partition("=")[2]
+    return name
 
 
 def _command_names() -> list[str]:

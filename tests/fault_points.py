@@ -221,7 +221,7 @@ def main(name: str, inputs: Path, scratch: Path, points: list[str]) -> None:
 
     Tokenizer.load("cl100k_base")
     in_process = patch.object(BuildConfig, "running", lambda *_: Running(workers=0))
-    with in_process, patch.object(fork_server, "warm_up", lambda: None):
+    with in_process, patch.object(fork_server, "warm_up", lambda *_: None):
         names = count_points(name, inputs, scratch / "undisturbed")
         expected = content_of(scratch / "undisturbed")
         print(json.dumps({"points": names}), flush=True)

@@ -52,7 +52,7 @@ POINTS = {
         "import os, signal\n"
         "import pipeline.runners.fork_server as module\n"
         "real = module.warm_up\n"
-        "module.warm_up = lambda: (real(), os.killpg(0, signal.SIGINT))"
+        "module.warm_up = lambda named: (real(named), os.killpg(0, signal.SIGINT))"
     ),
     "while inputs are listed": (
         "import os, signal\n"

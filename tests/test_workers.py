@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +11,9 @@ from pathlib import Path
 import pytest
 from sample_inputs import json_lines
 
+from pipeline import cli
 from pipeline.errors import WorkerDiedError
-from pipeline.runners import Running, local
+from pipeline.runners import Running, fork_server, local
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.settings import TokenizeSettings
@@ -54,3 +57,45 @@ def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(
     job.join(60)
     assert not job.is_alive()
     assert "killed by SIGKILL" in str(raised[0])
+
+
+@pytest.mark.parametrize(
+    ("named", "loaded"),
+    [
+        (None, []),
+        ("", ["cl100k_base"]),
+        ("gpt2", ["gpt2"]),
+        ("/dev/stdin", []),
+        ("Qwen/Qwen3-0.6B", []),
+    ],
+)
+def test_the_fork_server_loads_a_bundled_vocabulary_and_never_beam(
+    named: str | None, loaded: list[str]
+) -> None:
+    """Any other may be a pipe, or asks the network, and the command says what is wrong with it."""
+    program = (
+        "import sys, tokenizer.tokenizer as module\n"
+        "real, asked = module.load_vocabulary, []\n"
+        "module.load_vocabulary = lambda name, *rest: (asked.append(name), real(name, *rest))[1]\n"
+        "import pipeline.runners.preload, os\n"
+        "print(asked, 'apache_beam' in sys.modules, fork_server.PRELOADED_TOKENIZER in os.environ)"
+    )
+    named_so = {} if named is None else {fork_server.PRELOADED_TOKENIZER: named}
+    program = "from pipeline.runners import fork_server\n" + program
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **named_so},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.strip() == f"{loaded} False False"
+
+
+def test_the_command_names_its_tokenizer_to_the_fork_server() -> None:
+    named = cli._named_tokenizer
+    assert named(["--input", "a"]) == ""
+    assert named(["--tokenizer", "gpt2", "--workers", "2"]) == "gpt2"
+    assert named(["--tokenizer=gpt2", "--tokenizer", "o200k_base"]) == "o200k_base"
+    assert named(["--tokenizer"]) == ""

@@ -103,7 +103,7 @@ def build_each(root: str, more: Sequence[str]) -> None:
     from pipeline.cli import main
     from pipeline.runners import fork_server
 
-    fork_server.warm_up = lambda: None
+    fork_server.warm_up = lambda *_: None
     results = []
     for folder in sorted(Path(root).iterdir(), key=lambda path: int(path.name)):
         (source,) = (folder / "in").iterdir()

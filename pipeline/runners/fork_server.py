@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 _PRELOAD = ["pipeline.runners.preload"]
+PRELOADED_TOKENIZER = "TOKENMILL_PRELOADED_TOKENIZER"
+"""The variable that names the tokenizer of the fork server's workers; empty: the default."""
+
 # A batch is several blocks of a few MB, freed before the next. By default glibc gives each back to
 # the system and clears it anew, a sixth of a worker's time; Arrow's pool (mimalloc) as well. Its
 # system pool is no way out: glibc before 2.38 does not find aligned blocks again that it was given
@@ -38,29 +41,36 @@ def worker_context() -> Any:
     return multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
 
 
-def warm_up() -> None:
-    """Starts the fork server, which starts its imports, without waiting. Harmless to call twice."""
+def warm_up(tokenizer: str | None = None) -> None:
+    """Starts the fork server, which starts its imports, without waiting. Harmless to call twice.
+
+    Args:
+        tokenizer: that workers will load, empty: the default; None: nobody knows. Where it is a
+            bundled one they share one copy, and none waits for it; each loads any other by itself.
+    """
     context = worker_context()
     if context.get_start_method() == "forkserver":
         from multiprocessing import forkserver
 
         context.set_forkserver_preload(_PRELOAD)
-        with for_workers():
+        named = {} if tokenizer is None else {PRELOADED_TOKENIZER: tokenizer}
+        with for_workers(named):
             forkserver.ensure_running()
 
 
 @contextmanager
-def for_workers() -> Iterator[None]:
+def for_workers(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[None]:
     """Processes that are started in the block inherit what workers need; the caller keeps its own.
 
-    - WORKER_ENVIRONMENT, where the caller's environment says nothing else.
+    - WORKER_ENVIRONMENT and `more`, where the caller's environment says nothing else.
     - Interrupts are ignored: they go to the whole process group, and the parent alone answers them.
       A fork server that is still importing would print a traceback.
     - `__main__` is nobody's script. A child would import it again, and a script without a main
       guard would begin from the start in each worker.
     """
-    missing = {name for name in WORKER_ENVIRONMENT if name not in os.environ}
-    os.environ.update({name: WORKER_ENVIRONMENT[name] for name in missing})
+    wanted = {**WORKER_ENVIRONMENT, **more}
+    missing = {name for name in wanted if name not in os.environ}
+    os.environ.update({name: wanted[name] for name in missing})
     in_main_thread = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main_thread else None
     main = sys.modules["__main__"]
