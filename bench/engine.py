@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -60,7 +61,7 @@ def main() -> int:
             for name, text in texts.items()
         ]
     print_table(*_table(results))
-    write_results(options.results, "engine", {"measurements": results})
+    write_results(options.results, options.save_as, {"measurements": results})
     return 0
 
 
@@ -69,8 +70,8 @@ def _contest(
 ) -> dict[str, Any]:
     """One vocabulary on one text: all contestants, all rounds."""
     path = write_vocabulary(vocabulary, place)
-    names = contestants_of(path)
-    tokens = _compare_tokens(path, text, place)
+    names = [name for name in contestants_of(path) if name not in options.skip]
+    tokens = _compare_tokens(path, names, text, place)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(options.rounds):
         for name in names:
@@ -121,9 +122,11 @@ def _write_text(
     }
 
 
-def _compare_tokens(vocabulary: Path, text: dict[str, Any], place: Path) -> int:
+def _compare_tokens(
+    vocabulary: Path, names: Sequence[str], text: dict[str, Any], place: Path
+) -> int:
     """Encodes the text by every contestant; returns how many ids. SystemExit when they differ."""
-    files = {name: place / f"{name}.npy" for name in contestants_of(vocabulary)}
+    files = {name: place / f"{name}.npy" for name in names}
     for name, file in files.items():
         _fresh(name, vocabulary, text["path"], 0, ["--ids", str(file)])
     ours = np.load(files[_OURS])
@@ -278,7 +281,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--warm-passes", type=int, default=2, metavar="N", help="default: 2")
     add("--throw-away", action="store_true", help="drop each batch's results at once")
     add("--megabytes", type=int, default=64, metavar="N", help="of each text, at most; default: 64")
+    add(
+        "--skip",
+        action="append",
+        default=[],
+        choices=[name for name in ENCODERS if name != _OURS],
+        help="leave a peer out; repeatable",
+    )
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
+    add("--save-as", default="engine", metavar="NAME", help="of the results; default: engine")
     for hidden in ("--path", "--text", "--ids"):
         add(hidden, type=Path, help=argparse.SUPPRESS)
     add("--contestant", help=argparse.SUPPRESS)
