@@ -161,14 +161,15 @@ def test_a_batch_is_full_by_all_that_it_holds() -> None:
         batches = []
         for _ in range(100):
             builder.document(builder.count(), 0, text, document_id, url)
-            batches += builder.full()
+            batches += builder.rest() if builder.is_full else ()
         assert [batch.records for batch in batches] == [10] * 10
     builder = BatchBuilder(settings)
     for _ in range(39):
         builder.reject(builder.count(), 0, Reason.NOT_TEXT, "", b"")
-        assert not list(builder.full())
+        assert not builder.is_full
     builder.reject(builder.count(), 0, Reason.NOT_TEXT, "", b"")
-    assert [batch.records for batch in builder.full()] == [40]
+    assert builder.is_full
+    assert [batch.records for batch in builder.rest()] == [40]
 
 
 def test_a_text_above_the_limit_is_a_reject_in_a_batch() -> None:

@@ -151,10 +151,10 @@ class BatchBuilder:
         self._rejects.append(Reject(record, offset, reason, detail, excerpt, lost_bytes))
         self._bytes += _REJECT_BYTES + len(excerpt)
 
-    def full(self) -> Iterator[RecordBatch]:
-        """Yields the batch if it has reached its size."""
-        if self._bytes >= self._settings.batch_bytes:
-            yield from self.rest()
+    @property
+    def is_full(self) -> bool:
+        """Whether the batch has reached its size."""
+        return self._bytes >= self._settings.batch_bytes
 
     def rest(self) -> Iterator[RecordBatch]:
         """Yields the batch if it has any record."""

@@ -54,6 +54,9 @@ class Stepwise:
         self._decoder = decoder
         self._errors = (OSError, ValueError, lzma.LZMAError)
 
+    def small_member(self, raw: RawInput) -> bytes | None:
+        return None
+
     def member(self, raw: RawInput) -> Iterator[bytes]:
         start = raw.position
         delivered = 0
@@ -179,7 +182,13 @@ def _members(raw: RawInput, codec: Codec, path: str, coverage: Coverage) -> Iter
             coverage = Coverage()  # the next part counts what follows
             yield _PART_END
         yield _MEMBER_START
-        damage = yield from _one_member(raw, codec, coverage)
+        small = codec.small_member(raw)
+        if small is not None:
+            coverage.decoded_bytes += len(small)
+            yield small
+            damage = None
+        else:
+            damage = yield from _one_member(raw, codec, coverage)
         if damage is not None:
             coverage.decoded_bytes += len(damage.suspect)
             yield damage

@@ -43,26 +43,7 @@ class Gzip:
     def __init__(self) -> None:
         self._average_bytes = _MAX_STEP // 2  # compressed size of the members so far
 
-    def member(self, raw: RawInput) -> Iterator[bytes]:
-        whole = self._whole_member(raw)
-        if whole is not None:
-            yield whole
-            return
-        start = raw.position
-        delivered = 0
-        try:
-            for piece in self._fast_member(raw):
-                delivered += len(piece)
-                yield piece
-        except _ISAL_ERROR:
-            # The failed call took its output with it. zlib decodes the member again, up to
-            # the very byte; this also gives a second opinion before anything is lost.
-            with raw.reopen(start) as again:
-                yield from without_first(_careful_member(again), delivered)
-                raw.skip(max(0, again.position - raw.position))
-
-    def _whole_member(self, raw: RawInput) -> bytes | None:
-        """A small member that is buffered whole, its checksum right; None, not moved, without."""
+    def small_member(self, raw: RawInput) -> bytes | None:
         if self._average_bytes > _SMALL_MEMBER_BYTES:
             return None
         fed = raw.window(max(8 * self._average_bytes, _MIN_STEP))
@@ -79,6 +60,20 @@ class Gzip:
         raw.advance(size)
         self._average_bytes = (self._average_bytes + size) // 2
         return content
+
+    def member(self, raw: RawInput) -> Iterator[bytes]:
+        start = raw.position
+        delivered = 0
+        try:
+            for piece in self._fast_member(raw):
+                delivered += len(piece)
+                yield piece
+        except _ISAL_ERROR:
+            # The failed call took its output with it. zlib decodes the member again, up to
+            # the very byte; this also gives a second opinion before anything is lost.
+            with raw.reopen(start) as again:
+                yield from without_first(_careful_member(again), delivered)
+                raw.skip(max(0, again.position - raw.position))
 
     def _fast_member(self, raw: RawInput) -> Iterator[bytes]:
         start = raw.position

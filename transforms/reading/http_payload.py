@@ -180,6 +180,8 @@ def _parse_response(block: bytes) -> _Response:
 
 def _parse_content_type(value: str) -> tuple[str, str]:
     """The media type and the charset, lower-case, empty where not given."""
+    if value in (_PLAIN, ""):  # as in all of Common Crawl's WET
+        return value, ""
     media_type, *parameters = value.lower().split(";")
     for parameter in parameters:
         name, _, charset = parameter.partition("=")

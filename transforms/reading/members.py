@@ -70,6 +70,12 @@ class Codec(Protocol):
     name: str
     magic: bytes
 
+    def small_member(self, raw: RawInput) -> bytes | None:
+        """The member that `raw` stands at, where it is sound and buffered whole.
+
+        Moves over it; None, and does not move, where `member` has to look.
+        """
+
     def member(self, raw: RawInput) -> Iterator[bytes]:
         """Decodes the member that `raw` stands at, and leaves `raw` at its end.
 

@@ -216,5 +216,6 @@ class _Rows:
         for _ in range(first, last):
             builder.reject(builder.count(), _NO_OFFSET, reason, detail, b"", lost_bytes)
             lost_bytes = 0
-            yield from builder.full()
+            if builder.is_full:
+                yield from builder.rest()
         yield from builder.rest()

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 
 from transforms.reading.members import Damage, Event, MemberStart
-from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH
+from transforms.reading.record_heads import HEAD, HEAD_AFTER_EMPTY_LINE, LONGEST_MATCH, NEWLINES
 
 MAX_HEADER_BYTES = 1 << 20
 _SMALL_HEADER_BYTES = 8 << 10
@@ -100,7 +100,10 @@ class RecordWindow:
                 event, self._held = self._held, None
                 self._is_member_start = True
                 self._accept(event)
-            if self.ensure(1):
+            if self._cursor < len(self._front) or self.ensure(1):
+                if self._cursor < len(self._front) and self._front[self._cursor] not in b"\r\n":
+                    self._has_unframed_record |= self.offset != self._framed_offset
+                    return True
                 following = self.peek(64)
                 record = following.lstrip(b"\r\n")
                 if len(record) < len(following):
@@ -121,6 +124,21 @@ class RecordWindow:
         taken = self._front[start : self._cursor]
         if count > _LARGE_BYTES and self._cursor == len(self._front):
             self._front, self._cursor = b"", 0  # it is the caller's alone
+        return taken
+
+    def take_last(self, count: int) -> bytes | None:
+        """Moves over `count` bytes and the two newlines that are all that is buffered after them.
+
+        Returns the bytes; None, and does not move, where that is not what is buffered.
+        """
+        start, end = self._cursor, self._cursor + count
+        if self._later or len(self._front) != end + len(NEWLINES):
+            return None
+        if not self._front.endswith(NEWLINES):
+            return None
+        taken = self._front[start:end]
+        self.offset += count + len(NEWLINES)
+        self._front, self._cursor = b"", 0
         return taken
 
     def peek(self, count: int, after: int = 0) -> bytes:

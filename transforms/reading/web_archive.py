@@ -82,7 +82,8 @@ class _WebArchive:
                 break
             else:
                 self._step_over_damage(window.offset, b"")
-            yield from self._builder.full()
+            if self._builder.is_full:
+                yield from self._builder.rest()
         self._note_checksums()
         yield from self._builder.rest()
 
@@ -101,6 +102,8 @@ class _WebArchive:
         length = int(fields["content-length"])
         if length > self._settings.max_record_bytes:
             self._oversized(start, head, length)
+        elif window.is_framed and (block := window.take_last(length)) is not None:
+            self._sound_record(fields, block, start)  # as are all of Common Crawl's
         elif not window.ensure(length):
             detail = f"the block has {window.available} bytes, its Content-Length is {length}"
             self._lost(start, detail, head + window.peek(MAX_EXCERPT_BYTES), is_cut=True)
@@ -124,8 +127,7 @@ class _WebArchive:
         window = self._window
         window.ensure(len(_MAGIC))
         while window.peek(len(_MAGIC)) == _MAGIC:
-            end = window.header_bytes()
-            if end:
+            if end := window.header_bytes():
                 return window.take(end)
             if window.available > MAX_HEADER_BYTES or not window.ensure(window.available + 1):
                 break

@@ -44,14 +44,13 @@ class Zstd:
         # One context for all frames of a file: making one costs more than a small frame.
         self._context = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
 
+    def small_member(self, raw: RawInput) -> bytes | None:
+        return _whole_frame(raw, self._context)
+
     def member(self, raw: RawInput) -> Iterator[bytes]:
         magic = raw.peek(4)
         if len(magic) == 4 and is_skippable(magic):
             _skip_frame(raw)
-            return
-        whole = _whole_frame(raw, self._context)
-        if whole is not None:
-            yield whole
             return
         start = raw.position
         delivered = 0
