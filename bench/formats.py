@@ -42,7 +42,7 @@ def main() -> int:
         place = Path(folder)
         vocabulary = write_tiktoken(options.tokenizer, place)
         for name in options.formats:
-            inputs = _inputs(options.folder, name)
+            inputs = inputs_in(options.folder, name)
             scripts = bare_scripts(with_tiktoken=False)
             contest = Contest(inputs, vocabulary, options.workers, scripts)
             totals = check_tokens(contest, place)
@@ -76,7 +76,7 @@ def _rows(measurements: dict[str, dict[str, Any]]) -> Iterator[list[str]]:
         ]
 
 
-def _inputs(folder: Path, name: str) -> Path:
+def inputs_in(folder: Path, name: str) -> Path:
     """The folder of the inputs in a format, written the first time."""
     inputs = folder / "formats" / name
     if inputs.is_dir():

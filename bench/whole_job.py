@@ -6,7 +6,7 @@
 
 First a round that is not timed compares the ids of every input: a difference ends it all. Then the
 contestants alternate, each in fresh processes, start-up included; memory has a round of its own,
-since looking at it costs time. `--memory` asks instead whether memory grows with the input.
+since looking at it costs time.
 """
 
 import argparse
@@ -79,11 +79,7 @@ def main() -> int:
             "tokenizer": options.tokenizer,
             "workers": options.workers,
         }
-        if options.memory:
-            larger = _copy(inputs, place / "larger", 3 * options.copies)
-            _measure_growth(contest, larger, place, about, options)
-        else:
-            _compare(contest, place, about, options)
+        _compare(contest, place, about, options)
     return 0
 
 
@@ -109,12 +105,12 @@ def measure(contest: Contest, place: Path, text_bytes: int, rounds: int) -> dict
         for name in contest.names:
             if number and name == _TIKTOKEN:
                 continue  # ten times slower: once is enough to see that
-            with _output(place) as output:
+            with output_folder(place) as output:
                 seconds[name].append(wall_seconds(contest.command(name, output)))
             print(f"round {number + 1}: {name}: {seconds[name][-1]:.2f} s", flush=True)
     peaks = {}
     for name in contest.names:
-        with _output(place) as output:
+        with output_folder(place) as output:
             peaks[name] = peak_pss_bytes(contest.command(name, output))
     medians = {name: median(values) for name, values in seconds.items()}
     print_table(
@@ -142,37 +138,16 @@ def measure(contest: Contest, place: Path, text_bytes: int, rounds: int) -> dict
     }
 
 
-def _measure_growth(
-    contest: Contest,
-    larger: Path,
-    place: Path,
-    about: dict[str, Any],
-    options: argparse.Namespace,
-) -> None:
-    """Our peak memory on the inputs, and on three times as many."""
-    peaks = {}
-    for copies, inputs in ((options.copies, contest.inputs), (3 * options.copies, larger)):
-        given = Contest(inputs, contest.vocabulary, contest.workers, {})
-        with _output(place) as output:
-            peaks[copies] = peak_pss_bytes(given.command(_OURS, output))
-    print_table(
-        ["copies", "peak PSS, MB"],
-        [[copies, f"{peak / _MEGABYTE:,.0f}"] for copies, peak in peaks.items()],
-    )
-    by_copies = [{"copies": copies, "peak_pss_bytes": peak} for copies, peak in peaks.items()]
-    write_results(options.results, "whole_job_memory", {**about, "peaks": by_copies})
-
-
 def check_tokens(contest: Contest, place: Path) -> dict[str, Any]:
     """Runs every contestant once and compares the ids of each input; returns our totals.
 
     Raises SystemExit at the first difference.
     """
-    with _output(place / "ours") as ours:
+    with output_folder(place / "ours") as ours:
         wall_seconds(contest.command(_OURS, ours))
         manifest = json.loads((ours / "manifest.json").read_bytes())
         for name in contest.scripts:
-            with _output(place) as output:
+            with output_folder(place) as output:
                 wall_seconds(contest.command(name, output))
                 for entry in manifest["inputs"]:
                     _compare_input(name, ours / "tokens", output, entry["path"])
@@ -194,8 +169,8 @@ def _compare_input(name: str, ours: Path, theirs: Path, unit: str) -> None:
 
 
 @contextmanager
-def _output(place: Path) -> Iterator[Path]:
-    """A folder that a contestant may make; gone afterwards, and nothing left to write back."""
+def output_folder(place: Path) -> Iterator[Path]:
+    """A folder that a command may make; gone afterwards, and nothing left to write back."""
     os.sync()
     output = place / "output"
     try:
@@ -237,7 +212,6 @@ def _parser() -> argparse.ArgumentParser:
         "it writes OUT/<input>.npy",
     )
     add("--skip-tiktoken", action="store_true", help="leave the slowest contestant out")
-    add("--memory", action="store_true", help="our memory on the inputs, and three times as many")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
     return parser
 

@@ -35,7 +35,7 @@ _LOOKED_AT = 3  # inputs
 _SAMPLE_BYTES = 32 << 20
 _SAMPLE_SECONDS = 2.0
 _SHOWN_TOKENS = 24
-# Measured: bench/results/whole_job_memory.json, and the start of the command.
+# Measured: bench/results/growth.json, and the start of the command.
 _COMMAND_BYTES, _WORKER_BYTES = 150 << 20, 200 << 20
 _START_SECONDS = 1.0
 _INDEX_BYTES = 60  # of documents/*.parquet, a document

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from test_architecture import CODE, PACKAGES, REPOSITORY
 
+from bench.readme import with_figures
+
 PAGES = [
     REPOSITORY / "README.md",
     REPOSITORY / "CONTRIBUTING.md",
@@ -90,3 +92,11 @@ def test_every_name_of_a_module_or_class_that_a_page_names_is_there(page: Path) 
         if found and not any(has(one, inner) for one in found):
             missing.append(text)
     assert not missing
+
+
+def test_figures_of_the_readme_are_those_that_were_measured() -> None:
+    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert with_figures(text, REPOSITORY / "bench" / "results") == text
+    assert text.count("<!-- figures: ") > 2
+    spoilt = text.replace("| cl100k_base |", "| other |")
+    assert with_figures(spoilt, REPOSITORY / "bench" / "results") == text
