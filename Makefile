@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 BIN := $(VENV)/bin
-NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h)
+NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h transforms/reading/native/*.cc)
 # The installation is editable: what runs and is tested is this checkout, and only a change of
 # these needs another one.
 INSTALLED_FROM := pyproject.toml setup.py $(NATIVE)
@@ -61,7 +61,7 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict
 	$(BIN)/stubtest --mypy-config-file pyproject.toml --allowlist tests/stubtest.allow \
-		--ignore-unused-allowlist tokenizer._native
+		--ignore-unused-allowlist tokenizer._native transforms.reading._page_shape
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m bench.whole_job
@@ -76,6 +76,6 @@ include tests/quality.mk
 
 # The environment goes too: without the built extension its editable installation is broken.
 clean:
-	rm -rf $(VENV) $(DEMO) build dist *.egg-info tokenizer/*.so
+	rm -rf $(VENV) $(DEMO) build dist *.egg-info tokenizer/*.so transforms/reading/*.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutate.jsonl
 	find pipeline tokenizer transforms tests bench -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -6,7 +6,8 @@ from pathlib import Path
 import setuptools
 from setuptools import setup
 
-NATIVE = Path("tokenizer/native")
+ENGINE = Path("tokenizer/native")
+PAGE_SHAPE = "transforms/reading/native/page_shape.cc"
 if int(setuptools.__version__.partition(".")[0]) < 77:  # isolated builds bring their own
     sys.exit(
         f"tokenmill is packed by setuptools 77 or newer, here is {setuptools.__version__}: "
@@ -15,7 +16,9 @@ if int(setuptools.__version__.partition(".")[0]) < 77:  # isolated builds bring 
 
 
 def extensions():
-    """The native engine; none for an sdist, which holds its sources and needs no compiler.
+    """The native engine, and what looks at HTML pages before they are parsed.
+
+    None for an sdist, which holds their sources and needs no compiler.
 
     Beam makes one where a job is submitted (`--setup_file`), without what a build requires.
     """
@@ -27,13 +30,19 @@ def extensions():
     return [
         Pybind11Extension(
             "tokenizer._native",
-            sorted(str(path) for path in NATIVE.glob("*.cc")),
-            depends=sorted(str(path) for path in NATIVE.glob("*.h")),
+            sorted(str(path) for path in ENGINE.glob("*.cc")),
+            depends=sorted(str(path) for path in ENGINE.glob("*.h")),
             # Arrow's headers carry xxHash (XXH3); nothing of Arrow is linked.
             include_dirs=[pyarrow.get_include()],
             cxx_std=17,
             extra_compile_args=["-O3"],
-        )
+        ),
+        Pybind11Extension(
+            "transforms.reading._page_shape",
+            [PAGE_SHAPE],
+            cxx_std=17,
+            extra_compile_args=["-O3"],
+        ),
     ]
 
 
@@ -62,7 +71,7 @@ setup(
         "pipeline": ["py.typed"],
         "tokenizer": ["py.typed", "_native.pyi", "bundled/*"],
         "tokenmill": ["py.typed"],
-        "transforms": ["py.typed"],
+        "transforms": ["py.typed", "reading/_page_shape.pyi"],
     },
     ext_modules=extensions(),
 )

@@ -40,6 +40,7 @@ UNDER_ASAN = env PYTHONPATH='$(CURDIR)/$(SANITIZED)/lib' ASAN_OPTIONS=detect_lea
 # Real documents are mostly tiktoken's time, and add no paths that generated ones do not take.
 NATIVE_TESTS := tests/test_tokenizer.py tests/test_vocabulary.py \
 	tests/test_native_edges.py tests/test_native_ids.py \
+	tests/test_page_shape.py \
 	tests/test_native_split.py::test_stages_cut_more_than_a_block_of_pretokens_as_specified \
 	-k 'not all_shared_documents'
 

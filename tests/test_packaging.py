@@ -101,8 +101,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_sdist_holds_what_a_worker_needs_to_build(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.split("/", 1)[-1] for name in archive.getnames()}
-    native = [path for path in (REPOSITORY / "tokenizer" / "native").iterdir() if path.is_file()]
-    assert len(native) > 10
+    folders = (REPOSITORY / "tokenizer" / "native", REPOSITORY / "transforms/reading/native")
+    native = [path for folder in folders for path in folder.iterdir() if path.is_file()]
+    assert len(native) > 11
     for path in native:
         assert path.relative_to(REPOSITORY).as_posix() in names
     for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md"):
@@ -146,7 +147,7 @@ def test_the_wheel_holds_vocabularies_stub_and_type_markers(wheel: Path) -> None
         names = set(archive.namelist())
     for vocabulary in VOCABULARIES:
         assert f"tokenizer/bundled/{vocabulary}.tiktoken.zst" in names
-    assert "tokenizer/_native.pyi" in names
+    assert {"tokenizer/_native.pyi", "transforms/reading/_page_shape.pyi"} <= names
     for package in ("pipeline", "tokenizer", "tokenmill", "transforms"):
         assert f"{package}/py.typed" in names
     assert not [name for name in names if name.startswith(("tests/", "bench/"))]
