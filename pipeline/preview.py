@@ -21,14 +21,14 @@ from pipeline.inputs import common_root, list_units, split_units
 from pipeline.progress import size_text
 from pipeline.quantities import counted
 from pipeline.suggestions import did_you_mean
-from pipeline.terminal import escaped
+from pipeline.terminal import escaped, say
 from pipeline.token_text import SEPARATOR, token_texts
 from tokenizer import ConfigurationError, Tokenizer
 from transforms.documents import RecordBatch
 from transforms.filesystem import is_local, open_raw
 from transforms.passes.work_pass import WorkUnit
 from transforms.reading import InputFormat, Reader, ReadSettings, detect_format, open_reader
-from transforms.reading.field_sample import check_text_field, sample_fields
+from transforms.reading.field_sample import FieldSample, check_text_field, sample_fields
 
 _LOOKED_AT = 3  # inputs
 # Of text, an input: most are read whole; what a reader has in its buffers matters little then.
@@ -42,7 +42,7 @@ _INDEX_BYTES = 60  # of documents/*.parquet, a document
 
 
 def check_fields(units: Sequence[WorkUnit], read: ReadSettings) -> None:
-    """Reads the first records of a few inputs.
+    """Reads the first records of a few inputs; says which id or URL was asked for and is not there.
 
     Raises:
         ConfigurationError: none of them has the text field; the message names those they have.
@@ -55,6 +55,23 @@ def check_fields(units: Sequence[WorkUnit], read: ReadSettings) -> None:
         hint = did_you_mean(read.text_field, sorted(fields))
         message = str(error).removeprefix(f"{error.setting}: ")
         raise ConfigurationError(f"{message}{hint}", setting="text_field") from None
+    _tell_missing(list(samples.values()), read)
+
+
+def _tell_missing(samples: Sequence[FieldSample], read: ReadSettings) -> None:
+    """Says that a field which was asked for is nowhere; it may come later, or be left out often."""
+    if not samples or not all(sample.records and sample.fields for sample in samples):
+        return
+    fields = {name for sample in samples for name in sample.fields}
+    usual = ReadSettings()
+    for setting in ("id_field", "url_field"):
+        name = getattr(read, setting)
+        if name != getattr(usual, setting) and name not in fields:
+            hint = did_you_mean(name, sorted(fields))
+            say(
+                f"tokenmill: no record that was looked at has the field {escaped(name)}, which is "
+                f"the {setting}: its documents have none{hint}"
+            )
 
 
 def _some(units: Sequence[WorkUnit]) -> list[WorkUnit]:

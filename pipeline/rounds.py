@@ -184,9 +184,10 @@ class Rounds:
         self._replaced = {n: one for n, one in self._replaced.items() if n in there}
         self._retries = {n: one for n, one in self._retries.items() if one[0].input in there}
 
-    def is_waiting(self, now: float) -> bool:
-        """Whether there are inputs that may be finished soon, as of the last round."""
-        return any(not self._growing.has(one.name) for one in self._arrivals.unfinished(now))
+    def waiting(self, now: float) -> list[str]:
+        """The inputs that may be finished soon, as of the last round."""
+        unfinished = self._arrivals.unfinished(now)
+        return sorted(one.name for one in unfinished if not self._growing.has(one.name))
 
     def _plan(self, finished: Sequence[WorkUnit], now: float) -> tuple[list[WorkUnit], bool]:
         """What to do in this round, and whether there is more."""

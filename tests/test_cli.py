@@ -193,6 +193,18 @@ def test_a_field_that_is_nowhere_is_refused_with_the_fields_there_are(
     assert not (tmp_path / "out").exists()
 
 
+def test_an_id_field_that_is_nowhere_is_said(
+    lines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may come in later records, so that is no error."""
+    given = ["build", "--input", str(lines), "--output"]
+    assert main([*given, str(tmp_path / "a"), "--id-field", "idd"]) == 0
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if "idd" in line]
+    assert "has the field idd, which is the id_field" in message
+    assert main([*given, str(tmp_path / "b"), "--id-field", "id", "--url-field", "url"]) == 0
+    assert "no record that was looked at" not in capsys.readouterr().err
+
+
 def test_a_field_that_is_null_or_in_another_input_is_there(lines: Path, tmp_path: Path) -> None:
     (lines.parent / "b.jsonl").write_text('{"id": 1}\n')
     (lines.parent / "c.jsonl").write_text('{"text": null}\n{"text": "a"}\n')

@@ -71,10 +71,13 @@ def test_time_begins_anew_with_each_change_and_objects_of_a_store_appear_whole()
     assert look(40, ("a", 2)) == [], "it was away: it begins anew"
 
 
-def test_once_looks_twice_and_ends(story: Story) -> None:
+def test_once_looks_twice_ends_and_names_what_it_leaves(
+    story: Story, capsys: pytest.CaptureFixture[str]
+) -> None:
     story.add("a.jsonl")
     result = story.watch(lambda: story.add("b.jsonl"), once=True, settle_seconds=5.0)
     assert story.names() == [("a.jsonl",)], "b.jsonl has just come"
+    assert "1 input may still be written and is left to the next run: b.jsonl\n" in said(capsys)
     assert (result.exit_code, result.is_interrupted) == (0, False)
     assert story.now == 5.0
 

@@ -22,7 +22,7 @@ from pipeline.lease import Lease
 from pipeline.quantities import count, counted, seconds
 from pipeline.rounds import Round, Rounds, WatchConfig
 from pipeline.run_record import new_run_name, write_run_record
-from pipeline.terminal import say, show
+from pipeline.terminal import escaped, say, show
 from pipeline.tokenizers import entry_of
 from transforms.filesystem import absolute_path
 from transforms.passes.tokenize import TokenizePass
@@ -184,16 +184,25 @@ def watch(
                     continue
                 if not config.once:
                     pause(config.poll_seconds)
-                elif may_wait and rounds.is_waiting(clock()):
+                elif may_wait and rounds.waiting(clock()):
                     may_wait = False
                     pause(config.settle_seconds)
                 else:
+                    _tell_left(rounds.waiting(clock()))
                     return WatchResult(growing.version, last, is_interrupted=False)
         except KeyboardInterrupt:
             if config.once:
                 raise
             say(f"tokenmill: watch ended{_state_of(growing.version)}; the same command goes on")
             return WatchResult(growing.version, last, is_interrupted=True)
+
+
+def _tell_left(waiting: Sequence[str]) -> None:
+    if waiting:
+        say(
+            f"tokenmill: {counted(len(waiting), 'input')} may still be written and is left to the "
+            f"next run: {escaped(waiting[0])}{', ...' if len(waiting) > 1 else ''}"
+        )
 
 
 def _write_run(target: Build, config: BuildConfig, root: str, wall_seconds: float) -> None:
