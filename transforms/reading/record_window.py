@@ -79,19 +79,21 @@ class RecordWindow:
             # In one piece from the start: pieces that are joined later are held twice. What is
             # there is copied only where as much again is to come: no lie makes that quadratic.
             self._begin_joining(count)
-        while self.available < count and not self.at_stop:
+        is_enough = self.available >= count
+        while not is_enough and not self.at_stop:
             event = next(self._events, None)
-            if isinstance(event, (bytes, Damage)):
+            if isinstance(event, MemberStart):
+                self._is_member_start = True
+            elif isinstance(event, (bytes, Damage)):
                 self._accept(event)
+                is_enough = self.available >= count
             elif event is None:
                 self._ended = True
-            elif isinstance(event, MemberStart):
-                self._is_member_start = True
             else:
                 self._is_part_end = True
         if self._joined is not None:
             self._end_joining()
-        return self.available >= count
+        return is_enough
 
     def begin_record(self) -> bool:
         """Moves over newlines and a boundary to a record; False at damage and at the end."""
