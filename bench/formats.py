@@ -143,6 +143,7 @@ _WRITERS: dict[str, tuple[str, Callable[[Sequence[bytes]], bytes]]] = {
     "wet": ("warc.wet.gz", _wet),
     "warc": ("warc.gz", _warc),
 }
+FORMATS = tuple(_WRITERS)
 
 
 def _parser() -> argparse.ArgumentParser:

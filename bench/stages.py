@@ -6,9 +6,12 @@
     write        UnitWriter.write: token shard, index, rejects
     commit       UnitWriter.publish: SHA-256 of what was written, fsync, rename, receipt
 
-One process takes the units one after the other, as a worker does, without Beam around it. Beside
-it, what the command costs before and after its work: its wall time on an input of one document.
-Parquet is decoded by Arrow while it is parsed: its `decompress` is the pass that hashes the file.
+One process takes the units one after the other, as a worker does. Beside it: what the command
+costs before and after its work, which is its wall time on an input of one document; and the limit,
+which is to decompress, to parse, and to encode once more what has just been encoded. Parquet is
+decoded by Arrow while it is parsed: its `decompress` is the pass that hashes the file.
+
+With FOLDER, which `python -m bench.debian FOLDER` made, the same for each format of bench.formats.
 """
 
 import argparse
@@ -16,11 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from bench.corpus import TEXTS, inputs_of
+from bench.formats import FORMATS, inputs_in
 from bench.processes import wall_seconds
 from bench.report import RESULTS, print_table, write_results
 from tokenizer import Tokenizer
@@ -37,8 +42,9 @@ STAGES = ("decompress", "parse", "encode", "write", "commit")
 class StageClock:
     """Seconds spent in each stage so far."""
 
-    def __init__(self) -> None:
-        self.seconds = dict.fromkeys(STAGES, 0.0)
+    def __init__(self, with_warm: bool) -> None:
+        self.with_warm = with_warm
+        self.seconds = dict.fromkeys([*STAGES, "warm"], 0.0)
 
     def timed(self, stage: str, call: Callable[[], Any]) -> Any:
         """What the call gives, its time counted."""
@@ -55,11 +61,16 @@ class StageClock:
             yield piece
 
 
-def time_units(paths: list[Path], output: Path, settings: TokenizeSettings) -> dict[str, Any]:
-    """Tokenizes the inputs as TokenizePass does; returns seconds by stage and text bytes."""
+def time_units(
+    paths: list[Path], output: Path, settings: TokenizeSettings, *, with_warm: bool = False
+) -> dict[str, Any]:
+    """Tokenizes the inputs as TokenizePass does; returns seconds by stage and text bytes.
+
+    with_warm: encodes every batch twice; "warm" has the seconds of the second time alone.
+    """
     tokenizer = settings.load_tokenizer()
     tokenizer.encode("one")  # the first call sets a thread's cache up
-    clock = StageClock()
+    clock = StageClock(with_warm)
     whole, members = reader.decompress, reader.decompress_members
     reader.decompress = lambda *args: clock.timed_pieces("decompress", whole(*args))
     reader.decompress_members = lambda *args: clock.timed_pieces("decompress", members(*args))
@@ -85,12 +96,15 @@ def _time_unit(
         UnitWriter(build, path.name, tokenizer.dtype, settings.shards) as writer,
     ):
         for batch in clock.timed_pieces("parse", opened):
-            encoded = clock.timed(
-                "encode",
-                lambda text=batch.documents.text: tokenizer.encode_documents(
-                    text, end_of_text=settings.end_of_text_id(tokenizer), dtype=tokenizer.dtype
-                ),
+            encode = partial(
+                tokenizer.encode_documents,
+                batch.documents.text,
+                end_of_text=settings.end_of_text_id(tokenizer),
+                dtype=tokenizer.dtype,
             )
+            encoded = clock.timed("encode", encode)
+            if clock.with_warm:
+                clock.timed("warm", encode)
             clock.timed("write", lambda pair=(batch, encoded): writer.write(*pair))
         receipt = clock.timed(
             "commit",
@@ -115,21 +129,36 @@ def _start_up_seconds(place: Path, rounds: int) -> float:
 def main() -> int:
     """The command; returns its exit code."""
     options = _parser().parse_args()
-    settings = TokenizeSettings(tokenizer=options.tokenizer)
     with tempfile.TemporaryDirectory(prefix="tokenmill-bench-") as folder:
         place = Path(folder)
-        inputs, source = inputs_of(options.text, place / "generated", options.input)
-        runs = [
-            time_units(inputs, place / f"output-{number}", settings)
-            for number in range(options.rounds)
-        ]
+        if options.folder:
+            given = {name: sorted(inputs_in(options.folder, name).iterdir()) for name in FORMATS}
+        else:
+            paths, source = inputs_of(options.text, place / "generated", options.input)
+            given = {source: paths}
+        found = {name: _measure(name, paths, place, options) for name, paths in given.items()}
         start_up = _start_up_seconds(place, options.rounds)
-    text_bytes = runs[0]["text_bytes"]
+    print(f"start-up and end of a command: {start_up:.2f} s")
+    about = {"tokenizer": options.tokenizer, "start_up_seconds": round(start_up, 3)}
+    write_results(options.results, "stages", {**about, "inputs": found})
+    return 0
+
+
+def _measure(
+    name: str, paths: list[Path], place: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Seconds of each stage on some inputs, and what share of the limit is reached."""
+    settings = TokenizeSettings(tokenizer=options.tokenizer)
+    runs = [
+        time_units(paths, place / f"{name}-{number}", settings) for number in range(options.rounds)
+    ]
+    warm = time_units(paths, place / f"{name}-warm", settings, with_warm=True)
     stages = {stage: median(run["stage_seconds"][stage] for run in runs) for stage in STAGES}
     stages["other"] = median(run["wall_seconds"] for run in runs) - sum(stages.values())
-    whole = sum(stages.values())
+    whole, text_bytes = sum(stages.values()), runs[0]["text_bytes"]
+    limit = stages["decompress"] + stages["parse"] + warm["stage_seconds"]["warm"]
     print_table(
-        ["stage", "seconds", "share", "MB/s of text"],
+        [name, "seconds", "share", "MB/s of text"],
         [
             [
                 stage,
@@ -137,28 +166,23 @@ def main() -> int:
                 f"{seconds / whole:.1%}",
                 f"{text_bytes / 1e6 / seconds:,.0f}",
             ]
-            for stage, seconds in [*stages.items(), ("all", whole)]
+            for stage, seconds in [*stages.items(), ("all", whole), ("the limit", limit)]
         ],
     )
-    print(f"start-up and end of a command: {start_up:.2f} s")
-    write_results(
-        options.results,
-        "stages",
-        {
-            "inputs": {"source": source, "files": [path.name for path in inputs]},
-            "tokenizer": options.tokenizer,
-            "text_bytes": text_bytes,
-            "stage_seconds": {stage: round(seconds, 4) for stage, seconds in stages.items()},
-            "start_up_seconds": round(start_up, 3),
-        },
-    )
-    return 0
+    return {
+        "files": len(paths),
+        "text_bytes": text_bytes,
+        "stage_seconds": {stage: round(seconds, 4) for stage, seconds in stages.items()},
+        "limit_seconds": round(limit, 4),
+        "share_of_limit": round(limit / whole, 3),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.stages", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
+    add("folder", type=Path, nargs="?", help="what `python -m bench.debian` made")
     add("--input", metavar="GLOB", help="default: what is at hand")
     add("--text", default="english", choices=list(TEXTS))
     add("--tokenizer", default="cl100k_base", metavar="NAME")
