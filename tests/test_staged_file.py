@@ -263,12 +263,18 @@ def test_a_record_whose_name_could_not_be_made_durable_is_taken_back(
 
     path = tmp_path / "receipts" / "a.json"
     staging = str(tmp_path / "staging")
-    with monkeypatch.context() as patch:
-        patch.setattr(staged_file, "sync_folders", lambda paths: refused(str(path.parent)))
-        with pytest.raises(OSError, match="receipts"):
-            write_whole(str(path), b"1", staging)
+
+    def write_unsynced(content: bytes) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(staged_file, "sync_folders", lambda paths: refused(str(path.parent)))
+            with pytest.raises(OSError, match="receipts"):
+                write_whole(str(path), content, staging)
+
+    write_unsynced(b"1")
     assert not path.exists()
-    write_whole(str(path), b"2", staging)
+    write_whole(str(path), b"1", staging)
+    write_unsynced(b"2")
+    assert path.read_bytes() == b"2", "there is no going back to what it replaced"
     with monkeypatch.context() as patch:
         patch.setattr(StagedFile, "publish", lambda self: refused(self.final_path))
         with pytest.raises(OSError, match="receipts"):

@@ -134,18 +134,20 @@ def sync_folders(paths: Iterable[str]) -> None:
 def write_whole(final_path: str, content: bytes, staging: str) -> None:
     """Writes a small file that appears whole or not at all, durably.
 
-    Where its folder can not be synced, it is taken back: a receipt that a power cut could take away
-    would be one of a build that says it is complete.
+    Where nothing stood there before and its folder can not be synced, it is taken back: a receipt
+    that a power cut could take away would be one of a build that says it is complete.
     """
     if not is_local(final_path):
         filesystem.write_whole(final_path, content)
         return
+    is_new = not os.path.lexists(final_path)
     with StagedFile(final_path, staging) as staged:
         Path(staged.local_path).write_bytes(content)
         staged.publish()
     try:
         sync_folders([final_path])
     except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(final_path)
+        if is_new:
+            with contextlib.suppress(OSError):
+                os.unlink(final_path)
         raise
