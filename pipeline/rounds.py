@@ -123,6 +123,7 @@ class Rounds:
         self._replaced: dict[str, WorkUnit] = {}
         self._retries: dict[str, tuple[WorkUnit, float]] = {}
         self._notices = Notices("watch")
+        self._began = 0.0
 
     def do(self, now: float) -> Round:
         """Does one round.
@@ -135,6 +136,7 @@ class Rounds:
             TokenmillError, OSError: it failed; what is committed is kept.
         """
         config = self._config.build
+        self._began = now
         try:
             listed = self._list()
         except OSError as error:
@@ -184,9 +186,9 @@ class Rounds:
         self._replaced = {n: one for n, one in self._replaced.items() if n in there}
         self._retries = {n: one for n, one in self._retries.items() if one[0].input in there}
 
-    def waiting(self, now: float) -> list[str]:
-        """The inputs that may be finished soon, as of the last round."""
-        unfinished = self._arrivals.unfinished(now)
+    def waiting(self) -> list[str]:
+        """The inputs that the last round found and that were not finished when it began."""
+        unfinished = self._arrivals.unfinished(self._began)
         return sorted(one.name for one in unfinished if not self._growing.has(one.name))
 
     def _plan(self, finished: Sequence[WorkUnit], now: float) -> tuple[list[WorkUnit], bool]:

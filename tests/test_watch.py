@@ -18,6 +18,7 @@ from pipeline.arrivals import Arrivals
 from pipeline.cli import main
 from pipeline.commands.build import build
 from pipeline.commands.watch import WatchResult
+from pipeline.rounds import Round, Rounds
 from tokenizer import ConfigurationError
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
@@ -77,9 +78,25 @@ def test_once_looks_twice_ends_and_names_what_it_leaves(
     story.add("a.jsonl")
     result = story.watch(lambda: story.add("b.jsonl"), once=True, settle_seconds=5.0)
     assert story.names() == [("a.jsonl",)], "b.jsonl has just come"
-    assert "1 input may still be written and is left to the next run: b.jsonl\n" in said(capsys)
+    assert "1 input may still be written, left to the next run: b.jsonl\n" in said(capsys)
     assert (result.exit_code, result.is_interrupted) == (0, False)
     assert story.now == 5.0
+
+
+def test_once_waits_for_what_was_not_finished_when_a_round_began(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the round took."""
+    do = Rounds.do
+
+    def slow(self: Rounds, now: float) -> Round:
+        story.now += 100.0
+        return do(self, now)
+
+    monkeypatch.setattr(Rounds, "do", slow)
+    story.add("a.jsonl")
+    story.watch(lambda: None, once=True, settle_seconds=60.0)
+    assert story.names() == [("a.jsonl",)]
 
 
 def test_that_nothing_has_arrived_yet_is_no_error(story: Story) -> None:

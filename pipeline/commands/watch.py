@@ -184,11 +184,11 @@ def watch(
                     continue
                 if not config.once:
                     pause(config.poll_seconds)
-                elif may_wait and rounds.waiting(clock()):
+                elif may_wait and rounds.waiting():
                     may_wait = False
                     pause(config.settle_seconds)
                 else:
-                    _tell_left(rounds.waiting(clock()))
+                    _tell_left(rounds.waiting())
                     return WatchResult(growing.version, last, is_interrupted=False)
         except KeyboardInterrupt:
             if config.once:
@@ -200,8 +200,8 @@ def watch(
 def _tell_left(waiting: Sequence[str]) -> None:
     if waiting:
         say(
-            f"tokenmill: {counted(len(waiting), 'input')} may still be written and is left to the "
-            f"next run: {escaped(waiting[0])}{', ...' if len(waiting) > 1 else ''}"
+            f"tokenmill: {counted(len(waiting), 'input')} may still be written, left to the next "
+            f"run: {escaped(waiting[0])}{', ...' if len(waiting) > 1 else ''}"
         )
 
 
