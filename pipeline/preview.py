@@ -59,18 +59,18 @@ def check_fields(units: Sequence[WorkUnit], read: ReadSettings) -> None:
 
 
 def _tell_missing(samples: Sequence[FieldSample], read: ReadSettings) -> None:
-    """Says that a field which was asked for is nowhere; it may come later, or be left out often."""
-    if not samples or not all(sample.records and sample.fields for sample in samples):
+    """Says that a field which was asked for is nowhere; it may be rare, so that is no error."""
+    if not all(sample.knows_all_fields for sample in samples):
         return
     fields = {name for sample in samples for name in sample.fields}
     usual = ReadSettings()
-    for setting in ("id_field", "url_field"):
+    for setting, what in (("id_field", "id"), ("url_field", "URL")):
         name = getattr(read, setting)
-        if name != getattr(usual, setting) and name not in fields:
+        if fields and name != getattr(usual, setting) and name not in fields:
             hint = did_you_mean(name, sorted(fields))
             say(
-                f"tokenmill: no record that was looked at has the field {escaped(name)}, which is "
-                f"the {setting}: its documents have none{hint}"
+                "tokenmill: the records that were looked at have no field "
+                f"{escaped(name)}, which is to be the {what}{hint}"
             )
 
 

@@ -200,9 +200,13 @@ def test_an_id_field_that_is_nowhere_is_said(
     given = ["build", "--input", str(lines), "--output"]
     assert main([*given, str(tmp_path / "a"), "--id-field", "idd"]) == 0
     (message,) = [line for line in capsys.readouterr().err.splitlines() if "idd" in line]
-    assert "has the field idd, which is the id_field" in message
-    assert main([*given, str(tmp_path / "b"), "--id-field", "id", "--url-field", "url"]) == 0
-    assert "no record that was looked at" not in capsys.readouterr().err
+    assert message.endswith("have no field idd, which is to be the id: did you mean id?")
+    assert main([*given, str(tmp_path / "b"), "--id-field", "text", "--url-field", "url"]) == 0
+    assert "no field" not in capsys.readouterr().err
+    row = {"text": "a"} | {f"other_{number}": 1 for number in range(120)} | {"last": "b"}
+    lines.write_text(json.dumps(row) + "\n")
+    assert main([*given, str(tmp_path / "c"), "--id-field", "last"]) == 0
+    assert "no field" not in capsys.readouterr().err, "it is there, beyond those that are listed"
 
 
 def test_a_field_that_is_null_or_in_another_input_is_there(lines: Path, tmp_path: Path) -> None:

@@ -57,6 +57,11 @@ class FieldSample(NamedTuple):
     has_text_field: bool | None
     text: str | None
 
+    @property
+    def knows_all_fields(self) -> bool:
+        """Whether `fields` are all that the records have which were looked at."""
+        return self.has_text_field is not None and len(self.fields) < _MAX_FIELDS
+
 
 def sample_fields(path: str, settings: ReadSettings, records: int = 20) -> FieldSample:
     """Looks at the first records of an input of any format.
