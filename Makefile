@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 PARALLEL ?= -n $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)') --dist worksteal
 
 BIN := $(VENV)/bin
-NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h transforms/reading/native/*.cc)
+NATIVE := $(wildcard tokenizer/native/*.cc tokenizer/native/*.h transforms/reading/native/*)
 # The installation is editable: what runs and is tested is this checkout, and only a change of
 # these needs another one.
 INSTALLED_FROM := pyproject.toml setup.py $(NATIVE)

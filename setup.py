@@ -7,7 +7,7 @@ import setuptools
 from setuptools import setup
 
 ENGINE = Path("tokenizer/native")
-PAGE_SHAPE = "transforms/reading/native/page_shape.cc"
+PAGE_SHAPE = Path("transforms/reading/native")
 if int(setuptools.__version__.partition(".")[0]) < 77:  # isolated builds bring their own
     sys.exit(
         f"tokenmill is packed by setuptools 77 or newer, here is {setuptools.__version__}: "
@@ -39,7 +39,8 @@ def extensions():
         ),
         Pybind11Extension(
             "transforms.reading._page_shape",
-            [PAGE_SHAPE],
+            sorted(str(path) for path in PAGE_SHAPE.glob("*.cc")),
+            depends=sorted(str(path) for path in PAGE_SHAPE.glob("*.h")),
             cxx_std=17,
             extra_compile_args=["-O3"],
         ),

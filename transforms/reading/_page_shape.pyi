@@ -1,7 +1,8 @@
-"""What of an HTML page could cost its parser too much; see native/page_shape.cc."""
+"""What of an HTML page could cost its parser too much; see native/page_shape.h."""
 
-def measure(page: str) -> tuple[int, int, int, int]:
-    """Formatting elements left open, options, attributes of the tag that has most, and depth.
+def measure(page: str) -> tuple[int, int, int, int, int]:
+    """At most open at a time: formatting elements; formatting elements in raw text; options;
+    attributes of the tag that has most; depth: at most open at a time, of all elements.
 
-    Linear, without the GIL. Raises UnicodeEncodeError for lone surrogates.
+    Linear, without the GIL. Raises TypeError for lone surrogates.
     """

@@ -15,6 +15,9 @@ from transforms.reading._page_shape import measure
 # - The extractor takes time quadratic in the depth of the tree: 0.05 s at 2,000 elements inside
 #   each other, 5 s at 16,000.
 _MAX_LEFT_OPEN = 500
+_MAX_RAW_FORMATTING = (
+    2000  # in scripts and the like, which a parser sees where it ignores their tag
+)
 _MAX_OPTIONS = 10_000
 _MAX_ATTRIBUTES = 500
 _MAX_DEPTH = 2000
@@ -31,8 +34,8 @@ def main_text(page: str) -> str | None:
         PageTooComplex: elements are nested too deeply, one has too many attributes, or too many are
             left open.
     """
-    left_open, options, attributes, depth = measure(page)
-    if left_open > _MAX_LEFT_OPEN:
+    left_open, raw_formatting, options, attributes, depth = measure(page)
+    if left_open > _MAX_LEFT_OPEN or raw_formatting > _MAX_RAW_FORMATTING:
         raise PageTooComplex(f"more than {_MAX_LEFT_OPEN} formatting elements are left open")
     if options > _MAX_OPTIONS:
         raise PageTooComplex(f"the page has more than {_MAX_OPTIONS} options")
