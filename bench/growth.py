@@ -87,6 +87,7 @@ def _timed(inputs: Path, place: Path, workers: int, rounds: int) -> dict[str, An
         "inputs": totals["inputs"],
         "text_bytes": totals["text_bytes"],
         "workers": workers,
+        "rounds": rounds,
         "seconds": round(median(seconds), 3),
     }
 
@@ -126,7 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("folder", type=Path, help="what `python -m bench.debian` made")
     add("--gigabytes", type=float, nargs="+", default=[0.1, 1.0, 10.0], metavar="GB")
     add("--inputs", type=int, nargs="+", default=[10, 100, 1000, 10_000, 100_000], metavar="N")
-    add("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    add("--rounds", type=int, default=3, metavar="N", help="default: 3; 1 above 1,000 inputs")
     add("--scratch", type=Path, metavar="DIR", help="has room for 1.5 bytes a byte of text")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
     return parser

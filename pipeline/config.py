@@ -8,8 +8,8 @@ from pipeline.runners import Running
 from tokenizer import ConfigurationError
 from transforms.settings import TokenizeSettings
 
-# Of a worker, beside what its documents take: Beam, Arrow, a vocabulary and its caches.
-_WORKER_BYTES = 400 << 20
+# The most that a worker takes beside its documents: Arrow, a vocabulary, its caches, a batch.
+_MOST_WORKER_BYTES = 400 << 20
 # A worker starts in half a second; in that time a core reads so much of compressed text.
 _LITTLE_BYTES = 4 << 20
 
@@ -80,7 +80,7 @@ class BuildConfig:
     @property
     def _least_memory(self) -> int:
         # A document stands in memory as it is read, decoded, as text and as ids.
-        return _WORKER_BYTES + 8 * self.settings.read.max_document_bytes
+        return _MOST_WORKER_BYTES + 8 * self.settings.read.max_document_bytes
 
     def running(self, pending_bytes: int) -> Running:
         """How a pass over so many bytes of inputs is run.

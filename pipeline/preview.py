@@ -36,7 +36,7 @@ _SAMPLE_BYTES = 32 << 20
 _SAMPLE_SECONDS = 2.0
 _SHOWN_TOKENS = 24
 # Measured: bench/results/growth.json, and the start of the command.
-_COMMAND_BYTES, _WORKER_BYTES = 150 << 20, 200 << 20
+_COMMAND_BYTES, _USUAL_WORKER_BYTES = 150 << 20, 200 << 20
 _START_SECONDS = 1.0
 _INDEX_BYTES = 60  # of documents/*.parquet, a document
 
@@ -202,7 +202,7 @@ def preview(config: BuildConfig) -> Preview:
         tokens=round(scale * tokens),
         seconds=_START_SECONDS + scale * sum(sample.seconds for sample in samples) / workers,
         workers=workers,
-        memory_bytes=_COMMAND_BYTES + workers * _WORKER_BYTES,
+        memory_bytes=_COMMAND_BYTES + workers * _USUAL_WORKER_BYTES,
         disk_bytes=round(disk),
         free_bytes=_free_bytes(config.output),
     )

@@ -242,7 +242,7 @@ def test_of_many_that_replace_a_version_one_does(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["lease"]
 
 
-def test_a_local_command_leaves_beam_to_its_workers() -> None:
+def test_beam_is_not_imported_before_a_transform_is_asked_for() -> None:
     program = (
         "import sys, pipeline.commands.build, pipeline.commands.verify, pipeline.cli\n"
         "assert 'apache_beam' not in sys.modules\n"

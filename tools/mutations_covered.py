@@ -128,9 +128,6 @@ EQUIVALENT: dict[str, str] = {
     'transforms/reading/thrift_compact.py: `raise ValueError(f"a field of type': (
         "None can not be unpacked: the same refusal by another error"
     ),
-    "transforms/reading/html_text.py: `0` -> `1` in `begin = page.rfind": (
-        "a page that begins with `>`: no tag begins there"
-    ),
     "transforms/stores/beam_store.py: `not has_wildcard": "the same files, by a listing",
     "transforms/stores/object_store.py: `not has_wildcard": "the same files, by a listing",
     "transforms/stores/hub_store.py: `False` -> `True` in `return next": (

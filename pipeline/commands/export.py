@@ -47,7 +47,7 @@ from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
 from transforms.shards.joined_build import JoinedBuild
 from transforms.shards.json_records import is_export
-from transforms.shards.layout import MANIFEST, receipt_path, unit_of_receipt
+from transforms.shards.layout import MANIFEST, RECEIPTS, receipt_path, unit_of_receipt
 from transforms.shards.manifest import Manifest
 from transforms.shards.mark import Mark, read_mark, settle
 
@@ -234,7 +234,7 @@ def _running(config: ExportConfig, pending: Sequence[ExportUnit]) -> Running:
 
 def _done(target: Build, work: ExportPass, plan: ExportPlan) -> set[str]:
     """The shards that another run has finished, with all their files in place."""
-    there = {unit_of_receipt(path) for path in target.files_below("receipts")}
+    there = {unit_of_receipt(path) for path in target.files_below(RECEIPTS)}
     planned = {unit.name: unit for unit in plan.units}
     if unknown := sorted(filter(None, there - planned.keys())):
         raise MismatchError(

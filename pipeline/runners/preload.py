@@ -3,6 +3,7 @@
 Frozen against garbage collection: all of it stays, and a worker need not look through it.
 """
 
+import contextlib
 import gc
 import os
 
@@ -12,12 +13,14 @@ import numpy.ma  # noqa: E402, F401  (Arrow asks for it when it is given an arra
 
 import transforms.passes.tokenize  # noqa: E402, F401
 from pipeline.runners.fork_server import PRELOADED_TOKENIZER  # noqa: E402
-from tokenizer import BUNDLED_NAMES, Tokenizer  # noqa: E402
+from tokenizer import BUNDLED_NAMES, Tokenizer, TokenmillError  # noqa: E402
 from transforms.settings import TokenizeSettings  # noqa: E402
 
 named = os.environ.pop(PRELOADED_TOKENIZER, None)
 if named is not None and (name := named or TokenizeSettings().tokenizer) in BUNDLED_NAMES:
-    Tokenizer.load(name)
+    # What is wrong with it the command says, which loads it as well.
+    with contextlib.suppress(TokenmillError, MemoryError):
+        Tokenizer.load(name)
 
 gc.freeze()
 gc.enable()
