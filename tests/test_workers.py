@@ -18,6 +18,7 @@ from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
+from transforms.shards.receipt import Receipt
 
 
 class DyingClaims(local.UnitClaims):
@@ -30,6 +31,31 @@ class DyingClaims(local.UnitClaims):
         with self._claimed.get_lock():
             os.kill(os.getpid(), signal.SIGKILL)
         yield from super().__iter__()
+
+
+class WatchedPass(TokenizePass):
+    """Writes beside each input what its worker has imported."""
+
+    def run(self, unit: WorkUnit, build: Build) -> Receipt:
+        receipt = super().run(unit, build)
+        Path(unit.path).with_suffix(".imported").write_text("\n".join(sys.modules))
+        return receipt
+
+
+def test_a_local_worker_does_without_beam(tmp_path: Path) -> None:
+    units = []
+    for name in ("a.jsonl", "b.jsonl"):
+        path = tmp_path / name
+        path.write_bytes(json_lines(name, 3))
+        units.append(WorkUnit(name=name, path=str(path), size_bytes=path.stat().st_size))
+    work = WatchedPass(TokenizeSettings())
+    build = Build.at(str(tmp_path / "out"), "test")
+    local.run_on_workers(work, units, build, Running(workers=2), lambda _: 0)
+    imported = [path.read_text().split("\n") for path in sorted(tmp_path.glob("*.imported"))]
+    assert len(imported) == 2
+    for modules in imported:
+        assert "transforms.passes.tokenize" in modules
+        assert "apache_beam" not in modules
 
 
 def test_a_worker_killed_while_it_claims_a_unit_ends_the_job(

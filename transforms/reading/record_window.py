@@ -128,9 +128,9 @@ class RecordWindow:
     def take_rest(self, count: int) -> bytes | None:
         """The next `count` bytes, where they and two newlines are all that is buffered.
 
-        So it is at the end of a member that is one record, as all are in Common Crawl's files, which
-        `ensure`, `peek` and `take` one after the other would make a tenth slower. Moves over them;
-        None, and does not move, where anything else is buffered.
+        So it is at the end of a member that is one record, as all are in Common Crawl's files,
+        which `ensure`, `peek` and `take` one after the other would make a tenth slower. Moves over
+        them; None, and does not move, where anything else is buffered.
         """
         start, end = self._cursor, self._cursor + count
         if self._later or len(self._front) != end + len(NEWLINES):
