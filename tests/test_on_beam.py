@@ -9,13 +9,16 @@ import pickle
 import shutil
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.worker.data_plane import GrpcClientDataChannel
 from sample_inputs import json_lines, output_bytes
 
 import tokenmill
@@ -129,19 +132,25 @@ def test_a_call_leaves_the_logging_of_its_caller_alone(
     assert said == ["784 lines", "hook True"]
 
 
-def test_readers_of_an_engine_that_has_ended_leave_no_traceback(
+def test_a_thread_of_beam_that_ends_with_an_engine_leaves_no_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told: list[str] = []
     monkeypatch.setattr(
-        threading, "excepthook", lambda arguments: told.append(arguments.thread.name)
+        threading, "excepthook", lambda arguments: told.append(arguments.exc_value.args[0])
     )
+
+    def closed(by: str) -> Iterator[Any]:
+        yield from ()
+        raise OSError(by)
+
     with engine_log.silence():
-        for name in ("wait_until_finish_read", "another"):
-            thread = threading.Thread(target=next, args=(iter([]),), name=name)
-            thread.start()
-            thread.join()
-    assert told == ["another"]
+        GrpcClientDataChannel(SimpleNamespace(Data=lambda _: closed("an engine")))
+        threading.Thread(target=list, args=(closed("others"),), name="of others").start()
+        for thread in threading.enumerate():
+            if thread.name in ("read_grpc_client_inputs", "of others"):
+                thread.join()
+    assert told == ["others"]
 
 
 @pytest.mark.parametrize(

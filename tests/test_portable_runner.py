@@ -12,10 +12,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sample_inputs import output_bytes, write_inputs
+from sample_inputs import json_lines, output_bytes, write_inputs
 
 from pipeline.commands.build import build
 from pipeline.config import BuildConfig
+from transforms.shards.build import Build
+from transforms.shards.layout import RECEIPTS, unit_of_receipt
 
 
 def free_port() -> int:
@@ -100,3 +102,50 @@ def test_a_failure_on_a_portable_worker_ends_the_job_with_its_message(
     assert ended.returncode == 2
     assert "body" in ended.stderr
     assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+# A worker that takes units until one of them kills it, and one that is killed before it begins.
+_KILLED_ON_A_UNIT = """\
+import os, runpy, signal
+from transforms.passes.tokenize import TokenizePass
+
+def run(work, unit, build, run=TokenizePass.run):
+    if unit.name == "b.jsonl":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(work, unit, build)
+
+TokenizePass.run = run
+runpy.run_module("apache_beam.runners.worker.sdk_worker_main", run_name="__main__")
+"""
+_KILLED_AT_ONCE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+
+
+@pytest.mark.parametrize(
+    ("worker", "stall_minutes", "done", "expected"),
+    [
+        (_KILLED_ON_A_UNIT, "10", {"a.jsonl"}, "failed: a worker died without a word"),
+        (_KILLED_AT_ONCE, "0.01", set(), "nobody restarts a worker that died on this runner"),
+    ],
+    ids=["on a unit", "at once"],
+)
+def test_a_killed_worker_of_the_embedded_job_service_ends_the_job_with_one_message(
+    tmp_path: Path, worker: str, stall_minutes: str, done: set[str], expected: str
+) -> None:
+    for name, count in (("a", 3), ("b", 2), ("c", 1)):  # taken in this order: the largest first
+        (tmp_path / f"{name}.jsonl").write_bytes(json_lines(name, count))
+    (tmp_path / "worker.py").write_text(worker)
+    ended = run_build(
+        *("--input", f"{tmp_path}/*.jsonl", "--output", f"{tmp_path}/out"),
+        *("--stall-minutes", stall_minutes, "--runner=PortableRunner", "--job_endpoint=embed"),
+        "--environment_type=beam:env:harness_subprocess_python:v1",
+        f"--environment_config=exec {sys.executable} {tmp_path}/worker.py 2> {tmp_path}/log",
+    )
+    assert ended.returncode == 1
+    told = [line for line in ended.stderr.splitlines() if not line.startswith("build: ")]
+    submitted, message = told
+    assert submitted.startswith("submitted: the job ")
+    assert expected in message
+    assert message.endswith("run the same command again to do the rest")
+    names = (unit_of_receipt(path) for path in Build.at(f"{tmp_path}/out").files_below(RECEIPTS))
+    assert set(filter(None, names)) == done
+    assert not list((tmp_path / "out/runs").glob("*/owner.json"))

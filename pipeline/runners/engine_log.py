@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ def silence() -> Iterator[None]:
     """
     disabled, hook = logging.root.manager.disable, threading.excepthook
     logging.disable(logging.CRITICAL)  # for loggers, too, whose level an engine's client sets
-    threading.excepthook = _without_readers(hook)
+    threading.excepthook = _without_beam(hook)
     try:
         yield
     finally:
@@ -25,15 +26,17 @@ def silence() -> Iterator[None]:
         threading.excepthook = hook
 
 
-def _without_readers(hook: _Hook) -> _Hook:
-    """The hook for all threads but those in which Beam reads what an engine says.
+def _without_beam(hook: _Hook) -> _Hook:
+    """The hook for all threads but those of Beam's own code.
 
-    They end with a traceback when the engine does: how the job ended is told elsewhere.
+    Those that read what an engine or a worker says end with a traceback when it does, three of them
+    for one killed worker: how the job ended is told elsewhere.
     """
 
     def tell(arguments: threading.ExceptHookArgs) -> None:
-        thread = arguments.thread
-        if thread is None or not thread.name.startswith("wait_until_finish"):
+        frames = traceback.walk_tb(arguments.exc_traceback)
+        names = [str(frame.f_globals.get("__name__")) for frame, _ in frames]
+        if not any(name.startswith("apache_beam.") for name in names):
             hook(arguments)
 
     return tell

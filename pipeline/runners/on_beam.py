@@ -51,12 +51,14 @@ def _wait(job: RemoteJob, running: Running, on_tick: Tick) -> None:
     watch = _StallWatch(running.stall_minutes, job)
     try:
         while not job.wait(_TICK_SECONDS):
-            watch.look(on_tick(None))
-            if watch.is_stalled and running.is_unsupervised:
+            if not watch.has_stalled(on_tick(None)):
+                continue
+            if running.is_unsupervised:
                 raise RunFailedError(
                     f"no unit was finished for {running.stall_minutes:g} minutes, and nobody "
                     f"restarts a worker that died on this runner: {job.cancel()}. {_RESUME}"
                 )
+            watch.say()
     except KeyboardInterrupt:
         say(f"tokenmill: {job.cancel()}")
         raise
@@ -158,37 +160,42 @@ def _readable(job: RemoteJob | None, report: str) -> RunFailedError:
     if _NOT_INSTALLED.search(report):
         return RunFailedError(_NO_TOKENMILL)
     why = summary(report)
+    if "Channel closed prematurely" in why:  # all that Beam's job service says of a dead worker
+        why = "a worker died without a word: often it was killed, the system being out of memory"
     if why.endswith("unknown error"):  # Spark: no worker has left a reason in the output
         why = (
             "the engine gives no reason, and no worker could write one: often workers have no "
             "tokenmill, or can not reach the output. The logs of the engine's workers tell"
         )
-    return RunFailedError(f"{job or 'the Beam job'} failed: {why}. {_RESUME}")
+    return RunFailedError(f"{job or 'the Beam job'} failed: {why.rstrip('.')}. {_RESUME}")
 
 
 class _StallWatch:
-    """Says once for each stall that no unit was finished for a while."""
+    """Tells once for each stall that no unit was finished for a while."""
 
     def __init__(self, minutes: float, job: RemoteJob) -> None:
         self._seconds = 60 * minutes
         self._job = job
         self._done = -1
         self._since = time.monotonic()
-        self._is_said = False
-        self.is_stalled = False
+        self._is_told = False
 
-    def look(self, units_done: int) -> None:
-        """To be called often, with the number of units that are finished."""
+    def has_stalled(self, units_done: int) -> bool:
+        """Whether a stall is seen for the first time; to be called often.
+
+        Args:
+            units_done: the number of units that are finished.
+        """
         if units_done != self._done:
             self._done, self._since = units_done, time.monotonic()
-            self._is_said = self.is_stalled = False
-        elif time.monotonic() - self._since >= self._seconds:
-            self.is_stalled = True
-            if not self._is_said:
-                self._is_said = True
-                self._say()
+            self._is_told = False
+        elif not self._is_told and time.monotonic() - self._since >= self._seconds:
+            self._is_told = True
+            return True
+        return False
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """Says it, with what is known of the job."""
         state = self._job.engine_state()
         say(
             f"tokenmill: no unit was finished for {self._seconds / 60:g} minutes ({self._done} are "
