@@ -2,11 +2,14 @@
 
 import os
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.internal import pickler
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from sample_inputs import json_lines, write_inputs
 
@@ -17,7 +20,7 @@ from transforms.passes import unit_queue
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.unit_queue import UnitQueue
 from transforms.passes.work_pass import WorkUnit, run_unit
-from transforms.pull_pass import PullPass
+from transforms.pull_pass import PullPass, _checking_worker
 from transforms.reading import ReadSettings
 from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
@@ -118,3 +121,20 @@ def test_a_pipeline_does_every_unit_though_a_dead_worker_has_taken_one(tmp_path:
         done = pipeline | PullPass(work, build, units)
         assert isinstance(done, beam.pvalue.PDone)
     assert len(build.receipts([unit.name for unit in units])) == len(units)
+
+
+def test_a_worker_without_tokenmill_fails_on_its_first_ticket_and_not_as_it_is_set_up() -> None:
+    code = (
+        "import sys\n"
+        "sys.modules['transforms'] = None\n"
+        "from apache_beam.internal import pickler\n"
+        "check = pickler.loads(sys.stdin.buffer.read())\n"
+        "try: check(0)\n"
+        "except ModuleNotFoundError as error: print('none', error.name)\n"
+    )
+    sent = pickler.dumps(_checking_worker())
+    ended = subprocess.run(
+        [sys.executable, "-c", code], input=sent, capture_output=True, check=False
+    )
+    assert ended.stdout.startswith(b"none transforms"), ended.stderr
+    assert _checking_worker()(7) == 7

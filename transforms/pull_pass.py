@@ -11,7 +11,7 @@ hold one is to work as long as there is work. A ticket that is tried again, beca
 takes what is free then, and what that worker had taken and not finished comes last.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -22,6 +22,21 @@ from transforms.run_pass import RunPass, RunUnit
 from transforms.shards.build import Build
 
 _MAX_TICKETS = 10_000
+
+
+def _checking_worker() -> Callable[[int], int]:
+    """A function that a worker without tokenmill can load, and that fails there.
+
+    A function in a function is sent by value, others by the name of their module. On Spark a job
+    whose functions can not be loaded never ends; one of them that raises ends it.
+    """
+
+    def check(ticket: int) -> int:
+        import transforms.pull_pass  # noqa: F401
+
+        return ticket
+
+    return check
 
 
 class _TakeUnits(beam.DoFn):  # type: ignore[misc]
@@ -68,6 +83,7 @@ class PullPass(beam.PTransform):  # type: ignore[misc]
         done = (
             begin
             | "Tickets" >> beam.Create(range(tickets), reshuffle=False)
+            | "CheckWorker" >> beam.Map(_checking_worker()).with_output_types(int)
             | "Spread" >> beam.Reshuffle()  # or one worker would get them all
             | "TakeUnits"
             >> beam.ParDo(take_units).with_outputs(RunPass.FAILURES, main=RunPass.RECEIPTS)
