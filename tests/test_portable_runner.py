@@ -68,10 +68,11 @@ def beam_flags() -> Iterator[list[str]]:
         ]
 
 
-def run_build(*arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_build(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
     """Runs the command, for two minutes at most: a runner whose worker is gone waits for ever."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline", "build", *arguments],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=120,
@@ -80,15 +81,18 @@ def run_build(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def test_the_portable_runner_writes_the_same_bytes(tmp_path: Path, beam_flags: list[str]) -> None:
-    folder = tmp_path / "in"
-    write_inputs(folder, 20)
-    patterns = [str(folder / "*.*"), str(folder / "sub/*")]
+    write_inputs(tmp_path / "in", 20)
+    patterns = ["in/*.*", "in/sub/*"]
     local = BuildConfig(
-        inputs=tuple(patterns), output=str(tmp_path / "local"), workers=1, max_rejects=0.5
+        inputs=tuple(f"{tmp_path}/{pattern}" for pattern in patterns),
+        output=str(tmp_path / "local"),
+        workers=1,
+        max_rejects=0.5,
     )
     assert build(local).exit_code == 0
-    arguments = ["--input", *patterns, "--output", str(tmp_path / "portable")]
-    ended = run_build(*arguments, "--max-rejects", "0.5", *beam_flags)
+    # Workers run in another folder: relative paths must not reach them.
+    arguments = ["--input", *patterns, "--output", "portable", "--max-rejects", "0.5"]
+    ended = run_build(*arguments, *beam_flags, cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert output_bytes(tmp_path / "portable") == output_bytes(tmp_path / "local")
 
@@ -98,7 +102,7 @@ def test_a_failure_on_a_portable_worker_ends_the_job_with_its_message(
 ) -> None:
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
     arguments = ["--input", str(tmp_path / "a.parquet"), "--output", str(tmp_path / "out")]
-    ended = run_build(*arguments, *beam_flags)
+    ended = run_build(*arguments, *beam_flags, cwd=tmp_path)
     assert ended.returncode == 2
     assert "body" in ended.stderr
     assert not (tmp_path / "out" / "manifest.json").exists()
@@ -139,6 +143,7 @@ def test_a_killed_worker_of_the_embedded_job_service_ends_the_job_with_one_messa
         *("--stall-minutes", stall_minutes, "--runner=PortableRunner", "--job_endpoint=embed"),
         "--environment_type=beam:env:harness_subprocess_python:v1",
         f"--environment_config=exec {sys.executable} {tmp_path}/worker.py 2> {tmp_path}/log",
+        cwd=tmp_path,
     )
     assert ended.returncode == 1
     told = [line for line in ended.stderr.splitlines() if not line.startswith("build: ")]
