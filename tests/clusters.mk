@@ -63,18 +63,24 @@ $(CLUSTERS)/spark/installed: tests/clusters/pom.xml $(STAND_INS) | $(VENV)/insta
 	touch $@
 
 # Prism listens on every interface and has no option for it: a copy of Beam's module, in which the
-# line that does is another, is what is built.
+# line that does is another, is what is built. Beside it are `boot`, which starts a worker in Beam's
+# container images and installs what was sent along, and an environment that holds Beam alone.
 PRISM := github.com/apache/beam/sdks/v2
 PRISM_SERVER := go/pkg/beam/runners/prism/internal/jobservices/server.go
 
-$(CLUSTERS)/prism/installed: | $(VENV)/installed-test
+$(CLUSTERS)/prism/installed: tests/clusters.mk | $(VENV)/installed-test
 	rm -rf $(@D)
 	mkdir -p $(@D)/module
-	cd $(@D)/module && go mod init prism 2> /dev/null && go get $(PRISM)/go/cmd/prism@$(PRISM_VERSION)
+	cd $(@D)/module && go mod init prism 2> /dev/null \
+		&& go get $(PRISM)/go/cmd/prism@$(PRISM_VERSION) $(PRISM)/python/container@$(PRISM_VERSION)
 	cd $(@D)/module && cp -r "$$(go list -m -f '{{.Dir}}' $(PRISM))" beam && chmod -R u+w beam \
 		&& sed -i 's/Sprintf(":%d", port)/Sprintf("127.0.0.1:%d", port)/' beam/$(PRISM_SERVER) \
 		&& grep -q '127.0.0.1:%d' beam/$(PRISM_SERVER) \
 		&& go mod edit -replace $(PRISM)=./beam \
-		&& go build -o ../prism $(PRISM)/go/cmd/prism
+		&& go build -o ../prism $(PRISM)/go/cmd/prism \
+		&& go build -o ../boot $(PRISM)/python/container
+	$(PYTHON) -m venv $(@D)/beam
+	$(@D)/beam/bin/python -m pip install --quiet --disable-pip-version-check \
+		apache-beam==$$($(BIN)/python -c 'import apache_beam; print(apache_beam.__version__)')
 	rm -rf $(@D)/module
 	touch $@

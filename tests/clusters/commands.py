@@ -24,13 +24,17 @@ def build_arguments(inputs: Path, vocabulary: Path, output: Path) -> list[str | 
 
 
 def start(
-    engine: Engine | None, *arguments: str | Path, cwd: Path, faults: Path | None = None
+    engine: Engine | None,
+    *arguments: str | Path,
+    cwd: Path,
+    faults: Path | None = None,
+    python: str | Path = sys.executable,
 ) -> "subprocess.Popen[str]":
     """Starts `tokenmill ARGUMENTS` with the flags of the engine, or at home."""
     environment = {} if faults is None else {"TOKENMILL_FAULTS": str(faults)}
     given = [*map(str, arguments), *(engine.flags(environment) if engine else ())]
     return subprocess.Popen(
-        [sys.executable, "-m", "tokenmill", *given],
+        [python, "-m", "tokenmill", *given],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -40,10 +44,14 @@ def start(
 
 
 def run(
-    engine: Engine | None, *arguments: str | Path, cwd: Path, faults: Path | None = None
+    engine: Engine | None,
+    *arguments: str | Path,
+    cwd: Path,
+    faults: Path | None = None,
+    python: str | Path = sys.executable,
 ) -> "subprocess.CompletedProcess[str]":
     """Runs it to its end."""
-    return finish(start(engine, *arguments, cwd=cwd, faults=faults))
+    return finish(start(engine, *arguments, cwd=cwd, faults=faults, python=python))
 
 
 def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":

@@ -22,8 +22,10 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     name = os.environ.get("TOKENMILL_ENGINE")
     if name is None:
         pytest.skip("make test-flink, test-spark and test-prism say which engine, and install it")
-    # To be told to end is no reason to leave a cluster behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # To be told to end is no reason to leave a cluster behind. And what a script starts in the
+    # background ignores SIGINT, and so would all that it starts: nothing could be interrupted.
+    for asked in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(asked, signal.default_int_handler)
     home = Path(os.environ["TOKENMILL_ENGINE_HOME"])
     with running_engine(name, home, tmp_path_factory.mktemp("engine")) as running:
         yield running

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from commands import build_arguments, finish, run, start, wait_for
-from engines import REPOSITORY, Engine
+from engines import Engine
 from lines import read_lines, write_line
-from prism_server import PrismServer
 from sample_inputs import output_bytes, texts
 from worker_faults import ask, attempts
 
@@ -45,6 +43,19 @@ def test_a_build_has_the_same_bytes_and_is_verified_there(
     assert verified.stdout.startswith("verified: out\n")
     runs = [path.name for path in (tmp_path / "out/runs").iterdir()]
     assert len(runs) == 1, "the verification has left something"
+
+
+def test_a_shuffled_export_has_the_same_bytes_and_is_verified_there(
+    engine: Engine, at_home: Path, tmp_path: Path
+) -> None:
+    arguments = ["export", str(at_home), "--format", "megatron", "--shuffle", "1", "--output"]
+    for where, name in ((None, "home"), (engine, "there")):
+        exported = run(where, *arguments, name, cwd=tmp_path)
+        assert exported.returncode == 0, exported.stderr
+    assert output_bytes(tmp_path / "there") == output_bytes(tmp_path / "home")
+    verified = run(engine, "verify", "there", "--source", str(at_home), cwd=tmp_path)
+    assert verified.returncode == 0, verified.stderr
+    assert verified.stdout.startswith("verified: there\n")
 
 
 def test_apply_merge_rules_gives_the_same_ids(engine: Engine, tmp_path: Path) -> None:
@@ -113,8 +124,6 @@ def test_what_went_wrong_is_told_with_input_record_and_cause(
 def test_workers_without_tokenmill_are_named(
     engine: Engine, inputs: Path, vocabulary: Path, tmp_path: Path, faults: Path
 ) -> None:
-    if engine.STARTS_JVMS:
-        pytest.skip("Beam's runner for Spark waits for ever then, which --stall-minutes says")
     ask(faults, "hide", "all")
     arguments = build_arguments(inputs, vocabulary, tmp_path / "out")
     ended = run(engine, *arguments, cwd=tmp_path, faults=faults)
@@ -122,23 +131,6 @@ def test_workers_without_tokenmill_are_named(
     *_, last = ended.stderr.splitlines()
     assert "no tokenmill" in last
     assert "Traceback" not in ended.stderr
-
-
-def test_a_wheel_that_is_sent_along_is_what_workers_run(
-    engine: Engine, inputs: Path, vocabulary: Path, at_home: Path, tmp_path: Path, faults: Path
-) -> None:
-    version = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    newest = max(path.stat().st_mtime for path in (REPOSITORY / "transforms").rglob("*.py"))
-    wheels = sorted((REPOSITORY / "dist").glob(f"tokenmill-*-{version}-*.whl"))
-    wheels = [path for path in wheels if path.stat().st_mtime > newest]
-    if not wheels or not isinstance(engine, PrismServer):
-        pytest.skip("on Prism, and after make wheel: these clusters hold Beam's jars themselves")
-    ask(faults, "hide", "all")
-    arguments = build_arguments(inputs, vocabulary, tmp_path / "out")
-    sent = f"--extra_package={wheels[-1]}"
-    built = run(engine, *arguments, sent, cwd=tmp_path, faults=faults)
-    assert built.returncode == 0, built.stderr
-    assert output_bytes(tmp_path / "out") == output_bytes(at_home)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
