@@ -8,8 +8,10 @@ The ideal is the sum of all costs by the number of workers; a makespan of 1.15 o
 a machine that does other work, too, costs change from one minute to the next: there look at the
 makespan by the mean end of the last units, one a worker, which is of the build alone (and says
 nothing where a worker took no part).
-On other runners: `python -m bench.balance --workers 2 -- --runner=FlinkRunner --flink_master=...`,
-with an output folder that the workers share (--place).
+
+`--engine flink`, or spark: builds by the two workers of that engine alone (engine_balance.py), put
+beside the results that are there. On other runners, with an output folder that the workers share
+(--place): `python -m bench.balance --workers 2 -- --runner=FlinkRunner --flink_master=...`.
 """
 
 import argparse
@@ -29,7 +31,8 @@ import pyarrow.parquet as pq
 import zstandard
 
 from bench.corpus import batches_of, inputs_of
-from bench.report import RESULTS, print_table, write_results
+from bench.engine_balance import ENGINES, measure_engine
+from bench.report import RESULTS, keep_results, kept_results, print_table, write_results
 from bench.schedules import simulate_all
 from pipeline.commands.build import build
 from pipeline.config import BuildConfig
@@ -53,6 +56,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tokenmill-balance-", dir=options.place) as folder:
         place = Path(folder)
         source = write_unequal(place / "inputs", options.megabytes * 10**6, place / "generated")
+        if options.engine:
+            inputs = {"source": source, "megabytes": options.megabytes}
+            given = place / "inputs", place, options.max_unit_bytes, options.rounds
+            measured = {"inputs": inputs, **measure_engine(options.engine, *given)}
+            keep_results(options.results, options.name, "engines", options.engine, measured)
+            return 0
         costs, runs = {}, {}
         for name, limit in (("whole", None), ("parts", options.max_unit_bytes)):
             settings = TokenizeSettings(read=ReadSettings(max_unit_bytes=limit))
@@ -74,6 +83,7 @@ def main() -> int:
             "costs": about,
             "builds": runs,
             "simulated": simulated,
+            "engines": kept_results(options.results, options.name).get("engines", {}),
         },
     )
     return 0
@@ -250,6 +260,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-unit-bytes", type=int, default=4_000_000, metavar="N", help="default: 4000000")
     add("--workers", type=int, default=2, metavar="N", help="what the runner has (default: 2)")
     add("--place", metavar="DIR", help="where to work (default: the temporary folder)")
+    add("--engine", choices=ENGINES, help="measure its two workers, and nothing else")
+    add("--rounds", type=int, default=3, metavar="N", help="builds of --engine (default: 3)")
     add("--name", default="balance", help="of the file of results (default: balance)")
     add("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
     add("beam_flags", nargs="*", help="after a bare --, for another runner")

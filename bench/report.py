@@ -60,6 +60,22 @@ def write_results(folder: Path, name: str, content: dict[str, Any]) -> None:
     print(f"written: {name}.json", flush=True)
 
 
+def kept_results(folder: Path, name: str) -> dict[str, Any]:
+    """What `<name>.json` holds; nothing where there is none."""
+    path = folder / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def keep_results(folder: Path, name: str, section: str, key: str, content: dict[str, Any]) -> None:
+    """Puts the content into a section of `<name>.json` and leaves all else of it as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    results = kept_results(folder, name)
+    results.setdefault(section, {})[key] = content
+    (folder / f"{name}.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    print(f"written: {name}.json, {section}: {key}", flush=True)
+
+
 def _first_value(path: str, key: str) -> str | None:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()

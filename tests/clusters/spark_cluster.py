@@ -22,6 +22,8 @@ class SparkCluster(Engine):
             "spark.master.rest.enabled": "true",
             "spark.master.rest.host": "127.0.0.1",
             "spark.master.rest.port": str(self._rest_port),
+            # An application gets a core of each worker: two units are done at once, as on Flink.
+            "spark.deploy.defaultCores": "2",
         }
         self._start_java(
             "master",

@@ -4,10 +4,10 @@
     orphan/b.jsonl   so is the process that started it, before it, once
     wait/b.jsonl     it does not end the unit, as long as the process that started it lives
     spoil/b.jsonl    an error in the middle of the unit's content
-    hide/all         workers find no tokenmill but what was sent along (start_worker.py)
+    hide/all         workers find no tokenmill (start_worker.py)
 
 And what they tell: `units` has a line for each attempt at a unit, `committed` what was done when a
-worker was killed.
+worker was killed, `times` a line for each attempt that ended: process, begin, end, unit.
 """
 
 import functools
@@ -15,8 +15,9 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from transforms import run_pass
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
 from transforms.shards.build import Build
@@ -40,9 +41,31 @@ def attempts(folder: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+class UnitTime(NamedTuple):
+    """When a worker was at a unit, its receipt included; by a clock that all processes share."""
+
+    process: int
+    begin: float
+    end: float
+    unit: str
+
+
+def unit_times(folder: Path) -> list[UnitTime]:
+    """Of all attempts that ended."""
+    rows = [line.split(maxsplit=3) for line in (folder / "times").read_text().splitlines()]
+    return [UnitTime(int(one), float(two), float(three), name) for one, two, three, name in rows]
+
+
 def install(folder: Path) -> None:
     """Makes this process, a worker, look for faults."""
-    run, write = TokenizePass.run, UnitWriter.write
+    run, write, run_unit = TokenizePass.run, UnitWriter.write, run_pass.run_unit
+
+    @functools.wraps(run_unit)
+    def run_unit_timed(work: Any, unit: WorkUnit, build: Build) -> Any:
+        begin = time.monotonic()
+        receipt = run_unit(work, unit, build)
+        _append(folder / "times", f"{os.getpid()} {begin} {time.monotonic()} {unit.name}")
+        return receipt
 
     @functools.wraps(run)
     def run_with_faults(self: TokenizePass, unit: WorkUnit, build: Build) -> Any:
@@ -60,6 +83,7 @@ def install(folder: Path) -> None:
             raise ValueError("this content was asked to fail")
         write(self, *batch)
 
+    run_pass.run_unit = run_unit_timed
     TokenizePass.run = run_with_faults  # type: ignore[method-assign]
     UnitWriter.write = write_with_faults  # type: ignore[method-assign]
 
