@@ -145,3 +145,21 @@ def test_a_killed_fork_server_is_called_that(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "the process that starts workers was killed" in error.splitlines()[-1]
     assert "Traceback" not in error
+
+
+def test_a_command_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(json_lines("a", 5))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    output = tmp_path / "out"
+    for arguments in (
+        ["build", "--input", tmp_path / "in.jsonl", "--output", output],
+        ["verify", output],
+    ):
+        process = start(*arguments)
+        process.communicate()
+        assert process.returncode == 0
+    assert list(scratch.iterdir()) == []
