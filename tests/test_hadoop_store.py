@@ -34,6 +34,28 @@ def test_files_are_written_listed_read_and_deleted(store: HadoopStore, tmp_path:
     assert sorted(os.listdir(tmp_path / "a")) == ["b"]
 
 
+def test_what_is_being_written_lies_in_the_staging_folder(
+    store: HadoopStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"hdfs://namenode{tmp_path}"
+    (tmp_path / "local").write_bytes(b"1")
+    seen: list[list[str]] = []
+    rename = store.rename
+
+    def look(source: str, target: str) -> None:
+        seen.append([file.path for file in store.list(f"{root}/out")])
+        rename(source, target)
+
+    monkeypatch.setattr(store, "rename", look)
+    store.put(f"{tmp_path}/local", f"{root}/out/tokens/a.npy", f"{root}/out/runs/r")
+    store.write(f"{root}/out/receipts/a.json", b"2", f"{root}/out/runs/r")
+    staged = [[path for path in paths if path.endswith(".tmp")] for paths in seen]
+    assert [len(paths) for paths in staged] == [1, 1]
+    assert all(path.startswith(f"{root}/out/runs/r/.a.") for paths in staged for path in paths)
+    left = sorted(file.path for file in store.list(f"{root}/out"))
+    assert left == [f"{root}/out/receipts/a.json", f"{root}/out/tokens/a.npy"]
+
+
 def test_conditional_writes(store: HadoopStore, tmp_path: Path) -> None:
     path = f"hdfs://namenode{tmp_path}/lease"
     assert not store.write_over(path, b"0", "1")

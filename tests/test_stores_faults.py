@@ -14,9 +14,11 @@ import pytest
 from fault_proxy import Fault, Request, no_faults, share_of
 from small_build import write_inputs
 from store_commands import build, content_of, tokenmill, upload
-from store_servers import RunningStore
+from store_servers import RunningStore, on_hdfs_too
 
-from transforms.filesystem import list_files
+from transforms.filesystem import list_files, write_whole
+from transforms.shards.build import Build
+from transforms.shards.recovery import clear_run
 
 pytestmark = pytest.mark.stores
 
@@ -183,3 +185,12 @@ def test_a_killed_build_is_resumed(
     build(inputs, output, store)
     assert tokenmill("verify", output, store=store).returncode == 0
     check_whole(store, scratch, expected)
+
+
+@on_hdfs_too
+def test_what_a_dead_run_was_writing_is_removed(store: RunningStore) -> None:
+    target = Build.at(f"{store.root}/out", "mine")
+    for name in ("run.json", ".a.npy.0123.tmp", "staging/a", "owner.json"):
+        write_whole(target.path(f"runs/dead/{name}"), b"1")
+    clear_run(target, "dead")
+    assert list(target.files_below("runs")) == ["runs/dead/run.json"]

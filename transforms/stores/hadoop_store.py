@@ -1,6 +1,6 @@
 """HDFS: hdfs://namenode:8020/path, through Arrow's binding of libhdfs.
 
-    <folder>/<name> ◄─ rename ─ <folder>/.<name>.<attempt>.tmp
+    <folder>/<name> ◄─ rename ─ <staging>/.<name>.<attempt>.tmp
 
 It needs Java, and what the Hadoop clients on every node of a cluster set: JAVA_HOME, HADOOP_HOME
 and CLASSPATH=$(hadoop classpath --glob). A rename onto a name that is taken is refused by HDFS, so
@@ -76,7 +76,7 @@ class HadoopStore(RenamingStore):
         if self.exists(path):
             return False
         try:
-            with self._written_beside(path, io.BytesIO(content)) as temporary:
+            with self._written_aside(path, io.BytesIO(content)) as temporary:
                 system, inside = self._parts_of(temporary)
                 system.move(inside, self._parts_of(path)[1])
         except OSError:
@@ -107,6 +107,7 @@ class HadoopStore(RenamingStore):
         """The target goes first, where there is one."""
         system, inside = self._parts_of(target)
         self.delete([target])
+        system.create_dir(inside.rpartition("/")[0] or "/", recursive=True)
         system.move(self._parts_of(source)[1], inside)
 
     def _list(self, folder: str, is_deep: bool) -> Iterator[FoundFile]:
