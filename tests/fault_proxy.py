@@ -24,9 +24,16 @@ class Fault(Enum):
     NONE = "it is answered"
     ERROR_500 = "the server does not see it; answered with status 500"
     ERROR_503 = "the server does not see it; answered with status 503"
+    REFUSED = "the server does not see it; answered with status 403"
     STALL = "the server does not see it; never answered"
     LOST_ANSWER = "the server does it; the connection ends without an answer"
     HALF_ANSWER = "the server does it; the connection ends within the answer's body"
+
+
+# Faults that another attempt mends, if it is not spoiled as well.
+TRANSIENT = [fault for fault in Fault if fault not in (Fault.NONE, Fault.REFUSED)]
+
+_STATUS = {Fault.ERROR_500: 500, Fault.ERROR_503: 503, Fault.REFUSED: 403}
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,12 @@ class FaultProxy:
     def __exit__(self, *_: object) -> None:
         self.ended.set()
         self._server.shutdown()
-        self._server.server_close()
+        self.close()
         self._thread.join()
+
+    def close(self) -> None:
+        """Gives the port back: for a proxy that was never entered."""
+        self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
@@ -132,8 +143,8 @@ class _Handler(BaseHTTPRequestHandler):
         proxy = self.server.proxy
         fault = proxy.note(self.command, self.path)
         body = self._read_body()
-        if fault in (Fault.ERROR_500, Fault.ERROR_503):
-            self._answer(500 if fault is Fault.ERROR_500 else 503, [], b"")
+        if fault in _STATUS:
+            self._answer(_STATUS[fault], [], b"")
         elif fault is Fault.STALL:
             proxy.ended.wait()
             self.close_connection = True

@@ -1,15 +1,19 @@
-"""Servers of object stores on 127.0.0.1, each behind a proxy that counts and spoils requests."""
+"""Servers of stores on 127.0.0.1, where they speak HTTP behind a proxy that spoils requests."""
 
 import base64
 import email.utils
 import hashlib
 import hmac
+import json
 import os
 import subprocess
+import tempfile
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from fault_proxy import FaultProxy
@@ -18,19 +22,43 @@ from fault_proxy import FaultProxy
 _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
+_HADOOP_SECONDS = 120.0
+
+# For tests that neither count nor spoil requests.
+on_hdfs_too = pytest.mark.parametrize(
+    "store_server", ["s3", "gs", "az", "hdfs"], indirect=True, scope="module"
+)
+
 
 @dataclass
 class RunningStore:
-    """A server: what paths on it begin with, the environment it is reached by, and its proxy."""
+    """A server: what paths on it begin with, the environment it is reached by, and its proxy.
+
+    Of HDFS, which does not speak HTTP, nothing passes the proxy.
+    """
 
     root: str
     environment: dict[str, str]
     proxy: FaultProxy
 
+    def has_no_uploads(self) -> bool:
+        """Whether no upload in parts is under way, or was left; Azure does not tell."""
+        if not self.root.startswith(("s3:", "gs:")):
+            return True
+        with urllib.request.urlopen(f"{self.proxy.url}/bucket?uploads") as answer:
+            return b"<Upload>" not in answer.read()
+
 
 @contextmanager
 def running_server(scheme: str) -> Iterator[RunningStore]:
     """The server for a scheme; skips the test where it is not installed."""
+    if scheme == "hdfs":
+        home = Path(os.environ.get("TOKENMILL_HDFS", "none"))
+        if not (home / "libhdfs.so").exists():
+            pytest.skip("no HDFS: `make test-stores` installs it where its tools are")
+        with hadoop_server(home) as running:
+            yield running
+        return
     pytest.importorskip("obstore")
     if scheme == "az":
         command = os.environ.get("TOKENMILL_AZURITE")
@@ -136,6 +164,50 @@ def azurite_server(command: str) -> Iterator[RunningStore]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@contextmanager
+def hadoop_server(home: Path) -> Iterator[RunningStore]:
+    """HDFS, empty: a name node and a data node. `home`: what `make hdfs` has made."""
+    java = (home / "java-home").read_text(encoding="utf-8").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        details = Path(folder, "details.json")
+        command = [f"{java}/bin/java", f"-Dtest.build.data={folder}/data", "-Xmx512m"]
+        command += ["-cp", f"{home}/jars/*", "org.apache.hadoop.test.MiniDFSClusterManager"]
+        command += ["-format", "-datanodes", "1", "-writeDetails", str(details)]
+        client = {"HADOOP_USER_NAME": "tests", "JAVA_HOME": java}
+        with Path(folder, "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, env={**os.environ, **client}, stdout=log, stderr=log
+            )
+        try:
+            port = _port_in(details, process, Path(folder, "log"))
+            environment = {
+                **client,
+                "ARROW_LIBHDFS_DIR": str(home),
+                # libhdfs does not know wild cards.
+                "CLASSPATH": ":".join(map(str, sorted(home.glob("jars/*.jar")))),
+                "LIBHDFS_OPTS": "-Xmx256m",
+            }
+            unused = FaultProxy(port)
+            try:
+                yield RunningStore(f"hdfs://127.0.0.1:{port}", environment, unused)
+            finally:
+                unused.close()
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _port_in(details: Path, process: subprocess.Popen[bytes], log: Path) -> int:
+    """The name node's port, as soon as the server has written it."""
+    until = time.monotonic() + _HADOOP_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        # Empty at first.
+        if details.exists() and (content := details.read_text(encoding="utf-8")):
+            return int(json.loads(content)["namenode_port"])
+        time.sleep(0.1)
+    raise AssertionError(f"HDFS did not start:\n{log.read_text(encoding='utf-8')[-4000:]}")
 
 
 def _make_container(port: int, name: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import psutil
@@ -145,3 +146,21 @@ def test_a_killed_fork_server_is_called_that(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert "the process that starts workers was killed" in error.splitlines()[-1]
     assert "Traceback" not in error
+
+
+def test_a_command_leaves_no_temporary_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(json_lines("a", 5))
+    output = tmp_path / "out"
+    # Not below tmp_path: the name of a socket has at most 107 bytes.
+    with tempfile.TemporaryDirectory() as scratch:
+        monkeypatch.setenv("TMPDIR", scratch)
+        for arguments in (
+            ["build", "--input", tmp_path / "in.jsonl", "--output", output],
+            ["verify", output],
+        ):
+            process = start(*arguments)
+            _, error = process.communicate()
+            assert process.returncode == 0, error
+        assert os.listdir(scratch) == []

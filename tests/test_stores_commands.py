@@ -1,55 +1,24 @@
-"""Whole commands on an object store: the same bytes as on a local disk, also when it fails."""
+"""Whole commands on a store: the same bytes as on a local disk, at a bounded cost."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fault_proxy import Fault, no_faults, share_of
 from small_build import write_inputs
-from store_servers import RunningStore
+from store_commands import build, content_of, tokenmill, upload
+from store_servers import RunningStore, on_hdfs_too
 
 import tokenmill as tokenmill_package
-from transforms.filesystem import delete_files, list_files, put_file, read_whole
+from transforms.filesystem import delete_files, put_file
 from transforms.loading.batches import Batches
 from transforms.shards.build import Build
 
 pytestmark = pytest.mark.stores
 
 
-def tokenmill(*arguments: str, store: RunningStore) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipeline", *arguments]
-    environment = {**os.environ, **store.environment}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-
-
-def build(inputs: str, output: str, store: RunningStore) -> str:
-    done = tokenmill(
-        "build", "--input", inputs, "--output", output, "--max-rejects", "0.9", store=store
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-def content_of(folder: str) -> dict[str, bytes]:
-    """Every file of a build but the records of its runs."""
-    files = {
-        file.path.removeprefix(f"{folder}/"): read_whole(file.path) for file in list_files(folder)
-    }
-    return {name: content for name, content in files.items() if not name.startswith("runs/")}
-
-
-def upload(folder: Path, store: RunningStore) -> str:
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            put_file(str(path), f"{store.root}/in/{path.relative_to(folder)}")
-    return f"{store.root}/in/**"
-
-
+@on_hdfs_too
 def test_build_resume_verify_and_inspect_on_a_store(store: RunningStore, tmp_path: Path) -> None:
     write_inputs(tmp_path / "in")
     build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
@@ -75,18 +44,6 @@ def test_build_resume_verify_and_inspect_on_a_store(store: RunningStore, tmp_pat
     assert tokenmill("verify", output, store=store).returncode == 1
 
 
-@pytest.mark.parametrize("share", [0.1, 0.3])
-def test_failing_requests_change_no_byte(store: RunningStore, tmp_path: Path, share: float) -> None:
-    write_inputs(tmp_path / "in")
-    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
-    inputs, output = upload(tmp_path / "in", store), f"{store.root}/out"
-    store.proxy.faults = share_of(share, Fault.ERROR_500, Fault.ERROR_503, Fault.LOST_ANSWER)
-    build(inputs, output, store)
-    assert tokenmill("verify", output, store=store).returncode == 0
-    store.proxy.faults = no_faults
-    assert content_of(output) == content_of(f"{tmp_path}/out")
-
-
 def test_a_unit_costs_at_most_eight_requests(store: RunningStore, tmp_path: Path) -> None:
     units = 60
     (tmp_path / "in").mkdir()
@@ -102,6 +59,7 @@ def test_a_unit_costs_at_most_eight_requests(store: RunningStore, tmp_path: Path
     assert len(store.proxy.requests) <= 2 * units
 
 
+@on_hdfs_too
 @pytest.mark.parametrize("more", [[], ["--shuffle", "1", "--shuffle-tokens", "300"]])
 def test_an_export_has_the_same_bytes_on_a_store(
     store: RunningStore, tmp_path: Path, more: list[str]
@@ -168,6 +126,7 @@ FORMATS = {
 }
 
 
+@on_hdfs_too
 @pytest.mark.parametrize("name", FORMATS)
 def test_exports_of_a_store_are_read_back_and_feed_a_loop(
     store: RunningStore, two_builds: tuple[str, str], name: str

@@ -146,6 +146,7 @@ def main() -> NoReturn:
         print(f"tokenmill: {message}", file=sys.stderr)
         sys.exit(2)
     from pipeline.cli import main as command_line
+    from pipeline.runners.fork_server import remove_socket
 
     code: Any
     try:
@@ -158,6 +159,7 @@ def main() -> NoReturn:
         pass
     except (OSError, ValueError):
         code = code or 1
+    remove_socket()
     os._exit(code)
 
 

@@ -20,6 +20,7 @@ from itertools import groupby
 from typing import BinaryIO
 
 from transforms.stores.local_store import TEMPORARY_SUFFIX, LocalStore
+from transforms.stores.renaming import RenamingStore
 from transforms.stores.store import FoundFile, Store
 
 __all__ = [
@@ -134,17 +135,30 @@ def read_version(path: str) -> tuple[bytes, str]:
     return _store_of(path).read(path)
 
 
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a small file that appears whole or not at all, and stays."""
-    _store_of(path).write(path, content)
+def write_whole(path: str, content: bytes, staging: str = "") -> None:
+    """Writes a small file that appears whole or not at all, and stays; `staging` as in put_file."""
+    store = _store_of(path)
+    if isinstance(store, RenamingStore):
+        store.write(path, content, staging)
+    else:
+        store.write(path, content)
 
 
-def put_file(local_path: str, path: str) -> None:
+def put_file(local_path: str, path: str, staging: str = "") -> None:
     """Makes a local file appear at `path`, whole or not at all; `local_path` may be gone then.
 
-    Locally it is synced and renamed, elsewhere uploaded straight to its final name.
+    Locally it is synced and renamed, on object stores uploaded straight to its final name.
+
+    Args:
+        local_path: what is there. path: where it appears.
+        staging: the folder of the same store where one without an atomic put writes first, under a
+            name that begins with a dot and ends in TEMPORARY_SUFFIX; "": beside the file.
     """
-    _store_of(path).put(local_path, path)
+    store = _store_of(path)
+    if isinstance(store, RenamingStore):
+        store.put(local_path, path, staging)
+    else:
+        store.put(local_path, path)
 
 
 def create_exclusive(path: str, content: bytes) -> bool:

@@ -233,6 +233,8 @@ def _clear(target: Build, plan: Plan) -> None:
 
 def _collect(target: Build, work: TokenizePass, plan: Plan) -> list[Receipt]:
     """The receipts of all units, read from where they lie. Never of another fingerprint."""
+    if not plan.pending and not plan.stale:  # the plan has just looked at every file
+        return [plan.done[unit.name] for unit in plan.units]
     try:
         written = target.receipts([unit.name for unit in plan.pending])
     except MismatchError as error:

@@ -5,6 +5,7 @@ Light to import, so that a command can start it first and import what it needs i
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -56,6 +57,18 @@ def warm_up(tokenizer: str | None = None) -> None:
         named = {} if tokenizer is None else {PRELOADED_TOKENIZER: tokenizer}
         with for_workers(named):
             forkserver.ensure_running()
+
+
+def remove_socket() -> None:
+    """Removes the folder of the fork server's socket: for a process that is about to `os._exit`.
+
+    Python does so on its own way out, which that skips: each command left a folder in $TMPDIR. No
+    worker can be started afterwards.
+    """
+    if sys.modules.get("multiprocessing.forkserver"):
+        from multiprocessing import util
+
+        shutil.rmtree(util.get_temp_dir(), ignore_errors=True)
 
 
 @contextmanager

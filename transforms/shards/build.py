@@ -109,7 +109,7 @@ class Build:
             OSError: it can not be written; the message names the file.
         """
         with naming_place(self.path(relative)):
-            write_whole(self.path(relative), content, self.staging)
+            write_whole(self.path(relative), content, self.staging, self._staging_there)
 
     def size(self, relative: str) -> int | None:
         """Bytes of a file; None when there is none."""
@@ -170,9 +170,15 @@ class Build:
             return self.path(layout.staging_folder(self.run))
         return os.path.join(tempfile.gettempdir(), f"tokenmill-{self.run}")
 
+    @property
+    def _staging_there(self) -> str:
+        """The folder of this run on the build's store, for stores that write and then rename."""
+        is_there = self.run and not self.is_local
+        return self.path(layout.run_folder(self.run)) if is_there else ""
+
     def stage(self, relative: str) -> StagedFile:
         """A new file of the build, to be filled and published."""
-        return StagedFile(self.path(relative), self.staging)
+        return StagedFile(self.path(relative), self.staging, self._staging_there)
 
     def publish(self, unit: str, files: Sequence[StagedFile]) -> None:
         """Makes all files of a unit appear, durably; the receipt that commits them comes after.

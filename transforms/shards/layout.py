@@ -16,7 +16,7 @@
         inputs.json             the version of each input that this run was to read;
                                 inputs-00000001.json: that a round of a watch was to read
         failures/<unit>.json    why a unit could not be done
-        staging/                files being written
+        staging/, .<name>.tmp   files being written
           claims/0000/<number>  where workers elsewhere do the units: that one is taken
 
 An export (transforms/exports) has the same mark, manifest, receipts, documents and runs; its units
@@ -27,6 +27,8 @@ Names of units are made by unit_names.py and never hold anything that needs care
 
 import re
 from collections.abc import Iterable, Iterator
+
+from transforms.stores.local_store import TEMPORARY_SUFFIX
 
 MARK = "tokenmill.json"
 MANIFEST = "manifest.json"
@@ -253,3 +255,14 @@ def claims_folder(run: str, block: int) -> str:
 def staging_folder(run: str) -> str:
     """Files that a run is writing, under names of their own."""
     return f"{RUNS}/{run}/staging"
+
+
+def is_temporary_of(run: str, path: str) -> bool:
+    """Whether a run was writing that file when it ended: a store then renames or moves it.
+
+    >>> is_temporary_of("r", "runs/r/.a.npy.0123.tmp"), is_temporary_of("r", "runs/r/run.json")
+    (True, False)
+    """
+    folder, _, name = path.rpartition("/")
+    is_unnamed = name.startswith(".") and name.endswith(TEMPORARY_SUFFIX)
+    return path.startswith(f"{staging_folder(run)}/") or (is_unnamed and folder == run_folder(run))

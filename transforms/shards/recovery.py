@@ -13,11 +13,11 @@ from transforms.shards.layout import (
     beat_path,
     intent_path,
     is_file_of,
+    is_temporary_of,
     name_of_intent,
     owner_path,
     receipt_path,
     run_folder,
-    staging_folder,
 )
 from transforms.shards.receipt import Receipt, is_safe
 from transforms.shards.unit_records import Intent
@@ -41,7 +41,8 @@ def clear_run(build: Build, run: str) -> None:
         # What can not be removed keeps its owner, so that the next run tries again.
         _remove_tree(staging)
     if not build.is_local:  # else claims were in what was just removed
-        build.delete(build.files_below(staging_folder(run)))
+        there = build.files_below(run_folder(run))
+        build.delete(path for path in there if is_temporary_of(run, path))
     build.delete([beat_path(run), owner_path(run)])
     if build.is_local:
         _clear_beats(build, run)

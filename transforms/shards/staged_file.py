@@ -67,15 +67,17 @@ class StagedFile:
     comes last is right.
     """
 
-    def __init__(self, final_path: str, staging: str) -> None:
+    def __init__(self, final_path: str, staging: str, staging_there: str = "") -> None:
         """Makes room for the file.
 
         Args:
             final_path: where it appears.
             staging: a local folder of the run, on the same disk where the file is local; made
                 where it is missing.
+            staging_there: a folder of the run on the file's store, as of `put_file`.
         """
         self.final_path = final_path
+        self._staging_there = staging_there
         self._is_local = is_local(final_path)
         self._synced: Future[None] | None = None
         os.makedirs(staging, exist_ok=True)
@@ -100,7 +102,7 @@ class StagedFile:
             OSError: it can not be written.
         """
         if not self._is_local:
-            put_file(self.local_path, self.final_path)
+            put_file(self.local_path, self.final_path, self._staging_there)
             return
         if self._synced is None:
             sync(self.local_path)
@@ -131,14 +133,14 @@ def sync_folders(paths: Iterable[str]) -> None:
         sync(folder)
 
 
-def write_whole(final_path: str, content: bytes, staging: str) -> None:
+def write_whole(final_path: str, content: bytes, staging: str, staging_there: str = "") -> None:
     """Writes a small file that appears whole or not at all, durably.
 
     Where nothing stood there before and its folder can not be synced, it is taken back: a receipt
     that a power cut could take away would be one of a build that says it is complete.
     """
     if not is_local(final_path):
-        filesystem.write_whole(final_path, content)
+        filesystem.write_whole(final_path, content, staging_there)
         return
     is_new = not os.path.lexists(final_path)
     with StagedFile(final_path, staging) as staged:

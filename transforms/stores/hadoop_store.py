@@ -1,13 +1,15 @@
 """HDFS: hdfs://namenode:8020/path, through Arrow's binding of libhdfs.
 
-    <folder>/<name> ◄─ rename ─ <folder>/.<name>.<attempt>.tmp
+    <folder>/<name> ◄─ rename ─ <staging>/.<name>.<attempt>.tmp
 
 It needs Java, and what the Hadoop clients on every node of a cluster set: JAVA_HOME, HADOOP_HOME
 and CLASSPATH=$(hadoop classpath --glob). A rename onto a name that is taken is refused by HDFS, so
 the old file goes in the moment before; the new one is whole by then, under its temporary name.
 """
 
+import hashlib
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -49,7 +51,9 @@ class HadoopStore(RenamingStore):
         return _found(path, info) if info.type == fs.FileType.File else None
 
     def open(self, path: str) -> BinaryIO:
-        """Reads by seeking."""
+        """Reads by seeking. Two requests: libhdfs prints Java's stack where a file is missing."""
+        if not self.exists(path):
+            raise FileNotFoundError(f"{path}: no such file")
         system, inside = self._parts_of(path)
         handle: BinaryIO = system.open_input_file(inside)
         return handle
@@ -62,19 +66,17 @@ class HadoopStore(RenamingStore):
         return handle
 
     def read(self, path: str) -> tuple[bytes, str]:
-        """Two requests."""
-        found = self.look_up(path)
-        if found is None:
-            raise FileNotFoundError(f"{path}: no such file")
+        """Two requests. The version is of the content: Arrow gives times in whole seconds."""
         with self.open(path) as file:
-            return file.read(), found.version
+            content = file.read()
+        return content, hashlib.sha256(content).hexdigest()
 
     def write_new(self, path: str, content: bytes) -> bool:
         """HDFS refuses to rename onto a name that is taken: of several writers one wins."""
         if self.exists(path):
             return False
         try:
-            with self._written_beside(path, io.BytesIO(content)) as temporary:
+            with self._written_aside(path, io.BytesIO(content)) as temporary:
                 system, inside = self._parts_of(temporary)
                 system.move(inside, self._parts_of(path)[1])
         except OSError:
@@ -85,8 +87,10 @@ class HadoopStore(RenamingStore):
 
     def write_over(self, path: str, content: bytes, version: str) -> bool:
         """Not safe from two writers in the same moment: HDFS has no conditional rename."""
-        found = self.look_up(path)
-        if found is None or found.version != version:
+        try:
+            if self.read(path)[1] != version:
+                return False
+        except FileNotFoundError:
             return False
         self.write(path, content)
         return True
@@ -103,6 +107,7 @@ class HadoopStore(RenamingStore):
         """The target goes first, where there is one."""
         system, inside = self._parts_of(target)
         self.delete([target])
+        system.create_dir(inside.rpartition("/")[0] or "/", recursive=True)
         system.move(self._parts_of(source)[1], inside)
 
     def _list(self, folder: str, is_deep: bool) -> Iterator[FoundFile]:
@@ -119,13 +124,26 @@ class HadoopStore(RenamingStore):
 
 
 def _connect(host: str) -> Any:
+    _keep_signals()
     try:
         return fs.HadoopFileSystem.from_uri(f"hdfs://{host or 'default'}")
     except (OSError, ImportError) as error:
+        reason = str(error).partition("\n")[0]  # a line for each place that was looked at
         raise ConfigurationError(
             f"hdfs://{host} needs a Hadoop client: set JAVA_HOME, HADOOP_HOME and "
-            f"CLASSPATH=$(hadoop classpath --glob) here and on workers ({error})"
+            f"CLASSPATH=$(hadoop classpath --glob) here and on workers ({reason})"
         ) from error
+
+
+def _keep_signals() -> None:
+    """Has Java leave SIGINT and SIGTERM to us.
+
+    Without -Xrs it takes them when libhdfs starts it, and ends the process at Ctrl-C: no handler of
+    Python's runs, no `finally`, no message.
+    """
+    options = os.environ.get("LIBHDFS_OPTS", "").split()
+    if "-Xrs" not in options:
+        os.environ["LIBHDFS_OPTS"] = " ".join([*options, "-Xrs"])
 
 
 def _found(path: str, info: Any) -> FoundFile:

@@ -36,6 +36,7 @@ STALL_SECONDS = 30.0
 PART_BYTES = 8 << 20
 _MAX_PARTS = 9_000  # S3 allows 10,000
 _PARTS_AT_ONCE = 4
+_PAGE_FILES = 1_000  # what S3 gives in an answer
 
 _CLASSES = {"s3": "S3Store", "gs": "GCSStore", "az": "AzureStore"}
 _EXTRAS = {"s3": "aws", "gs": "gcs", "az": "azure"}
@@ -74,7 +75,9 @@ class ObjectStore:
         def next_page() -> Any:
             nonlocal pages
             # A stream that fails is not asked again.
-            stream = pages or self._obstore.list(store, prefix or None, offset=last)
+            stream = pages or self._obstore.list(
+                store, prefix or None, offset=last, chunk_size=_PAGE_FILES
+            )
             pages = None
             page = next(stream, None)
             pages = stream

@@ -1,6 +1,9 @@
 """Stores without an atomic put: a file is written beside its place under another name, and renamed.
 
-<folder>/.<name>.<attempt>.tmp ─ rename ─► <folder>/<name>
+<staging>/.<name>.<attempt>.tmp ─ rename ─► <folder>/<name>
+
+Staging is a folder of the run where one is given, so that what a killed process leaves is known to
+be the run's; else the file's own.
 """
 
 import io
@@ -10,6 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
+
+from transforms.stores.local_store import TEMPORARY_SUFFIX
 
 
 class RenamingStore(ABC):
@@ -27,21 +32,24 @@ class RenamingStore(ABC):
     def delete(self, paths: Sequence[str]) -> None:
         """Deletes files; those that are gone already are none of its business."""
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, staging: str = "") -> None:
         """By way of a temporary name."""
-        with self._written_beside(path, io.BytesIO(content)) as temporary:
+        with self._written_aside(path, io.BytesIO(content), staging) as temporary:
             self.rename(temporary, path)
 
-    def put(self, local_path: str, path: str) -> None:
+    def put(self, local_path: str, path: str, staging: str = "") -> None:
         """By way of a temporary name."""
-        with open(local_path, "rb") as source, self._written_beside(path, source) as temporary:
+        with (
+            open(local_path, "rb") as source,
+            self._written_aside(path, source, staging) as temporary,
+        ):
             self.rename(temporary, path)
 
     @contextmanager
-    def _written_beside(self, path: str, source: BinaryIO) -> Iterator[str]:
+    def _written_aside(self, path: str, source: BinaryIO, staging: str = "") -> Iterator[str]:
         """The content in a file of another name, which goes where the block fails."""
         folder, _, name = path.rpartition("/")
-        temporary = f"{folder}/.{name}.{uuid.uuid4().hex}.tmp"
+        temporary = f"{staging or folder}/.{name}.{uuid.uuid4().hex}{TEMPORARY_SUFFIX}"
         try:
             with self.create(temporary) as sink:
                 shutil.copyfileobj(source, sink, 1 << 20)
