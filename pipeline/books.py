@@ -108,7 +108,10 @@ def over_limit(
             )
         elif not book.documents and fault_share(book.records, book.rejects) == 1 > max_rejects:
             yield Shortfall(
-                f"{name}: all of its records are faulty: {book.records:,}", "max_rejects", path
+                f"{name}: all of its records are faulty: {book.records:,}; max_rejects of 100% "
+                "alone takes such an input",
+                "max_rejects",
+                path,
             )
     if not totals.tokens and not allow_empty:
         yield Shortfall(_NO_TOKENS, "allow_empty")

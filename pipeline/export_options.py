@@ -225,6 +225,7 @@ def export_of_build(
     """
     if options.export_format is None or options.export_output is None:
         if options.export_format is None and options.export_output is None:
+            _refuse_alone(options)
             return None
         raise ConfigurationError("--export-format and --export-output go together")
     from transforms.exports.formats import dtype_for, export_format
@@ -235,6 +236,16 @@ def export_of_build(
         one.check_available()
         dtype_for(one, build.settings.load_tokenizer().vocabulary_size)
     return config
+
+
+def _refuse_alone(options: argparse.Namespace) -> None:
+    """Refuses what would be ignored. Options that have a default are not told from theirs."""
+    for name in ("shard_tokens", "split", "source", "weight", "sequence_length", "shuffle"):
+        if getattr(options, f"export_{name}") not in (None, []):
+            raise ConfigurationError(
+                "says how an export is made: name one by --export-format and --export-output",
+                setting=f"export_{name}",
+            )
 
 
 @contextmanager

@@ -98,6 +98,7 @@ def test_a_dry_run_exports_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     ("more", "message"),
     [
         (["--export-format", "nanogpt"], "--export-output go together"),
+        (["--export-split", "val=0.1"], "--export-split: says how an export is made: name one by"),
         (["--export-format", "nanogpt", "--export-output", "x"], "--export-format: nanogpt holds"),
         (
             ["--export-format", "bin", "--export-output", "x", "--export-split", "a"],
