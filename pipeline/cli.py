@@ -22,7 +22,7 @@ import signal
 import sys
 import threading
 from collections.abc import Collection, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for variable, value in WORKER_ENVIRONMENT.items():
             os.environ.setdefault(variable, value)  # this process is ours as well
         # Before all other imports: they take their time beside each other.
-        warm_up(_named_tokenizer(rest))
+        with suppress(OSError):  # it is said where workers are needed
+            warm_up(_named_tokenizer(rest))
     try:
         command = importlib.import_module(f"{commands.__name__}.{name}")
         return _run(name, command, rest)

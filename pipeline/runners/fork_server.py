@@ -15,6 +15,8 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 
 _PRELOAD = ["pipeline.runners.preload"]
+_STARTING = threading.RLock()  # what is changed for a moment is the process's
+
 PRELOADED_TOKENIZER = "TOKENMILL_PRELOADED_TOKENIZER"
 """The variable that names the tokenizer of the fork server's workers; empty: the default."""
 
@@ -81,7 +83,11 @@ def for_workers(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[None
     - `__main__` is nobody's script. A child would import it again, and a script without a main
       guard would begin from the start in each worker.
     """
-    wanted = {**WORKER_ENVIRONMENT, **more}
+    with _STARTING:
+        yield from _for_workers({**WORKER_ENVIRONMENT, **more})
+
+
+def _for_workers(wanted: Mapping[str, str]) -> Iterator[None]:
     missing = {name for name in wanted if name not in os.environ}
     os.environ.update({name: wanted[name] for name in missing})
     in_main_thread = threading.current_thread() is threading.main_thread()

@@ -16,7 +16,7 @@ PYBIND11_MODULE(_page_shape, module) {
           const py::gil_scoped_release release;
           shape = tokenmill::measure_page(page);
         }
-        return py::make_tuple(shape.left_open, shape.raw_formatting, shape.options,
+        return py::make_tuple(shape.reopened, shape.raw_formatting, shape.options,
                               shape.attributes, shape.depth);
       },
       "page"_a);

@@ -53,11 +53,12 @@ class OpenElements {
     if (is_one_of(BARRIERS, name)) seal();
     // A cell alone has a row and a table's body made around it.
     count(name == "td" || name == "th" ? 3 : name == "tr" ? 2 : 1);
+    reopened_ += now_left_open_;
     if (const size_t at = place_of(FORMATTING, name); at < FORMATTING.size()) {
       formatting_[at].push_back(has_attributes);
+      ++formatting_open_;
       bare_[at] += !has_attributes;
       if (has_attributes || bare_[at] <= EQUAL_KEPT) ++now_left_open_;
-      most_left_open_ = std::max(most_left_open_, now_left_open_);
     } else if (const size_t other = place_of(CLOSED, name); other < CLOSED.size()) {
       ++others_[other];
     }
@@ -70,7 +71,10 @@ class OpenElements {
       formatting_[at].pop_back();
       if (had_attributes || bare_[at] <= EQUAL_KEPT) --now_left_open_;
       bare_[at] -= !had_attributes;
-      --now_open_;
+      if (formatting_open_) {
+        --formatting_open_;
+        --now_open_;
+      }
     } else if (const size_t other = place_of(CLOSED, name); other < CLOSED.size()) {
       if (!others_[other]) return;
       --others_[other];
@@ -78,7 +82,7 @@ class OpenElements {
     }
   }
 
-  int64_t most_left_open() const { return most_left_open_; }
+  int64_t reopened() const { return reopened_; }
   int64_t most_open() const { return most_open_; }
 
  private:
@@ -87,17 +91,18 @@ class OpenElements {
     most_open_ = std::max(most_open_, now_open_);
   }
 
-  // What is open stays open.
+  // What is open stays open, as far as depth goes. Formatting elements are still taken to be closed
+  // by their tags: <i><svg></svg></i> is what pages are full of.
   void seal() {
-    for (auto& one : formatting_) one.clear();
-    bare_.fill(0);
+    formatting_open_ = 0;
     others_.fill(0);
   }
 
   std::array<std::vector<bool>, FORMATTING.size()> formatting_;  // with attributes?
   std::array<int64_t, FORMATTING.size()> bare_{};                // how many have none
   std::array<int64_t, CLOSED.size()> others_{};
-  int64_t now_open_ = 0, most_open_ = 0, now_left_open_ = 0, most_left_open_ = 0;
+  int64_t now_open_ = 0, most_open_ = 0, now_left_open_ = 0, reopened_ = 0;
+  int64_t formatting_open_ = 0;  // since the last barrier
 };
 
 class Pass {
@@ -115,7 +120,8 @@ class Pass {
         read_tag();
       }
     }
-    shape_.left_open = open_.most_left_open();
+    shape_.reopened = open_.reopened();
+    shape_.attributes = std::max(shape_.attributes, root_attributes_);
     shape_.depth = open_.most_open() + in_raw_text_;
     return shape_;
   }
@@ -166,7 +172,9 @@ class Pass {
       return;
     }
     open_.open(name, attributes > 0);
-    shape_.options += name == "option" || name == "optgroup";
+    if (name == "html" || name == "body") root_attributes_ += attributes;  // of one element
+    if (name == "select") options_ = 0;
+    if (name == "option" || name == "optgroup") count_option();
     if (is_one_of(RAW_TEXT, name)) skip_raw_text(page_.substr(begin, size));
   }
 
@@ -220,13 +228,16 @@ class Pass {
           is_same(page_.substr(at_ + 1, name.size()), name))
         ++shape_.raw_formatting;
     }
-    if (is_same(page_.substr(at_ + 1, 3), "opt")) ++shape_.options;
+    if (is_same(page_.substr(at_ + 1, 3), "opt")) count_option();
   }
+
+  void count_option() { shape_.options = std::max(shape_.options, ++options_); }
 
   string_view page_;
   size_t at_ = 0;
   size_t closes_from_ = 0;  // closing tags before it count for nothing
   size_t comment_end_ = 0, odd_comment_end_ = 0;
+  int64_t root_attributes_ = 0, options_ = 0;
   int64_t in_raw_text_ = 0;  // what looks like a tag there
   PageShape shape_;
   OpenElements open_;
