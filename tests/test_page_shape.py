@@ -64,6 +64,8 @@ def test_a_tree_is_not_deeper_than_is_measured(a: str, b: str, c: str) -> None:
         "<p><font a{n}='</font>'>",
         "<p><font a{n}=1></font\v>",
         "<p><font a{n}=1></p></p></p>",
+        "<p><font a{n}=1><svg><![CDATA[</font>]]></svg>",
+        "<p><font a{n}=1><script><!--<script></script></font>--></script>",
     ],
 )
 def test_elements_that_only_look_closed_are_left_open(unit: str) -> None:

@@ -131,3 +131,12 @@ def test_the_file_of_a_folder_is_the_first_that_is_there(names: list[str], tmp_p
     for name in names:
         (tmp_path / name).write_bytes(b"{}")
     assert sources.vocabulary_file(str(tmp_path)) == tmp_path / "tokenizer.json"
+
+
+def test_a_broken_bundled_vocabulary_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that can not be decompressed, as one whose content is another."""
+    read = Path.read_bytes
+    for spoilt in (lambda data: data[:50] + b"\xff" * 50 + data[100:], lambda data: data[:-1]):
+        monkeypatch.setattr(Path, "read_bytes", lambda self, spoilt=spoilt: spoilt(read(self)))
+        with pytest.raises(VocabularyError, match=r"bundled r50k_base: .*: reinstall tokenmill"):
+            sources.load_vocabulary("r50k_base")

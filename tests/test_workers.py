@@ -125,3 +125,41 @@ def test_the_command_names_its_tokenizer_to_the_fork_server() -> None:
     assert named(["--tokenizer", "gpt2", "--workers", "2"]) == "gpt2"
     assert named(["--tokenizer=gpt2", "--tokenizer", "o200k_base"]) == "o200k_base"
     assert named(["--tokenizer"]) == ""
+
+
+def test_threads_that_start_workers_leave_the_callers_main_as_it_was() -> None:
+    mine = sys.modules["__main__"]
+    first_in, second_in, first_out = (threading.Event() for _ in range(3))
+
+    def first() -> None:
+        with fork_server.for_workers():
+            first_in.set()
+            second_in.wait(0.3)  # it waits for us, where all is well
+        first_out.set()
+
+    def second() -> None:
+        first_in.wait()
+        with fork_server.for_workers():
+            second_in.set()
+            first_out.wait(0.3)
+
+    threads = [threading.Thread(target=one) for one in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sys.modules["__main__"] is mine
+
+
+def test_a_little_build_needs_no_fork_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where $TMPDIR is too long for its socket, say."""
+
+    def refuse(_: object) -> None:
+        raise OSError("AF_UNIX path too long")
+
+    monkeypatch.setattr(fork_server, "warm_up", refuse)
+    (tmp_path / "a.jsonl").write_bytes(json_lines("a", 3))
+    given = ["--input", str(tmp_path / "a.jsonl"), "--output", str(tmp_path / "out")]
+    assert cli.main(["build", *given]) == 0
