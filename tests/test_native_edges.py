@@ -109,7 +109,7 @@ import numpy as np
 from tokenizer import _native
 def valid(text):
     added = _native.AddedTokens([])
-    return bool(added.scan(text, np.array([0, len(text)]))[2][0])
+    return bool(added.scan(text, np.array([0, len(text)]))[1][0])
 for cases, expected in (({WELL_FORMED!r}, True), ({ILL_FORMED!r}, False)):
     for one in map(bytes.fromhex, cases.split()):
         for before in (0, 1, 7, 8, 13, 14, 15, 16, 31, 61, 62, 63, 64):
@@ -139,9 +139,7 @@ def in_a_process(script: str, **environment: str) -> "subprocess.CompletedProces
 
 def segments_of(text: str, *levels: list[tuple[str, int, bool]]) -> tuple[list[Any], int]:
     utf8 = text.encode()
-    _, counted, _, _, offsets, kinds = _native.AddedTokens(levels).scan(
-        utf8, np.array([0, len(utf8)])
-    )
+    counted, _, _, offsets, kinds = _native.AddedTokens(levels).scan(utf8, np.array([0, len(utf8)]))
     bounds = offsets.tolist()
     pieces = [utf8[a:b].decode() for a, b in itertools.pairwise(bounds)]
     return list(zip(pieces, kinds.tolist(), strict=True)), int(counted[0])

@@ -14,7 +14,7 @@ from pre_tokenizers import BEHAVIORS, SEVERAL_STAGES, plan_of
 from split_patterns import EVERY_PATTERN, table_of
 
 from tokenizer import _native
-from tokenizer.split.fast.windows import windows_of
+from tokenizer.split.fast.windows import CUT, RUN, SINGLE, UNDECIDED, windows_of
 from tokenizer.split.plan import CompiledStage, windows_of_plan
 from tokenizer.split.plan import split as split_by_plan
 from tokenizer.split.stages import Behavior
@@ -90,6 +90,20 @@ def test_the_end_of_text_is_found_at_every_distance_from_the_places_looked_at_at
                 assert_cut_as_specified(pattern, text)
 
 
+def test_indented_lines_of_any_width() -> None:
+    """Blanks that mix, reach over the 64 places, and end in every way."""
+    draw = random.Random(64)
+    for pattern in EVERY_PATTERN.values():
+        for size in range(0, 140, 3):
+            blanks = "".join(draw.choices("  \t\x0b", k=size))
+            for before, after in product(
+                ("a;\n", "\r\n", "\n\n "), ("b", "\n", "é", "", "/", "'s", "1")
+            ):
+                text = f"{'x y ' * draw.randrange(17)}{before}{blanks}{after}"
+                assert_cut_as_specified(pattern, text)
+                assert_cut_as_specified(pattern, f"{text}z\n \t{blanks}1;\n")
+
+
 def test_windows_of_another_pattern_cut_elsewhere() -> None:
     """The native split does look at the windows: those of a wrong table show."""
     windows = windows_of(table("a"))
@@ -103,11 +117,15 @@ def test_windows_of_another_pattern_cut_elsewhere() -> None:
 def test_windows_that_do_not_fit_are_refused() -> None:
     stage = CompiledStage(table("b+")).native()
     right = windows_of(table("b+"))
+    runs_that_end_differently = np.zeros(512, np.uint8)
+    runs_that_end_differently[[1 << 6, 2 << 6]] = CUT | UNDECIDED | RUN
+    runs_that_end_differently[(1 << 6) + 3] = CUT | SINGLE
     for stages, windows in (
         ([stage], right._replace(group_of=right.group_of[1:])),
         ([stage], right._replace(verdicts=right.verdicts[1:])),
         ([stage], right._replace(group_of=right.group_of + 16)),
         ([stage], right._replace(max_run=64)),
+        ([stage], right._replace(verdicts=runs_that_end_differently)),
         ([stage, stage], right),
     ):
         with pytest.raises(ValueError, match="windows"):
@@ -169,7 +187,7 @@ def test_documents_of_a_batch_are_cut_by_stages_as_each_alone() -> None:
     ]
     data = "".join(texts).encode()
     offsets = np.cumsum([0, *(len(text) for text in texts)])
-    _, _, _, first, segments, kinds = _native.AddedTokens([]).scan(data, offsets.astype(np.int64))
+    _, _, first, segments, kinds = _native.AddedTokens([]).scan(data, offsets.astype(np.int64))
     ids, found = engine_.encode_documents(data, segments, kinds, first)
     for i, text in enumerate(texts):
         kept = b"".join(split_by_plan(plan_of(SEVERAL_STAGES["three_removed"]), text))

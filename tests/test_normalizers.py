@@ -49,6 +49,21 @@ def test_a_batch_is_normalized_as_each_text_is_alone(
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_what_is_passed_over_by_its_bytes(form: Form) -> None:
+    """Characters of one to four bytes before and after what changes, 32 bytes and many more."""
+    whole: Any = getattr(normalizers, form)()
+    texts = [
+        filler * before + nasty + filler * after + "e\u0301"
+        for filler in ("a", "é", "я", "α", "中", "각", "𝒳", "aя中")
+        for nasty in ("\u0323", "o\u0323\u0301", "\u0387", "\u1161\u11a8", "\u2126", "\u0928\u093c")
+        for before in (0, 1, 7, 31, 32, 33, 70)
+        for after in (0, 1, 31, 40)
+    ]
+    got = UnicodeForm(form).apply(pa.array(texts, pa.large_string()), np.ones(len(texts), np.bool_))
+    assert got.to_pylist() == [whole.normalize_str(text) for text in texts]
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     "context",
     [

@@ -32,6 +32,7 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
     group_of, verdicts, max_run = windows(table)
     found_in = group_of[np.frombuffer(text.encode(), np.uint8)]
     groups = (found_in % MINORITY).tolist()
+    blanks = {pair % GROUPS for pair in (verdicts.reshape(-1, GROUPS) & RUN).any(1).nonzero()[0]}
     true_ends = {start: stop for start, stop, _ in table.spans(text)}
     found, runs, start = [], 0, 0
     while start < len(text):
@@ -45,9 +46,9 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             if verdict & MAJORITY and found_in[place] < MINORITY:
                 stop = place
                 break
-            if verdict & RUN and text[place] == text[place + 1]:
-                after = len(text) - len(text[place:].lstrip(text[place]))
-                if after < len(text) and verdicts[a << 6 | b << 3 | groups[after]] == CUT | SINGLE:
+            if (verdicts[a << 6 | b << 3 | b] & RUN) and verdict & UNDECIDED:
+                after = next((i for i in range(place, len(text)) if groups[i] not in blanks), None)
+                if after and verdicts[a << 6 | b << 3 | groups[after]] == CUT | SINGLE:
                     stop = place
                     break
             if verdict & UNDECIDED and (at_first or verdict & CUT):
@@ -100,7 +101,7 @@ def test_digits_are_counted() -> None:
 
 
 def test_indented_lines_take_few_runs_of_the_table() -> None:
-    text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n   \n    z\n"
+    text = "if it:\n    do()\n\n        more, x\n\t\ty = 1\n\t\t  + 2\n   \n    z\n"
     for pattern in ("cl100k", "o200k", r"\s*[\r\n]+|[^\r\n]+"):
         _, runs = ends(compile_split_pattern(EVERY_PATTERN.get(pattern, pattern)), text)
         assert runs <= 4, pattern

@@ -11,7 +11,8 @@ import xxhash
 from small_build import make_build
 from small_export import exported, make_source, shard_files
 
-from transforms.exports.hashes import hosts_of, text_hashes
+from tokenizer import text_hashes
+from transforms.exports.hashes import hosts_of
 from transforms.exports.splits import Splitter, held_out_texts
 from transforms.settings import TokenizeSettings
 

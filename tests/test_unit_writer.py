@@ -59,7 +59,6 @@ def batch_of(lengths: Sequence[int], first: int) -> tuple[RecordBatch, EncodedDo
         tokens=np.arange(offsets[-1], dtype=np.uint32),
         offsets=offsets,
         valid=np.ones(count, np.bool_),
-        text_xxh3=np.zeros(count, np.uint64),
         special_token_texts=np.zeros(count, np.int64),
     )
     return RecordBatch(count, documents), encoded

@@ -2,6 +2,7 @@
 
 from tokenizer.encoded import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.errors import ConfigurationError, PatternError, TokenmillError, VocabularyError
+from tokenizer.text.hashes import text_hashes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.vocabularies.sources import BUNDLED_NAMES, vocabulary_file
 from tokenizer.vocabulary import Vocabulary
@@ -17,5 +18,6 @@ __all__ = [
     "TracedPretoken",
     "Vocabulary",
     "VocabularyError",
+    "text_hashes",
     "vocabulary_file",
 ]

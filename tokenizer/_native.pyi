@@ -42,7 +42,6 @@ class AddedTokens:
     def scan(
         self, data: typing.Any, offsets: numpy.typing.NDArray[numpy.int64]
     ) -> tuple[
-        numpy.typing.NDArray[numpy.uint64],
         numpy.typing.NDArray[numpy.uint32],
         numpy.typing.NDArray[numpy.bool_],
         numpy.typing.NDArray[numpy.int64],
@@ -51,12 +50,20 @@ class AddedTokens:
     ]:
         """Looks at d documents, each data[offsets[i]:offsets[i + 1]], without the GIL.
 
-        Returns XXH3-64 of each text, uint64[d]; occurrences of tokens that are only counted,
-        uint32[d]; whether each is UTF-8, bool[d]; and the documents cut into s segments, one after
-        the other: the first of each document, int64[d + 1]; their offsets into data, int64[s + 1];
-        their kinds, int32[s]: -1 text, -2 nothing (not UTF-8), else the id of an added token.
+        Returns occurrences of tokens that are only counted, uint32[d]; whether each is UTF-8,
+        bool[d]; and the documents cut into s segments, one after the other: the first of each
+        document, int64[d + 1]; their offsets into data, int64[s + 1]; their kinds, int32[s]: -1
+        text, -2 nothing (not UTF-8), else the id of an added token.
         Raises ValueError when offsets do not fit the data.
         """
+
+def text_hashes(
+    data: typing.Any, offsets: numpy.typing.NDArray[numpy.int64]
+) -> numpy.typing.NDArray[numpy.uint64]:
+    """XXH3-64 of each of d texts, data[offsets[i]:offsets[i + 1]]: uint64[d], without the GIL.
+
+    Raises ValueError when offsets do not fit the data.
+    """
 
 class QuickCheck:
     """Tables that tell what in a text may not be in a Unicode normalization form. Immutable."""
@@ -154,13 +161,12 @@ class Engine:
     ) -> tuple[
         numpy.typing.NDArray[typing.Any],
         numpy.typing.NDArray[numpy.int64],
-        numpy.typing.NDArray[numpy.uint64],
         numpy.typing.NDArray[numpy.uint32],
         numpy.typing.NDArray[numpy.bool_],
     ]:
         """`added.scan` and `encode_documents` in one call, where nothing is done in between.
 
-        Returns tokens, their offsets, and XXH3-64, counted tokens and validity of each text.
+        Returns tokens, their offsets, and counted tokens and validity of each text.
         """
 
     def text_encoder(

@@ -12,7 +12,6 @@ class EncodedDocuments(NamedTuple):
     Attributes:
         tokens: uint16[n] or uint32[n], the documents one after the other.
         offsets: int64[d + 1]; document i is tokens[offsets[i]:offsets[i + 1]].
-        text_xxh3: uint64[d], XXH3-64 of the UTF-8 text.
         special_token_texts: uint32[d], how often a special token's text occurs (as plain text).
         valid: bool[d], whether the text is UTF-8. An invalid or empty document has no tokens at
             all.
@@ -20,7 +19,6 @@ class EncodedDocuments(NamedTuple):
 
     tokens: npt.NDArray[Any]
     offsets: npt.NDArray[np.int64]
-    text_xxh3: npt.NDArray[np.uint64]
     special_token_texts: npt.NDArray[np.uint32]
     valid: npt.NDArray[np.bool_]
 

@@ -103,11 +103,11 @@ class Route:
                     self._added.engine, data, offsets, begin, end, bytes_per_token
                 )
             )
-        segments, hashes, specials, valid = self._added.scan(offsets, data)
+        segments, specials, valid = self._added.scan(offsets, data)
         tokens, token_offsets = self._model(
             self._prefixed(self._normalized(segments)), begin, end, bytes_per_token
         )
-        return EncodedDocuments(tokens, token_offsets, hashes, specials, valid)
+        return EncodedDocuments(tokens, token_offsets, specials, valid)
 
     def _encode_text(self, text: str) -> npt.NDArray[np.uint32]:
         expect_text(text)
@@ -247,7 +247,7 @@ class Route:
         _, buffer, data = spelled.buffers()
         bounds = np.frombuffer(buffer, np.int64)[: tokens.size + 1]
         texts = np.concatenate((bounds[at], bounds[-1:])).astype(np.int64)
-        valid = _NO_TOKENS.scan(texts, data if data is not None else b"")[3]
+        valid = _NO_TOKENS.scan(texts, data if data is not None else b"")[2]
         kinds = np.where(is_added[at], tokens[at], np.where(valid, TEXT, NOTHING)).astype(np.int32)
         segments = Segments(data or b"", texts, kinds, np.searchsorted(at, offsets))
         return Reencoded(*self._model(segments, begin, end, bytes_per_token), certain)

@@ -285,14 +285,13 @@ void check_batch(const Case& one, const std::vector<Expected>& expected,
   const auto data = std::make_unique<char[]>(joined.size());
   std::memcpy(data.get(), joined.data(), joined.size());
   std::vector<int64_t> token_at(count + 1, -1);
-  std::vector<uint64_t> hashes(count);
   std::vector<uint32_t> special_texts(count);
   const auto valid = std::make_unique<bool[]>(count);
   std::vector<int64_t> first(count + 1);
   tokenmill::Segments segments;
   const tokenmill::Documents documents{{data.get(), joined.size()}, offsets.data(), count};
   tokenmill::scan_documents(documents, special_levels(!(one.extras & kMatched)),
-                            {hashes.data(), special_texts.data(), valid.get(), first.data()},
+                            {special_texts.data(), valid.get(), first.data()},
                             segments);
   tokenmill::TokenBuffer tokens;
   tokenmill::encode_documents(

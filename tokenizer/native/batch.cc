@@ -11,13 +11,17 @@
 
 namespace tokenmill {
 
+void hash_documents(const Documents& documents, uint64_t* hashes) {
+  for (size_t i = 0; i < documents.count; ++i)
+    hashes[i] = XXH3_64bits(documents[i].data(), documents[i].size());
+}
+
 void scan_documents(const Documents& documents, const std::vector<AddedTokens>& levels,
                     const ScanResults& found, Segments& segments) {
   segments.offsets[0] = documents.offsets[0];
   for (size_t i = 0; i < documents.count; ++i) {
     const std::string_view document = documents[i];
     found.first_segment[i] = int64_t(segments.kinds.size());
-    found.text_hash[i] = XXH3_64bits(document.data(), document.size());
     found.is_valid[i] = is_valid_utf8(document);
     found.special_texts[i] = 0;
     if (found.is_valid[i])

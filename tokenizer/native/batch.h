@@ -22,9 +22,11 @@ struct Documents {
   }
 };
 
+// XXH3-64 of each, to hashes[count].
+void hash_documents(const Documents& documents, uint64_t* hashes);
+
 // What is found out about each document; arrays of the caller's, of its length.
 struct ScanResults {
-  uint64_t* text_hash;       // XXH3-64
   uint32_t* special_texts;   // occurrences of plain added tokens
   bool* is_valid;            // whether it is UTF-8; without, it is one segment of kNothing
   int64_t* first_segment;    // [count + 1]; an empty document has none

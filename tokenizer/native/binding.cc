@@ -39,18 +39,17 @@ class AddedTokens {
     const py::buffer_info info = data.request();
     const tokenmill::Documents documents = to_documents(info, offsets);
     const auto count = py::ssize_t(documents.count);
-    py::array_t<uint64_t> hashes{count};
     py::array_t<uint32_t> specials{count};
     py::array_t<bool> valid{count};
     py::array_t<int64_t> first(count + 1);
-    const tokenmill::ScanResults found{hashes.mutable_data(), specials.mutable_data(),
-                                    valid.mutable_data(), first.mutable_data()};
+    const tokenmill::ScanResults found{specials.mutable_data(), valid.mutable_data(),
+                                       first.mutable_data()};
     tokenmill::Segments segments;
     {
       const py::gil_scoped_release release;
       tokenmill::scan_documents(documents, levels_, found, segments);
     }
-    return py::make_tuple(hashes, specials, valid, first, to_array(segments.offsets),
+    return py::make_tuple(specials, valid, first, to_array(segments.offsets),
                           to_array(segments.kinds));
   }
 
@@ -164,13 +163,12 @@ class Engine {
       throw std::invalid_argument("a token takes 2 or 4 bytes");
     const auto size = py::ssize_t(texts.count);
     py::array_t<int64_t> token_offsets(size + 1);
-    py::array_t<uint64_t> hashes{size};
     py::array_t<uint32_t> specials{size};
     py::array_t<bool> valid{size};
     int64_t* const token_at = token_offsets.mutable_data();
     std::vector<int64_t> first(texts.count + 1);
-    const tokenmill::ScanResults found{hashes.mutable_data(), specials.mutable_data(),
-                                       valid.mutable_data(), first.data()};
+    const tokenmill::ScanResults found{specials.mutable_data(), valid.mutable_data(),
+                                       first.data()};
     auto ids = arrays_.take(), narrow = std::unique_ptr<IdArrays::Loan>();
     if (bytes_per_token == 2) narrow = arrays_.take();
     tokenmill::EncoderPool::Loan encoder(pool_);  // with the GIL held; see EncoderPool
@@ -186,7 +184,7 @@ class Engine {
     const size_t count = ids->buffer.size();
     return py::make_tuple(narrow ? IdArrays::to_array<uint16_t>(std::move(narrow), count)
                                  : IdArrays::to_array<TokenId>(std::move(ids), count),
-                          token_offsets, hashes, specials, valid);
+                          token_offsets, specials, valid);
   }
 
   // For TextEncoder. The same as AddedTokens.scan and encode_documents of one text, without arrays
@@ -291,6 +289,17 @@ py::object decode(const TokenBytes& tokens, py::handle ids, Make make) {
   });
 }
 
+// See _native.pyi.
+py::array_t<uint64_t> text_hashes(const py::buffer& data, const Array<int64_t>& offsets) {
+  const py::buffer_info info = data.request();
+  const tokenmill::Documents texts = to_documents(info, offsets);
+  py::array_t<uint64_t> hashes{py::ssize_t(texts.count)};
+  uint64_t* const out = hashes.mutable_data();
+  const py::gil_scoped_release release;
+  tokenmill::hash_documents(texts, out);
+  return hashes;
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, module) {
@@ -328,6 +337,7 @@ PYBIND11_MODULE(_native, module) {
                return PyUnicode_DecodeUTF8(text, size, "replace");
              });
            }, "ids"_a);
+  module.def("text_hashes", &text_hashes, "data"_a, "offsets"_a);
   using tokenmill::QuickCheck;
   py::class_<QuickCheck>(module, "QuickCheck")
       .def(py::init([](const Array<uint8_t>& class_of, const Array<uint8_t>& follows,

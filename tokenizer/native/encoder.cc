@@ -103,6 +103,7 @@ void Encoder::find_in_records() {
 void Encoder::write(TokenBuffer& out) const {
   // Every pretoken stores as many ids as an entry has room for, and moves on by its count.
   constexpr size_t kRoom = kBlockPretokens * PretokenCache::kInlineIds + 1;
+  constexpr size_t kAtOnce = 4;  // see TokenSpan; a call of memmove takes longer than a few copies
   size_t size = out.size();
   out.resize(size + kRoom);
   TokenId* at = &out[size];
@@ -115,7 +116,10 @@ void Encoder::write(TokenBuffer& out) const {
       const TokenSpan tokens = entry.many();
       size = size_t(at - out.data());
       out.resize(size + tokens.count + kRoom);
-      at = std::copy_n(tokens.ids, tokens.count, &out[size]);
+      at = &out[size];
+      for (size_t k = 0; k < tokens.count; k += kAtOnce)
+        std::memcpy(at + k, tokens.ids + k, kAtOnce * sizeof *at);
+      at += tokens.count;
     }
   }
   out.resize(size_t(at - out.data()));

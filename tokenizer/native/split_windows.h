@@ -22,16 +22,16 @@
 //
 //   majority   bytes that are alike share a group, and a few unlike ones may be in it, the minority.
 //              If the byte at the place is one of the majority, the window is cut + single
-//   runs       a line break before blanks ends a pretoken or not by what follows the blanks, however
-//              many there are: the window of what follows the run is looked at instead
+//   run        a line break before blanks ends a pretoken or not by what follows the blanks, whichever
+//              they are and however many: if that is of a group in `after_run`, it is cut + single
 //
 // tokenizer/split/fast/windows.py proves all of them from the split table. Here 64 places are looked up
 // at once, and each bit of 64 windows is one word:
 //
 //   group_of[byte]         3 bits, so a window is a number of 9
-//   cut[a << 3 | b]        bit c; so are `single` and `undecided`
-//   majority[a << 3 | b]   bit c
-//   runs                   bit a << 3 | b
+//   cut[a << 3 | b]        bit c; so are `single`, `undecided` and `majority`
+//   run[a << 3 | b]        all bits or none
+//   in_run, after_run      bit c
 #pragma once
 
 #include <cstddef>
@@ -48,6 +48,11 @@ struct Verdicts {
   uint64_t undecided;  // the split table must be run
   uint64_t count;      // one ends here if it has max_run bytes, all of one group
   uint64_t foreign;    // the window is not ASCII; cut, single and undecided are set
+  // Of windows that are ASCII:
+  uint64_t majority;   // cut + single if it is cut + undecided
+  uint64_t run;        // the same if it is followed by places in_run and then by one of after_run
+  uint64_t in_run;     // the byte after the place is a blank, if the place is between blanks
+  uint64_t after_run;
 };
 
 class SplitWindows {
@@ -68,39 +73,42 @@ class SplitWindows {
     verdicts.count = verdicts.single & verdicts.undecided & ~verdicts.cut;
     verdicts.single &= ~verdicts.count;
     verdicts.undecided &= ~verdicts.count;
-    uint64_t undecided = verdicts.cut & verdicts.undecided & ~verdicts.foreign;
-    for (; undecided; undecided &= undecided - 1)
-      if (is_cut(at + __builtin_ctzll(undecided), end)) {
-        verdicts.single |= undecided & -undecided;
-        verdicts.undecided ^= undecided & -undecided;
-      }
-    if (end - at <= 64) {
-      const uint64_t unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
-      verdicts.cut |= unknown;
-      verdicts.single |= unknown;
-      verdicts.undecided |= unknown;
-    }
+    uint64_t unknown = 0;
+    if (end - at <= 64)
+      unknown = end - at > 1 ? ~uint64_t{0} << (end - at - 1) : ~uint64_t{0};
+    const uint64_t ascii = ~(verdicts.foreign | unknown);
+    const uint64_t open = verdicts.cut & verdicts.undecided & ascii;
+    uint64_t sure = open & verdicts.majority;
+    if (const uint64_t runs = open & verdicts.run)
+      sure |= runs & run_ends(verdicts.in_run & ascii, verdicts.after_run & ascii, at, end);
+    verdicts.single |= sure;
+    verdicts.undecided &= ~sure;
+    verdicts.cut |= unknown;
+    verdicts.single |= unknown;
+    verdicts.undecided |= unknown;
     return verdicts;
   }
   unsigned max_run() const { return max_run_; }
 
  private:
-  // Whether a place that is cut + undecided is cut + single: by the byte there, which is of the
-  // majority, or by what follows the run of it.
-  bool is_cut(const uint8_t* at, const uint8_t* end) const {
-    const size_t pair = size_t(group_of_[at[-1]]) << 3 | group_of_[at[0]];
-    if (majority_[pair] >> group_of_[at[1]] & 1 && !minority_[at[0]]) return true;
-    if (!(runs_ >> pair & 1)) return false;
-    const uint64_t run = 0x0101010101010101u * at[0];
-    for (uint64_t bytes; at < end; at += sizeof bytes) {
-      std::memcpy(&bytes, at, sizeof bytes);
-      if (bytes == run) continue;
-      at += __builtin_ctzll(bytes ^ run) / 8;
-      const auto sure = uint8_t(cut_[pair] & single_[pair] & ~undecided_[pair]);
-      return at < end && *at < 0x80 && sure >> group_of_[*at] & 1;
+  // The places from which `in_run` leads to a place of `after_run`, from the first of 64 at `at` on.
+  uint64_t run_ends(uint64_t in_run, uint64_t after_run, const uint8_t* at,
+                    const uint8_t* end) const {
+    if (in_run >> 63) {  // it goes on behind the 64
+      const uint8_t* stop = at + 65;
+      while (stop < end && *stop < 0x80 && is_in(in_run_, *stop)) ++stop;
+      const bool is_after = stop < end && *stop < 0x80 && is_in(after_run_, *stop);
+      after_run |= uint64_t{is_after} << 63;
     }
-    return false;
+    // What leads over k places of `in_run` to one that is found leads on over k more.
+    for (unsigned k = 1; k < 64; k *= 2) {
+      after_run |= in_run & after_run >> k;
+      in_run &= in_run >> k;
+    }
+    return after_run;
   }
+
+  bool is_in(uint8_t groups, uint8_t ascii) const { return groups >> (group_of_[ascii] & 7) & 1; }
 
   using LookUp64 = Verdicts (*)(const SplitWindows&, const uint8_t* at);
   static LookUp64 choose();
@@ -109,13 +117,12 @@ class SplitWindows {
   struct Avx512;
   struct Neon;
 
-  alignas(64) uint8_t group_of_[128];
+  alignas(64) uint8_t group_of_[128];  // with kMinority
   alignas(64) uint8_t cut_[64] = {}, single_[64] = {}, undecided_[64] = {};
-  uint8_t majority_[64] = {};
-  bool minority_[128];
-  uint64_t runs_ = 0;
-  // Bit h of [k][l]: bit k of the group of byte h << 4 | l.
-  alignas(16) uint8_t group_bits_[3][16] = {};
+  alignas(64) uint8_t majority_[64] = {}, run_[64] = {};
+  uint8_t in_run_ = 0, after_run_ = 0;
+  // Bit h of [k][l]: bit k of what group_of_ has for byte h << 4 | l.
+  alignas(16) uint8_t group_bits_[4][16] = {};
   const unsigned max_run_;
   const LookUp64 look_up_64_ = choose();
 };

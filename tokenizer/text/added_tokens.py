@@ -50,13 +50,13 @@ class AddedTokens:
     def __bool__(self) -> bool:
         return any(self._levels)
 
-    def scan(self, offsets: npt.NDArray[np.int64], data: Any) -> tuple[Segments, Any, Any, Any]:
-        """Documents cut into segments; XXH3-64, special-token texts and validity of each."""
-        hashes, specials, valid, first, segment_offsets, kinds = self.engine.scan(data, offsets)
+    def scan(self, offsets: npt.NDArray[np.int64], data: Any) -> tuple[Segments, Any, Any]:
+        """Documents cut into segments; special-token texts and validity of each."""
+        specials, valid, first, segment_offsets, kinds = self.engine.scan(data, offsets)
         segments = Segments(data, segment_offsets, kinds, first)
         if self.needs_care and (kinds >= 0).any():
             segments = self._with_care(segments)
-        return segments, hashes, specials, valid
+        return segments, specials, valid
 
     def cut(self, text: str, allowed: Collection[str] = ()) -> list[tuple[str, int]]:
         """Segments of `text` and their kinds. allowed: special tokens that are matched."""

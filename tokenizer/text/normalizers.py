@@ -20,7 +20,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -100,17 +100,17 @@ class UnicodeForm:
         bounds = _quick_check(self.form).spans(data, offsets)
         if not bounds.size:
             return texts
-        # Kept, span, kept, ..., span, kept. A span lies in one text; what is kept may hold many.
-        edges = np.concatenate((offsets[:1], bounds, offsets[-1:]))
-        pieces = texts_of(edges, data)
-        every_other = pa.py_buffer(b"\xaa" * (len(pieces) // 8 + 1))
-        is_span = pa.BooleanArray.from_buffers(pa.bool_(), len(pieces), [None, every_other])
-        spans = pieces.filter(is_span).dictionary_encode()
+        spans = _cut_out(bounds, data).dictionary_encode()
         distinct = [normalize(self.form, span) for span in spans.dictionary.to_pylist()]
         changed = pa.array(distinct, pa.large_string())
         if changed.equals(spans.dictionary):
             return texts
         changed = changed.take(spans.indices)
+        # Kept, span, kept, ..., span, kept. A span lies in one text; what is kept may hold many.
+        edges = np.concatenate((offsets[:1], bounds, offsets[-1:]))
+        pieces = texts_of(edges, data)
+        every_other = pa.py_buffer(b"\xaa" * (len(pieces) // 8 + 1))
+        is_span = pa.BooleanArray.from_buffers(pa.bool_(), len(pieces), [None, every_other])
         moved, data = offsets_and_data(pc.replace_with_mask(pieces, is_span, changed))
         at = np.searchsorted(edges, offsets, side="right") - 1
         return texts_of(moved[at] + offsets - edges[at], data)
@@ -148,6 +148,14 @@ MARK = "\u2581"  # what SentencePiece has in the place of a blank
 TO_MARKS = Replace(" ", MARK)
 
 # -- Unicode forms
+
+
+def _cut_out(bounds: npt.NDArray[np.int64], data: Any) -> pa.Array:
+    """The spans [start, stop) of a buffer as texts; Arrow's filter asks for room for all of it."""
+    starts, lengths = bounds[::2], bounds[1::2] - bounds[::2]
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    at = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    return texts_of(offsets, np.frombuffer(data, np.uint8)[at].tobytes())
 
 
 @functools.cache

@@ -5,20 +5,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenizer._native import AddedTokens
-from tokenizer.text.arrow_text import offsets_and_data
-
 Hashes = npt.NDArray[np.uint64]
 
 # The scheme, perhaps a user, then the host, which may be an IPv6 address in brackets.
 _HOST = r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?P<host>\[[^\]]*\]|[^/?#:@]+)"
-
-
-def text_hashes(texts: pa.Array) -> Hashes:
-    """XXH3-64, seed 0, of each text of an Arrow string array; of a null as of an empty text."""
-    offsets, data = offsets_and_data(pc.fill_null(texts, ""))
-    hashes: Hashes = AddedTokens([]).scan(data, offsets)[0]
-    return hashes
 
 
 def mixed(values: Hashes, seed: int = 0) -> Hashes:

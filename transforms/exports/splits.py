@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from transforms.exports.hashes import Hashes, hosts_of, mixed, text_hashes
+from tokenizer import text_hashes
+from transforms.exports.hashes import Hashes, hosts_of, mixed
 
 TRAIN = "train"
 """The split of all documents that are in no other."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenizer import EncodedDocuments
+from tokenizer import EncodedDocuments, text_hashes
 from transforms.documents import MAX_EXCERPT_BYTES, DocumentColumns, Reason, RecordBatch, Reject
 from transforms.errors import BooksError
 from transforms.shards.build import Build
@@ -190,7 +190,7 @@ class UnitWriter:
             "record": documents.record,
             "length": lengths,
             "text_bytes": pc.binary_length(documents.text).to_numpy().astype(np.int64),
-            "text_xxh3": encoded.text_xxh3,
+            "text_xxh3": text_hashes(documents.text),
         }
         specials = encoded.special_token_texts
         if not kept.all():

@@ -31,9 +31,9 @@ have nothing else before it, and to end after so many of them, windows of two of
 other are COUNT.
 
 RUN. Indented lines: what a line break before blanks is depends on what follows the blanks, not on
-how many there are. Where that is so, a window of CUT | UNDECIDED whose last two bytes are of one
-group has RUN as well: if they are the same byte, the window with what follows the run of it counts,
-should that be CUT | SINGLE.
+which they are or how many. Where that is so, a window of CUT | UNDECIDED whose last two bytes are
+of one group has RUN as well, and a window of the same two groups is CUT | SINGLE if what follows
+the blanks makes it so. All pairs of groups that have RUN share their blanks and what makes it so.
 
 MAJORITY. Bytes are taken together in groups, so that a window is a number of nine bits. Those with
 the most similar columns in the table share one; where the classes of a group differ, windows of it
@@ -270,16 +270,35 @@ def _verdicts(paths: _Paths) -> NDArray[np.uint8]:
 def _add_runs(
     transitions: NDArray[np.uint16], groups: list[list[int]], verdicts: NDArray[np.uint8]
 ) -> None:
-    """Makes windows of CUT and UNDECIDED that are so RUN as well."""
+    """Makes windows of CUT and UNDECIDED that are so RUN as well; all of them end alike."""
+    by_pair = verdicts.reshape(GROUPS, GROUPS, GROUPS)
+    alike: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+    for a, first in enumerate(groups):
+        runs: dict[tuple[int, ...], list[int]] = {}
+        for b in range(len(groups)):
+            if by_pair[a, b, b] == CUT | UNDECIDED:
+                ends = tuple((by_pair[a, b] == CUT | SINGLE).nonzero()[0].tolist())
+                runs.setdefault(ends, []).append(b)
+        for ends, blanks in runs.items():
+            for some in (blanks, *([one] for one in blanks)):
+                run = [one for b in some for one in groups[b]]
+                if _leads_nowhere_else(transitions, first, run):
+                    alike.setdefault((tuple(some), ends), []).append(a)
+                    break
+    if alike:
+        (chosen, _), befores = max(alike.items(), key=lambda one: len(one[0][0]) * len(one[1]))
+        for a, b in product(befores, chosen):
+            by_pair[a, b, b] |= RUN
+
+
+def _leads_nowhere_else(transitions: NDArray[np.uint16], first: list[int], run: list[int]) -> bool:
+    """Whether more of `run` after `first` leads to no other states than one, and accepts none."""
     following = transitions & ~np.uint16(ACCEPT_BEFORE)
-    for (a, first), (b, run) in product(enumerate(groups), repeat=2):
-        window = a << 6 | b << 3 | b
-        reached = sorted(set(following[:, first].ravel().tolist()))
-        states = following[reached][:, run]
-        # More of the run leads nowhere else, and no match ends in it.
-        stays = (transitions[states][:, :, run] == states[:, :, None]).all()
-        if stays and verdicts[window] == CUT | UNDECIDED:
-            verdicts[window] |= RUN
+    for before in set(following[:, first].ravel().tolist()):
+        states = set(following[before, run].tolist())
+        if not states.issuperset(transitions[list(states)][:, run].ravel().tolist()):
+            return False
+    return True
 
 
 def _count(paths: _Paths, verdicts: NDArray[np.uint8]) -> int:
