@@ -34,6 +34,25 @@ from transforms.token_coders import TokenIdsCoder, TokenizedDocumentCoder
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
+def _replace_tildes(root: dict[str, object]) -> None:
+    """A change for `write_json`: text is changed before it is cut, so one text has no short way."""
+    root["normalizer"] = {"type": "Replace", "pattern": {"String": "~~~"}, "content": "~"}
+
+
+def _compose(root: dict[str, object]) -> None:
+    """A change for `write_json`: text is composed, but most of it is so already."""
+    root["normalizer"] = {"type": "NFC"}
+
+
+@pytest.fixture(params=["one by one", "many at a time"])
+def tokenizer(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A tokenizer of either kind, by which "a", "b", "c", "d" are 64 to 67."""
+    is_single = request.param == "one by one"
+    path = write_json(tmp_path / "either.json", _compose if is_single else _replace_tildes)
+    assert (Tokenizer.load(path).text_encoder() is not None) == is_single
+    return str(path)
+
+
 class _InBatches(beam.DoFn):  # type: ignore[misc]
     """Makes the next DoFn receive batches."""
 
@@ -70,6 +89,33 @@ def test_a_text_of_which_nothing_is_left_is_a_reject_to_both_ways(tmp_path: Path
     receipt = run_unit(TokenizePass(settings), unit, Build.at(str(tmp_path / "out"), "test"))
     assert (receipt.input.documents, receipt.input.rejects) == (1, {"empty-document": 1})
     assert np.load(tmp_path / "out" / "tokens" / "texts.jsonl.npy").tolist() == [7, 64, 65]
+
+
+def test_bad_documents_cost_themselves_in_both_kinds(tokenizer: str) -> None:
+    documents = [
+        Document(name, text)  # type: ignore[arg-type]
+        for name, text in zip("abcdef", ["ab", None, 7, "", "x\ud800", b"a"], strict=True)
+    ]
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    encoded = pipeline | beam.Create(documents) | ApplyMergeRules(tokenizer, end_of_text=9)
+    rows = encoded.tokens | beam.Map(lambda document: (document.id, document.tokens.tolist()))
+    expected_ids = Tokenizer.load(tokenizer).encode("ab").tolist()
+    assert_that(rows, equal_to([("a", [*expected_ids, 9])]))
+    reasons = encoded.rejects | "reasons" >> beam.Map(lambda r: (r.document.id, r.reason))
+    expected = [
+        ("b", "null-text"),
+        ("c", "text-not-a-string"),
+        ("d", "empty-document"),
+        ("e", "invalid-utf8"),
+        ("f", "text-not-a-string"),
+    ]
+    assert_that(reasons, equal_to(expected), label="rejects")
+    result = pipeline.run()
+    result.wait_until_finish()
+    counters = result.metrics().query(MetricsFilter().with_namespace("tokenmill"))["counters"]
+    found = {counter.key.metric.name: counter.committed for counter in counters}
+    assert (found.pop("documents"), found.pop("tokens")) == (1, len(expected_ids) + 1)
+    assert sum(found.values()) == len(expected)
 
 
 def test_documents_keep_their_ids_and_bad_ones_go_to_the_dead_letters() -> None:
@@ -146,7 +192,7 @@ def test_an_impossible_tokenizer_fails_when_the_pipeline_is_built() -> None:
         ApplyMergeRules("gpt9")
 
 
-def test_outputs_and_rejects_keep_their_windows_and_timestamps() -> None:
+def test_outputs_and_rejects_keep_their_windows_and_timestamps(tokenizer: str) -> None:
     elements = [TimestampedValue(text, 30 * i) for i, text in enumerate(["a", "b", "", "c", "d"])]
 
     class _Place(beam.DoFn):  # type: ignore[misc]
@@ -166,7 +212,7 @@ def test_outputs_and_rejects_keep_their_windows_and_timestamps() -> None:
                 | beam.Create(elements)
                 | beam.Map(lambda element: element)
                 | beam.WindowInto(windows)
-                | ApplyMergeRules()
+                | ApplyMergeRules(tokenizer)
             )
             places = encoded.tokens | "token places" >> beam.ParDo(_Place())
             rejects = encoded.rejects | "reject places" >> beam.ParDo(_Place())
@@ -182,14 +228,14 @@ def test_outputs_and_rejects_keep_their_windows_and_timestamps() -> None:
                 assert_that(rejects, equal_to(lost), label="rejects")
 
 
-def test_an_element_in_several_windows_comes_out_in_each() -> None:
+def test_an_element_in_several_windows_comes_out_in_each(tokenizer: str) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         encoded = (
             pipeline
             | beam.Create([TimestampedValue("a", 70)])
             | beam.Map(lambda element: element)
             | beam.WindowInto(SlidingWindows(60, 30))
-            | ApplyMergeRules()
+            | ApplyMergeRules(tokenizer)
         )
         counted = (
             encoded.tokens
@@ -206,9 +252,12 @@ def distribution(result: Any, name: str) -> Any:
     return found.committed
 
 
-def test_documents_are_encoded_many_at_a_time() -> None:
+def test_documents_are_encoded_many_at_a_time(tmp_path: Path) -> None:
+    """Those of a tokenizer of which one alone takes as long as a hundred."""
     pipeline = beam.Pipeline(runner=FnApiRunner())
-    _ = pipeline | beam.Create(texts("many", 5000), reshuffle=False) | ApplyMergeRules()
+    vocabulary = str(write_json(tmp_path / "tokenizer.json", _replace_tildes))
+    documents = pipeline | beam.Create(texts("many", 5000), reshuffle=False)
+    _ = documents | ApplyMergeRules(vocabulary)
     result = pipeline.run()
     result.wait_until_finish()
     batches = distribution(result, "batch_documents")
@@ -218,13 +267,17 @@ def test_documents_are_encoded_many_at_a_time() -> None:
 
 
 def test_what_is_collected_is_bounded_in_documents_and_in_characters(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    vocabulary = str(write_json(tmp_path / "tokenizer.json", _replace_tildes))
+    digits = ["abcd " * 2] * 50
     for limit, value in (("_MAX_DOCUMENTS", 7), ("_MAX_CHARACTERS", 100)):
         monkeypatch.setattr(transforms.apply_merge_rules, limit, value)
         pipeline = beam.Pipeline(runner=FnApiRunner())
-        encoded = pipeline | beam.Create(["0123456789"] * 50, reshuffle=False) | ApplyMergeRules()
-        assert_that(encoded.tokens | beam.Map(len), equal_to([4] * 50))
+        documents = pipeline | beam.Create(digits, reshuffle=False)
+        encoded = documents | ApplyMergeRules(vocabulary)
+        expected = Tokenizer.load(vocabulary).count(digits[0])
+        assert_that(encoded.tokens | beam.Map(len), equal_to([expected] * 50))
         result = pipeline.run()
         result.wait_until_finish()
         assert distribution(result, "batch_documents").max == min(value, 10)

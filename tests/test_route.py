@@ -244,3 +244,33 @@ def test_a_document_of_no_use_is_told_by_one_native_call_as_by_two() -> None:
     assert sliced.tokens.tolist() == found.tokens[4:].tolist()
     with pytest.raises(ValueError, match="do not fit"):
         tokenizer.encode_documents(array.slice(0, 1), end_of_text=70_000, dtype=np.uint16)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_one_text_is_told_as_many_are(shape: str, tmp_path: Path) -> None:
+    """By the short way, where there is one: in its Unicode form or not, added tokens or not."""
+    tokenizer = Tokenizer.load(write_shape(shape, tmp_path))
+    encode_text = tokenizer.text_encoder(begin_of_text=7, end_of_text=9)
+    assert (encode_text is not None) == (shape in {"gpt2", "qwen3", "dropping"})
+    if encode_text is None:
+        return
+    long = "the café é 中文 각 " * 400  # without the GIL
+    texts = [
+        "",
+        "a b",
+        "cafe\u0301",
+        "o\u0323\u0301<x>\u1161\u11a8",
+        long,
+        f"{long}e\u0301",
+        *TEXTS,
+    ]
+    for text in texts:
+        expected = tokenizer.encode_documents(
+            pa.array([text], pa.large_string()), begin_of_text=7, end_of_text=9
+        ).tokens
+        assert encode_text(text).tolist() == expected.tolist(), ascii(text[:80])
+        assert encode_text(text).tolist()[1:-1] == tokenizer.encode(text).tolist()
+    with pytest.raises(UnicodeEncodeError):
+        encode_text("\ud800")
+    with pytest.raises(TypeError, match="expected a str"):
+        encode_text(b"a")  # type: ignore[arg-type]

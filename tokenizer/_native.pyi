@@ -170,12 +170,17 @@ class Engine:
         """
 
     def text_encoder(
-        self, added: AddedTokens
-    ) -> collections.abc.Callable[[str], numpy.typing.NDArray[numpy.uint32]]:
+        self,
+        added: AddedTokens,
+        form: QuickCheck | None = None,
+        begin: int | None = None,
+        end: int | None = None,
+    ) -> collections.abc.Callable[[str], numpy.typing.NDArray[numpy.uint32] | None]:
         """A function that gives the ids of one text, uint32[n]: scan and encode_documents in one.
 
-        Without the GIL where the text is longer than 4 KiB. Raises UnicodeEncodeError when the
-        text holds a lone surrogate, TypeError when it is no str.
+        It gives None where `form` says that the text may not be in its Unicode form. Without the
+        GIL where the text is longer than 4 KiB. Raises UnicodeEncodeError when the text holds a
+        lone surrogate, TypeError when it is no str.
         """
 
     def pretokens(self, utf8: str) -> list[tuple[int, int, list[int]]]:

@@ -31,7 +31,7 @@ What can be said of the ids of a text `t`, and so be checked without it:
 
 import functools
 from collections.abc import Callable, Collection, Iterator
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -48,12 +48,14 @@ from tokenizer.split.stages import Behavior
 from tokenizer.text.added_tokens import AddedTokens, added_tokens_of
 from tokenizer.text.alignment import AlignedText
 from tokenizer.text.arrow_text import offsets_and_data
-from tokenizer.text.normalizers import TO_MARKS, Step
+from tokenizer.text.normalizers import TO_MARKS, Step, UnicodeForm, quick_check
 from tokenizer.text.segments import NOTHING, TEXT, Segments
 from tokenizer.vocabularies.merge_ranks import native_vocabulary
 from tokenizer.vocabulary import Vocabulary
 
 _Offsets = npt.NDArray[np.int64]
+# uint32[n], the ids of one text.
+TextEncoder: TypeAlias = Callable[[str], npt.NDArray[np.uint32]]
 
 
 class Route:
@@ -76,15 +78,16 @@ class Route:
         self._drops = any(
             stage.behavior is Behavior.REMOVED for stage in vocabulary.pre_tokenizer.stages
         )
-        # Where nothing lies between the scan and the model, the engine does both in one call.
-        self._is_direct = not (
-            vocabulary.normalizer or self._added_late or self._prefix or self._added.needs_care
-        )
+        # Where nothing but a Unicode form lies between the scan and the model, the engine does both
+        # in one call: for many texts if there is no form, for one if it is in it.
+        is_short = not (self._added_late or self._prefix or self._added.needs_care)
+        forms = [step.form for step in vocabulary.normalizer if isinstance(step, UnicodeForm)]
+        self._is_direct = is_short and not vocabulary.normalizer
+        self._is_direct_for_one = is_short and len(forms) == len(vocabulary.normalizer) <= 1
+        self._form = quick_check(forms[0]) if forms and self._is_direct_for_one else None
         # The ids of one text, special tokens being text; an attribute, for each call of Python
         # costs a short text as much as its merges.
-        self.encode_text: Callable[[str], npt.NDArray[np.uint32]] = (
-            self._engine.text_encoder(self._added.engine) if self._is_direct else self._encode_text
-        )
+        self.encode_text: TextEncoder = self.text_encoder() or self._encode_text
 
     # -- text to ids
 
@@ -109,11 +112,27 @@ class Route:
         )
         return EncodedDocuments(tokens, token_offsets, specials, valid)
 
-    def _encode_text(self, text: str) -> npt.NDArray[np.uint32]:
+    def text_encoder(self, begin: int | None = None, end: int | None = None) -> TextEncoder | None:
+        """`encode` of one text without arrays in between; None where there is no such short way."""
+        if not self._is_direct_for_one:
+            return None
+        quick = self._engine.text_encoder(self._added.engine, self._form, begin, end)
+        if self._form is None:
+            return cast(TextEncoder, quick)
+
+        def encode(text: str) -> npt.NDArray[np.uint32]:
+            ids = quick(text)
+            return self._encode_text(text, begin, end) if ids is None else ids
+
+        return encode
+
+    def _encode_text(
+        self, text: str, begin: int | None = None, end: int | None = None
+    ) -> npt.NDArray[np.uint32]:
         expect_text(text)
         utf8 = text.encode()
         tokens: npt.NDArray[np.uint32] = self.encode(
-            np.array([0, len(utf8)], np.int64), utf8
+            np.array([0, len(utf8)], np.int64), utf8, begin, end
         ).tokens
         return tokens
 

@@ -13,7 +13,7 @@ from tokenizer.encoded import EncodedDocuments, Reencoded, TracedPretoken
 from tokenizer.errors import ConfigurationError
 from tokenizer.familiar_names import FamiliarNames
 from tokenizer.load_once import load_once
-from tokenizer.route import Route
+from tokenizer.route import Route, TextEncoder
 from tokenizer.text.arrow_text import offsets_and_data
 from tokenizer.vocabularies.sources import load_vocabulary
 from tokenizer.vocabulary import Vocabulary
@@ -149,6 +149,20 @@ class Tokenizer(FamiliarNames):
             expect_text(text)
             return self._route.encode_allowing(text, allowed)
         return self._encode_text(text)
+
+    def text_encoder(
+        self, *, begin_of_text: int | None = None, end_of_text: int | None = None
+    ) -> TextEncoder | None:
+        """A function like `encode`, for callers that come with one text at a time.
+
+        A short text takes it half a microsecond. It is None for the vocabularies (some of
+        SentencePiece) of which many texts in one call of `encode_documents` are much faster.
+
+        Args:
+            begin_of_text: The id put before a text that has tokens; None: nothing.
+            end_of_text: The id put after it.
+        """
+        return self._route.text_encoder(begin_of_text, end_of_text)
 
     def count(self, text: str) -> int:
         """How many ids `encode` gives for the text."""

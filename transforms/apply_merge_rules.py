@@ -27,8 +27,7 @@ from transforms.documents import Reason
 from transforms.faulty_texts import is_text, texts_and_faults
 from transforms.framing import begin_of_text_id, end_of_text_id
 
-# A call of the kernel costs as much as a hundred short documents. What is collected is bounded in
-# characters, and in documents for those that are empty.
+# What is collected is bounded in characters, and in documents for those that are empty.
 _MAX_CHARACTERS = 1 << 20
 _MAX_DOCUMENTS = 1 << 14
 
@@ -59,13 +58,8 @@ _Element = Union[str, Document, pa.Array]  # noqa: UP007 (a run-time value for B
 _Outcome = Union[npt.NDArray[np.uint32], TokenizedDocument, RejectedDocument]  # noqa: UP007
 
 
-class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
-    """Encodes documents with the one tokenizer of its process, many in a call of the kernel.
-
-    Elements are collected within a bundle, each with its timestamp, window and pane, and go out
-    with them when enough are there, or when the bundle ends. A bundle that is tried again begins
-    with nothing collected.
-    """
+class _Encode(beam.DoFn):  # type: ignore[misc]
+    """Encodes documents with the one tokenizer of its process: batches of them, Arrow arrays."""
 
     def __init__(
         self, load: Mapping[str, Any], begin_of_text: int | None, end_of_text: int | None
@@ -82,38 +76,6 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
     def setup(self) -> None:
         self._tokenizer = Tokenizer.load(**self._load)
 
-    def start_bundle(self) -> None:
-        self._elements: list[Any] = []
-        # Of each: timestamp in microseconds, windows, pane.
-        self._places: list[tuple[int, tuple[Any, ...], Any]] = []
-        self._characters = 0
-
-    def process(
-        self,
-        element: Any,
-        timestamp: Any = beam.DoFn.TimestampParam,
-        window: Any = beam.DoFn.WindowParam,
-        pane: Any = beam.DoFn.PaneInfoParam,
-    ) -> Iterable[Any]:
-        return self._collect(element, (timestamp.micros, (window,), pane))
-
-    def finish_bundle(self) -> Iterable[Any]:
-        return self._flush()
-
-    def _collect(self, element: Any, place: tuple[int, tuple[Any, ...], Any]) -> Iterable[Any]:
-        text = element
-        if type(element) is not str:
-            if isinstance(element, pa.Array | pa.ChunkedArray):
-                return self._encode_array(element)
-            text = element.text if isinstance(element, Document) else element
-        if isinstance(text, str):
-            self._characters += len(text)
-        self._elements.append(element)
-        self._places.append(place)
-        if self._characters < _MAX_CHARACTERS and len(self._elements) < _MAX_DOCUMENTS:
-            return ()
-        return self._flush()
-
     @beam.DoFn.yields_elements  # type: ignore[untyped-decorator]
     def process_batch(self, batch: Sequence[Any]) -> Iterable[Any]:
         for outcome in self._encode(batch):
@@ -123,16 +85,6 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
     def get_input_batch_type(self, input_element_type: Any) -> Any:
         """A list of whatever the elements are: Beam wants the two types to match."""
         return List[input_element_type]  # noqa: UP006
-
-    def _flush(self) -> Iterator[Any]:
-        elements, places = self._elements, self._places
-        self.start_bundle()
-        if not elements:
-            return
-        for outcome, (micros, windows, pane) in zip(self._encode(elements), places, strict=True):
-            value = windowed_value.create(outcome, micros, windows, pane)
-            is_reject = isinstance(outcome, RejectedDocument)
-            yield TaggedOutput(ApplyMergeRules.REJECTS, value) if is_reject else value
 
     def _encode(self, elements: Sequence[Any]) -> Iterator[_Outcome]:
         """What becomes of each element, in their order."""
@@ -171,8 +123,7 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         is_rejected = np.diff(offsets) == 0
         for number in np.flatnonzero(is_rejected).tolist():
             reason = faults.get(number, Reason.EMPTY_DOCUMENT)
-            reject = self._reject(texts[number].as_py(), reason)
-            yield TaggedOutput(ApplyMergeRules.REJECTS, reject)
+            yield self._rejected(texts[number].as_py(), reason)
         yield pa.LargeListArray.from_arrays(offsets, tokens, mask=pa.array(is_rejected))
 
     def _encode_texts(self, texts: pa.Array) -> tuple[npt.NDArray[np.uint32], list[int]]:
@@ -187,12 +138,106 @@ class _ApplyMergeRules(beam.DoFn):  # type: ignore[misc]
         self._batch_tokens.update(len(encoded.tokens))
         return encoded.tokens, encoded.offsets.tolist()
 
+    def _rejected(self, document: Any, reason: Reason) -> TaggedOutput:
+        return TaggedOutput(ApplyMergeRules.REJECTS, self._reject(document, reason))
+
     def _reject(self, document: Any, reason: Reason) -> RejectedDocument:
         Metrics.counter("tokenmill", f"rejects.{reason.value}").inc()
         return RejectedDocument(document, reason.value)
 
 
-class _ApplyMergeRulesGlobally(_ApplyMergeRules):
+class _EncodeOneByOne(_Encode):
+    """Where one text takes the short way to its ids: each goes out as it came, in its windows."""
+
+    def setup(self) -> None:
+        super().setup()
+        assert self._tokenizer is not None
+        encode_text = self._tokenizer.text_encoder(
+            begin_of_text=self._begin_of_text, end_of_text=self._end_of_text
+        )
+        assert encode_text is not None  # or expand() would have chosen another
+        self._encode_text = encode_text
+
+    def start_bundle(self) -> None:
+        self._counts = [0, 0]
+
+    # Neither timestamp nor window is asked for: to be told one of them takes Beam 2 us an element.
+    def process(self, element: Any) -> Iterable[Any]:
+        text = element
+        if type(element) is not str:
+            if isinstance(element, pa.Array | pa.ChunkedArray):
+                return self._encode_array(element)
+            text = element.text if isinstance(element, Document) else element
+        try:
+            ids = self._encode_text(text)
+        except (TypeError, UnicodeEncodeError):
+            _, faults = texts_and_faults([text])
+            return (self._rejected(element, faults[0]),)
+        if not ids.size:
+            return (self._rejected(element, Reason.EMPTY_DOCUMENT),)
+        counts = self._counts
+        counts[0] += 1
+        counts[1] += ids.size
+        return (ids if text is element else TokenizedDocument(element.id, ids),)
+
+    def finish_bundle(self) -> None:
+        documents, tokens = self._counts
+        self._documents.inc(documents)
+        self._tokens.inc(tokens)
+
+
+class _EncodeCollected(_Encode):
+    """For other tokenizers, of which a call costs as much as a hundred short documents.
+
+    Elements are collected within a bundle, each with its timestamp, window and pane, and go out
+    with them when enough are there, or when the bundle ends. A bundle that is tried again begins
+    with nothing collected.
+    """
+
+    def start_bundle(self) -> None:
+        self._elements: list[Any] = []
+        # Of each: timestamp in microseconds, windows, pane.
+        self._places: list[tuple[int, tuple[Any, ...], Any]] = []
+        self._characters = 0
+
+    def process(
+        self,
+        element: Any,
+        timestamp: Any = beam.DoFn.TimestampParam,
+        window: Any = beam.DoFn.WindowParam,
+        pane: Any = beam.DoFn.PaneInfoParam,
+    ) -> Iterable[Any]:
+        return self._collect(element, (timestamp.micros, (window,), pane))
+
+    def finish_bundle(self) -> Iterable[Any]:
+        return self._flush()
+
+    def _collect(self, element: Any, place: tuple[int, tuple[Any, ...], Any]) -> Iterable[Any]:
+        text = element
+        if type(element) is not str:
+            if isinstance(element, pa.Array | pa.ChunkedArray):
+                return self._encode_array(element)
+            text = element.text if isinstance(element, Document) else element
+        if isinstance(text, str):
+            self._characters += len(text)
+        self._elements.append(element)
+        self._places.append(place)
+        if self._characters < _MAX_CHARACTERS and len(self._elements) < _MAX_DOCUMENTS:
+            return ()
+        return self._flush()
+
+    def _flush(self) -> Iterator[Any]:
+        elements, places = self._elements, self._places
+        self.start_bundle()
+        if not elements:
+            return
+        for outcome, (micros, windows, pane) in zip(self._encode(elements), places, strict=True):
+            value = windowed_value.create(outcome, micros, windows, pane)
+            is_reject = isinstance(outcome, RejectedDocument)
+            yield TaggedOutput(ApplyMergeRules.REJECTS, value) if is_reject else value
+
+
+class _EncodeCollectedGlobally(_EncodeCollected):
     """The same where there is one window: asking Beam for window and pane takes 2 us an element."""
 
     _WINDOWS = (GlobalWindow(),)
@@ -213,11 +258,13 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         encoded.rejects    RejectedDocument: null, no str, lone surrogates, nothing to encode
 
     Works on bounded and unbounded input: every output has the window and the timestamp of its
-    element, and its pane where windows are not global. Documents are encoded many at a time within
-    a bundle, by itself; nothing is kept from one bundle to the next, so a bundle that is tried
-    again gives the same. Ids travel in a coder of their own (token_coders.py). Special-token text
-    is plain text. Metrics of the namespace `tokenmill`: documents, tokens, rejects by reason, and
-    the distributions batch_documents and batch_tokens.
+    element, and its pane where windows are not global. With a tokenizer that takes a short text in
+    half a microsecond documents go out as they come; with others (some of SentencePiece) many are
+    encoded at a time within a bundle, by itself. Nothing is kept from one bundle to the next, so a
+    bundle that is tried again gives the same. Ids travel in a coder of their own (token_coders.py).
+    Special-token text is plain text. Metrics of the namespace `tokenmill`: documents, tokens,
+    rejects by reason, and the distributions batch_documents and batch_tokens of what was encoded
+    many at a time.
     """
 
     TOKENS, REJECTS = "tokens", "rejects"
@@ -256,10 +303,13 @@ class ApplyMergeRules(beam.PTransform):  # type: ignore[misc]
         self._load["revision"] = loaded.vocabulary.revision
         self._begin_of_text = begin_of_text_id(loaded, begin_of_text)
         self._end_of_text = end_of_text_id(loaded, end_of_text)
+        self._is_one_by_one = loaded.text_encoder() is not None
 
     def expand(self, documents: Any) -> Any:
-        is_global = isinstance(documents.windowing.windowfn, GlobalWindows)
-        kind = _ApplyMergeRulesGlobally if is_global else _ApplyMergeRules
+        kind: type[_Encode] = _EncodeOneByOne
+        if not self._is_one_by_one:
+            is_global = isinstance(documents.windowing.windowfn, GlobalWindows)
+            kind = _EncodeCollectedGlobally if is_global else _EncodeCollected
         do_fn = kind(self._load, self._begin_of_text, self._end_of_text)
         encoded = documents | "Encode" >> beam.ParDo(do_fn).with_input_types(_Element).with_outputs(
             self.REJECTS, main=self.TOKENS

@@ -61,15 +61,25 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
   token_at[documents.count] = int64_t(tokens.size());
 }
 
-void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+bool encode_text(std::string_view text, const TextRoute& route, Encoder& encoder,
                  TokenBuffer& tokens) {
   Segments segments;
-  AddedTokens::cut(levels, 0, text, segments);
+  AddedTokens::cut(route.levels, 0, text, segments);
+  if (route.form) {
+    std::vector<int64_t> bounds;
+    for (size_t i = 0; i < segments.kinds.size() && bounds.empty(); ++i) {
+      const int64_t from = segments.offsets[i], to = segments.offsets[i + 1];
+      if (segments.kinds[i] == Segments::kText)
+        route.form->find_spans(text.substr(size_t(from), size_t(to - from)), from, bounds);
+    }
+    if (!bounds.empty()) return false;
+  }
   const int64_t first[] = {0, int64_t(segments.kinds.size())};
   int64_t token_at[2];
   encode_documents({{text, segments.offsets.data(), segments.kinds.size()}, segments.kinds.data(),
                     first, 1},
-                   std::nullopt, std::nullopt, encoder, tokens, token_at);
+                   route.begin, route.end, encoder, tokens, token_at);
+  return true;
 }
 
 }  // namespace tokenmill

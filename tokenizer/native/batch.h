@@ -10,6 +10,7 @@
 
 #include "added_tokens.h"
 #include "encoder.h"
+#include "quick_check.h"
 
 namespace tokenmill {
 
@@ -49,8 +50,16 @@ void encode_documents(const Segmented& documents, std::optional<TokenId> begin,
                       std::optional<TokenId> end, Encoder& encoder, TokenBuffer& tokens,
                       int64_t* token_at);
 
-// The same of one text, valid UTF-8, after a cut at added tokens.
-void encode_text(std::string_view text, const std::vector<AddedTokens>& levels, Encoder& encoder,
+// What else becomes of one text on its way to ids. form: the Unicode form it must be in, if any.
+struct TextRoute {
+  const std::vector<AddedTokens>& levels;
+  const QuickCheck* form;
+  std::optional<TokenId> begin, end;
+};
+
+// scan_documents and encode_documents of one text, valid UTF-8. False, and nothing done, where it may
+// not be in the form between its added tokens.
+bool encode_text(std::string_view text, const TextRoute& route, Encoder& encoder,
                  TokenBuffer& tokens);
 
 }  // namespace tokenmill

@@ -16,6 +16,7 @@ namespace py = pybind11;
 using namespace py::literals;
 using tokenmill::Array;
 using tokenmill::IdArrays;
+using tokenmill::QuickCheck;
 using tokenmill::to_array;
 using tokenmill::to_documents;
 using tokenmill::to_vector;
@@ -189,7 +190,7 @@ class Engine {
 
   // For TextEncoder. The same as AddedTokens.scan and encode_documents of one text, without arrays
   // in between: 0.5 us instead of 8 for "hello world".
-  py::array encode_text(const AddedTokens& added, py::handle text) {
+  py::object encode_text(const tokenmill::TextRoute& route, py::handle text) {
     if (!PyUnicode_Check(text.ptr()))
       throw py::type_error(std::string("expected a str, found ") + Py_TYPE(text.ptr())->tp_name);
     Py_ssize_t bytes = 0;
@@ -200,14 +201,15 @@ class Engine {
     tokenmill::EncoderPool::Loan encoder(pool_);
     if (document.size() <= kShortText) {
       IdArrays::Loan ids(arrays_);
-      tokenmill::encode_text(document, added.levels(), *encoder, ids.buffer);
+      if (!tokenmill::encode_text(document, route, *encoder, ids.buffer)) return py::none();
       return tokenmill::small_array(ids.buffer);
     }
     auto ids = arrays_.take();
     {
       const py::gil_scoped_release release;
-      tokenmill::encode_text(document, added.levels(), *encoder, ids->buffer);
+      if (!tokenmill::encode_text(document, route, *encoder, ids->buffer)) ids.reset();
     }
+    if (!ids) return py::none();
     const size_t count = ids->buffer.size();
     return IdArrays::to_array<TokenId>(std::move(ids), count);
   }
@@ -231,18 +233,23 @@ class Engine {
 // for an overload that fits: 0.1 us of the 0.4 that a short text takes.
 class TextEncoder {
  public:
-  TextEncoder(py::object engine, py::object added)
+  TextEncoder(py::object engine, py::object added, py::object form, std::optional<TokenId> begin,
+              std::optional<TokenId> end)
       : engine_(std::move(engine)),
         added_(std::move(added)),
+        form_(std::move(form)),
         call_(engine_.cast<Engine&>()),
-        tokens_(added_.cast<const AddedTokens&>()) {}
+        route_{added_.cast<const AddedTokens&>().levels(), form_.cast<const QuickCheck*>(), begin,
+               end} {}
 
   // See _native.pyi.
-  static py::object of(py::object engine, py::object added) {
+  static py::object of(py::object engine, py::object added, py::object form,
+                       std::optional<TokenId> begin, std::optional<TokenId> end) {
     static PyMethodDef method{"encode_text", &TextEncoder::call, METH_O,
-                              "The ids of one text, uint32[n]."};
-    const py::capsule self(new TextEncoder(std::move(engine), std::move(added)),
-                           [](void* encoder) { delete static_cast<TextEncoder*>(encoder); });
+                              "The ids of one text, uint32[n], or None: normalize it first."};
+    const py::capsule self(
+        new TextEncoder(std::move(engine), std::move(added), std::move(form), begin, end),
+        [](void* encoder) { delete static_cast<TextEncoder*>(encoder); });
     return py::reinterpret_steal<py::object>(PyCFunction_New(&method, self.ptr()));
   }
 
@@ -250,7 +257,7 @@ class TextEncoder {
   static PyObject* call(PyObject* self, PyObject* text) {
     auto* const encoder = static_cast<TextEncoder*>(PyCapsule_GetPointer(self, nullptr));
     try {
-      return encoder->call_.encode_text(encoder->tokens_, text).release().ptr();
+      return encoder->call_.encode_text(encoder->route_, text).release().ptr();
     } catch (py::error_already_set& error) {
       error.restore();
     } catch (const py::builtin_exception& error) {
@@ -263,9 +270,9 @@ class TextEncoder {
     return nullptr;
   }
 
-  const py::object engine_, added_;  // kept for the two below
+  const py::object engine_, added_, form_;  // kept for the two below
   Engine& call_;
-  const AddedTokens& tokens_;
+  const tokenmill::TextRoute route_;
 };
 
 using tokenmill::TokenBytes;
@@ -320,7 +327,8 @@ PYBIND11_MODULE(_native, module) {
            "first"_a, "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
       .def("encode_texts", &Engine::encode_texts, "added"_a, "data"_a, "offsets"_a,
            "begin"_a = py::none(), "end"_a = py::none(), "bytes_per_token"_a = 4)
-      .def("text_encoder", &TextEncoder::of, "added"_a)
+      .def("text_encoder", &TextEncoder::of, "added"_a, "form"_a = py::none(),
+           "begin"_a = py::none(), "end"_a = py::none())
       .def("pretokens", &Engine::pretokens, "utf8"_a);
   py::class_<TokenBytes>(module, "TokenBytes")
       .def(py::init([](const py::bytes& token_bytes, const Array<uint64_t>& token_offsets) {
@@ -338,7 +346,6 @@ PYBIND11_MODULE(_native, module) {
              });
            }, "ids"_a);
   module.def("text_hashes", &text_hashes, "data"_a, "offsets"_a);
-  using tokenmill::QuickCheck;
   py::class_<QuickCheck>(module, "QuickCheck")
       .def(py::init([](const Array<uint8_t>& class_of, const Array<uint8_t>& follows,
                        size_t classes, size_t starters) {

@@ -97,7 +97,7 @@ class UnicodeForm:
     def apply(self, texts: pa.Array, is_first: npt.NDArray[np.bool_]) -> pa.Array:
         """As in `Replace`."""
         offsets, data = offsets_and_data(texts)
-        bounds = _quick_check(self.form).spans(data, offsets)
+        bounds = quick_check(self.form).spans(data, offsets)
         if not bounds.size:
             return texts
         spans = _cut_out(bounds, data).dictionary_encode()
@@ -119,7 +119,7 @@ class UnicodeForm:
         """As in `Replace`."""
         data = text.text.encode()
         offsets = np.array([0, len(data)], np.int64)
-        bounds = _quick_check(self.form).spans(data, offsets).tolist()
+        bounds = quick_check(self.form).spans(data, offsets).tolist()
         parts = [data[a:b].decode() for a, b in itertools.pairwise([0, *bounds])]
         return text.changed(itertools.accumulate(map(len, parts)), self.form)
 
@@ -159,7 +159,8 @@ def _cut_out(bounds: npt.NDArray[np.int64], data: Any) -> pa.Array:
 
 
 @functools.cache
-def _quick_check(form: str) -> _native.QuickCheck:
+def quick_check(form: Form) -> _native.QuickCheck:
+    """What finds the spans of a text that may not be in a form."""
     table = json.loads(_DATA.read_text(encoding="ascii"))["forms"][form]
     count = len(table["follows"])
     rows = np.frombuffer(bytes.fromhex("".join(table["follows"])), np.uint8)
