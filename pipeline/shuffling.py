@@ -14,6 +14,7 @@ from transforms.passes.export import Blocks, ExportPass
 from transforms.passes.scatter import ScatterPass
 from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
+from transforms.shards.layout import RUNS
 
 FOLDER = "shuffle"
 
@@ -42,6 +43,7 @@ def scatter(work: ExportPass, plan: ExportPlan, place: Build, running: Running) 
 def remove_blocks(place: Build) -> None:
     """Removes the folder of the blocks: it is named and filled by this module alone."""
     if not place.is_local:
-        place.delete(sorted(place.files()))
+        # Claims of workers elsewhere are in `runs`, which no lease of the export clears.
+        place.delete(sorted({**place.files(), **place.files_below(RUNS)}))
     elif os.path.isdir(place.root):
         shutil.rmtree(place.root)

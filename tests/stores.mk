@@ -62,5 +62,5 @@ test-stores: $(VENV)/installed-stores
 test-stores-slow: $(VENV)/installed-stores
 	$(test_stores) 'stores and slow'
 
-test_stores = TOKENMILL_AZURITE='$(abspath $(wildcard $(AZURITE)))' TOKENMILL_HDFS='$(abspath $(HDFS))' \
-	$(BIN)/python -m pytest -m
+on_stores = TOKENMILL_AZURITE='$(abspath $(wildcard $(AZURITE)))' TOKENMILL_HDFS='$(abspath $(HDFS))'
+test_stores = $(on_stores) $(BIN)/python -m pytest -m

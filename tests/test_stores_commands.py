@@ -11,9 +11,11 @@ from store_commands import build, content_of, tokenmill, upload
 from store_servers import RunningStore, on_hdfs_too
 
 import tokenmill as tokenmill_package
-from transforms.filesystem import delete_files, put_file
+from pipeline.shuffling import remove_blocks
+from transforms.filesystem import delete_files, list_files, put_file
 from transforms.loading.batches import Batches
 from transforms.shards.build import Build
+from transforms.shards.layout import claims_folder
 
 pytestmark = pytest.mark.stores
 
@@ -79,6 +81,18 @@ def test_an_export_has_the_same_bytes_on_a_store(
     there = tokenmill("find", f"{store.root}/ex", "--id", "d9", store=store)
     assert there.returncode == 0, there.stderr
     assert there.stdout == tokenmill("find", f"{tmp_path}/ex", "--id", "d9", store=store).stdout
+
+
+@on_hdfs_too
+def test_with_the_blocks_of_a_shuffle_go_the_claims_of_workers_elsewhere(
+    store: RunningStore,
+) -> None:
+    place = Build.at(f"{store.root}/ex/shuffle", "run")
+    place.write("tokens/blocks/000000.bin", b"block")
+    place.write(f"{claims_folder('run', 0)}/0", b"a worker")
+    place.write(f"{claims_folder('dead', 0)}/0", b"another")
+    remove_blocks(place)
+    assert not list(list_files(f"{store.root}/ex"))
 
 
 def test_a_watch_on_a_store_takes_objects_when_they_are_seen(

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -15,9 +15,9 @@ _SECONDS = 200.0
 _END_SECONDS = 10.0  # in which workers see that their engine is gone
 
 
-def build_arguments(inputs: Path, vocabulary: Path, output: Path) -> list[str | Path]:
+def build_arguments(inputs: str | Path, vocabulary: Path, output: str | Path) -> list[str | Path]:
     """A build of the inputs with a vocabulary that is in a file."""
-    arguments: list[str | Path] = ["build", "--input", inputs / "*.*", inputs / "sub/*"]
+    arguments: list[str | Path] = ["build", "--input", f"{inputs}/*.*", f"{inputs}/sub/*"]
     arguments += ["--output", output, "--max-rejects", "0.5", "--end-of-text", "none"]
     arguments += ["--tokenizer", vocabulary, "--special-tokens", "{}"]
     return [*arguments, "--split-pattern", r"\p{L}+|\P{L}"]
@@ -28,11 +28,18 @@ def start(
     *arguments: str | Path,
     cwd: Path,
     faults: Path | None = None,
+    env: Mapping[str, str] | None = None,
     python: str | Path = sys.executable,
 ) -> "subprocess.Popen[str]":
-    """Starts `tokenmill ARGUMENTS` with the flags of the engine, or at home."""
-    environment = {} if faults is None else {"TOKENMILL_FAULTS": str(faults)}
-    given = [*map(str, arguments), *(engine.flags(environment) if engine else ())]
+    """Starts `tokenmill ARGUMENTS` with the flags of the engine, or at home.
+
+    Args:
+        faults: what workers are asked for (worker_faults.py). env: of workers, beside what they
+            have of their engine; the command has that of the tests.
+    """
+    asked = {} if faults is None else {"TOKENMILL_FAULTS": str(faults)}
+    flags = engine.flags({**(env or {}), **asked}) if engine else ()
+    given = [*map(str, arguments), *flags]
     return subprocess.Popen(
         [python, "-m", "tokenmill", *given],
         cwd=cwd,
@@ -48,10 +55,11 @@ def run(
     *arguments: str | Path,
     cwd: Path,
     faults: Path | None = None,
+    env: Mapping[str, str] | None = None,
     python: str | Path = sys.executable,
 ) -> "subprocess.CompletedProcess[str]":
     """Runs it to its end."""
-    return finish(start(engine, *arguments, cwd=cwd, faults=faults, python=python))
+    return finish(start(engine, *arguments, cwd=cwd, faults=faults, env=env, python=python))
 
 
 def finish(process: "subprocess.Popen[str]") -> "subprocess.CompletedProcess[str]":

@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from commands import build_arguments, run
 from engines import Engine, running_engine
 
+KEYS_OF_STORE = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
+
 
 @pytest.fixture(scope="session")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
@@ -27,8 +29,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     for asked in (signal.SIGTERM, signal.SIGINT):
         signal.signal(asked, signal.default_int_handler)
     home = Path(os.environ["TOKENMILL_ENGINE_HOME"])
-    with running_engine(name, home, tmp_path_factory.mktemp("engine")) as running:
-        yield running
+    with pytest.MonkeyPatch.context() as patch:
+        # What a job's `env` must not hold: workers have it of the engine that starts them.
+        for key, value in KEYS_OF_STORE.items():
+            patch.setenv(key, value)
+        with running_engine(name, home, tmp_path_factory.mktemp("engine")) as running:
+            yield running
 
 
 @pytest.fixture(scope="session")

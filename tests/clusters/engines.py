@@ -56,8 +56,12 @@ class Engine(ABC):
         """Starts its processes; returns when it can be given a job."""
 
     @abstractmethod
+    def submit_flags(self) -> list[str]:
+        """Beam's flags that submit to it, whatever its workers are."""
+
     def flags(self, environment: Mapping[str, str]) -> list[str]:
         """Beam's flags that submit to it, with workers of that environment beside its own."""
+        return [*self.submit_flags(), *self.worker_flags(environment)]
 
     @abstractmethod
     def wait_until_idle(self) -> None:
@@ -66,9 +70,7 @@ class Engine(ABC):
     def worker_flags(self, environment: Mapping[str, str]) -> list[str]:
         """Beam's flags for workers that are processes of this machine."""
         path = os.pathsep.join([str(REPOSITORY), str(HERE)])
-        given = {"PYTHONPATH": path, **environment}
-        config = {"command": str(self._worker_command()), "env": given}
-        return ["--environment_type=PROCESS", f"--environment_config={json.dumps(config)}"]
+        return process_flags(self._worker_command(), {"PYTHONPATH": path, **environment})
 
     def _worker_command(self) -> Path:
         """A program that starts a worker; engines know no arguments of their own for it."""
@@ -80,18 +82,30 @@ class Engine(ABC):
         return command
 
 
+def process_flags(command: Path, environment: Mapping[str, str]) -> list[str]:
+    """Beam's flags for workers that a program of this machine starts, in that environment."""
+    config = {"command": str(command), "env": dict(environment)}
+    return ["--environment_type=PROCESS", f"--environment_config={json.dumps(config)}"]
+
+
 @contextmanager
 def running_engine(name: str, home: Path, folder: Path) -> Iterator[Engine]:
     """Runs an engine until the block ends.
 
     Args:
-        name: flink, spark or prism. home: where it is installed. folder: for its logs and files.
+        name: flink, bare-flink, spark or prism. home: where it is installed.
+        folder: for its logs and files.
     """
-    from flink_cluster import FlinkCluster
+    from flink_cluster import BareFlinkCluster, FlinkCluster
     from prism_server import PrismServer
     from spark_cluster import SparkCluster
 
-    kinds = {"flink": FlinkCluster, "spark": SparkCluster, "prism": PrismServer}
+    kinds: dict[str, type[Engine]] = {
+        "flink": FlinkCluster,
+        "bare-flink": BareFlinkCluster,
+        "spark": SparkCluster,
+        "prism": PrismServer,
+    }
     with Processes(folder / "logs") as processes:
         engine = kinds[name](home, processes, folder)
         engine.start()

@@ -1,8 +1,8 @@
 """A Flink cluster: a JobManager and two TaskManagers of one slot each."""
 
 import json
+import os
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
 
 from engines import JAVA_OPTIONS, Engine
@@ -35,6 +35,10 @@ class FlinkCluster(Engine):
     """A cluster in which a job restarts, and waits for slots, when a TaskManager dies."""
 
     RESTARTS_WORKERS = True
+    # Beam's jars are on the cluster's own class path: the submitted jar has 4 KB, and no class is
+    # missing when a job's own class loader closes before its threads end.
+    CLASS_PATH: tuple[str, ...] = ("lib/*.jar", "jars/*.jar")
+    SUBMITTED = "jars/submit.jar"
     TASK_MANAGERS = ("taskmanager-1", "taskmanager-2")
 
     def start(self) -> None:
@@ -56,8 +60,6 @@ class FlinkCluster(Engine):
             "rest.address": "127.0.0.1",
             "rest.bind-address": "127.0.0.1",
             "rest.port": self._rest_port,
-            # Beam's jars are on the cluster's own class path: the submitted jar has 4 KB, and no
-            # class is missing when a job's own class loader closes before its threads end.
             "classloader.resolve-order": "parent-first",
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 3,
@@ -93,14 +95,13 @@ class FlinkCluster(Engine):
             lambda: self._registered() == len(self.TASK_MANAGERS), "two TaskManagers"
         )
 
-    def flags(self, environment: Mapping[str, str]) -> list[str]:
+    def submit_flags(self) -> list[str]:
         return [
             "--runner=FlinkRunner",
             f"--flink_master=127.0.0.1:{self._rest_port}",
             "--flink_submit_uber_jar",
-            f"--flink_job_server_jar={self.home}/jars/submit.jar",
+            f"--flink_job_server_jar={self.home / self.SUBMITTED}",
             "--parallelism=2",
-            *self.worker_flags(environment),
         ]
 
     def wait_until_idle(self) -> None:
@@ -124,14 +125,27 @@ class FlinkCluster(Engine):
 
     def _start_java(self, name: str, heap: str, entry: str, *arguments: str) -> None:
         configuration = self.folder / "conf"
+        class_path = [jar for jars in self.CLASS_PATH for jar in sorted(self.home.glob(jars))]
         command = [
             "java",
             heap,
             *JAVA_OPTIONS,
             f"-Dlog4j.configurationFile=file:{configuration}/log4j.properties",
-            *("-cp", f"{self.home}/lib/*:{self.home}/jars/*"),
+            *("-cp", os.pathsep.join(map(str, class_path))),
             entry,
             *("--configDir", str(configuration)),
             *arguments,
         ]
         self.processes.start(name, command, {"FLINK_CONF_DIR": str(configuration)})
+
+
+class BareFlinkCluster(FlinkCluster):
+    """A cluster that has no SDK and no runner of Beam: a job brings them in its jar.
+
+    Beam reads files that were sent along by the class loader of its own classes: that of the job
+    here, which sees them in the submitted jar. gRPC alone is the cluster's: its threads live on for
+    a moment when that class loader closes, and then find no more classes.
+    """
+
+    CLASS_PATH = ("lib/*.jar", "jars/beam-vendor-grpc-*.jar")
+    SUBMITTED = "uber.jar"

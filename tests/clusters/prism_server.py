@@ -1,7 +1,5 @@
 """Prism, Beam's own portable runner, which each command starts for itself."""
 
-from collections.abc import Mapping
-
 from engines import Engine
 
 
@@ -16,9 +14,8 @@ class PrismServer(Engine):
     def wait_until_idle(self) -> None:
         """It has ended with its command."""
 
-    def flags(self, environment: Mapping[str, str]) -> list[str]:
+    def submit_flags(self) -> list[str]:
         return [
             "--runner=PrismRunner",
             f"--prism_location={self.home}/prism",
-            *self.worker_flags(environment),
         ]

@@ -2,7 +2,6 @@
 
 import json
 import urllib.request
-from collections.abc import Mapping
 from typing import Any
 
 from engines import JAVA_OPTIONS, Engine
@@ -44,13 +43,12 @@ class SparkCluster(Engine):
             lambda: (self._page() or {}).get("aliveworkers") == 2, "two workers"
         )
 
-    def flags(self, environment: Mapping[str, str]) -> list[str]:
+    def submit_flags(self) -> list[str]:
         return [
             "--runner=SparkRunner",
             "--spark_submit_uber_jar",
             f"--spark_rest_url=http://127.0.0.1:{self._rest_port}",
             f"--spark_job_server_jar={self.home}/jars/submit.jar",
-            *self.worker_flags(environment),
         ]
 
     def wait_until_idle(self) -> None:

@@ -10,7 +10,6 @@
 Dependencies and what builds the sdist come from the package index, as on a cluster that has one.
 """
 
-import json
 import os
 import shutil
 import subprocess
@@ -20,8 +19,7 @@ from pathlib import Path
 
 import pytest
 from commands import build_arguments, run
-from engines import REPOSITORY, Engine
-from prism_server import PrismServer
+from engines import REPOSITORY, Engine, process_flags, running_engine
 from sample_inputs import output_bytes
 
 pytestmark = pytest.mark.clusters
@@ -49,15 +47,32 @@ def call(*command: str | Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def prism(engine: Engine) -> PrismServer:
-    """The engine that has Beam's `boot` and an environment of Beam alone beside it."""
-    if not isinstance(engine, PrismServer):
-        pytest.skip("on Prism: the clusters of these tests do not read what a job's jar brings")
-    return engine
+def boot_home() -> Path:
+    """Where `boot` is, and an environment of Beam alone."""
+    home = Path(os.environ.get("TOKENMILL_BOOT", "none"))
+    if not (home / "boot").exists():
+        pytest.skip("no boot: make test-flink and test-prism build it where Go is")
+    return home
 
 
 @pytest.fixture(scope="session")
-def checkout(prism: PrismServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installer(
+    boot_home: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Engine]:
+    """An engine whose workers can ask for what was sent along: Flink is one without Beam's jars."""
+    name = os.environ["TOKENMILL_ENGINE"]
+    if name == "spark":
+        pytest.skip("on Spark Beam's jars must be the cluster's: it does not see those of a job")
+    if name == "prism":
+        yield request.getfixturevalue("engine")
+        return
+    home = Path(os.environ["TOKENMILL_ENGINE_HOME"])
+    with running_engine(f"bare-{name}", home, tmp_path_factory.mktemp("bare")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sources."""
     folder = tmp_path_factory.mktemp("checkout")
     ignored = shutil.ignore_patterns("__pycache__", "*.so")
@@ -81,32 +96,62 @@ def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def submitter(
-    prism: PrismServer, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+    boot_home: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Path]:
     """The interpreter of `pip install 'tokenmill[submit]'` in a clean environment."""
     folder = tmp_path_factory.mktemp("submitter") / "environment"
-    python = beam_alone(prism, folder)
+    call("/bin/sh", make_environment(boot_home, folder.parent), folder)
+    python = folder / "bin" / "python"
+    for package in SENT:
+        code = f"import importlib.util as i, sys; sys.exit(i.find_spec({package!r}) is not None)"
+        call(python, "-c", code)
     pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     call(*pip, f"{wheel}[submit]")
     missing = subprocess.run([python, "-c", "import pybind11"], capture_output=True, check=False)
     assert missing.returncode, "pybind11 is there: what is packed without it?"
     yield python
-    shutil.rmtree(folder)  # half a gigabyte
+    shutil.rmtree(folder)
 
 
-def beam_alone(prism: PrismServer, folder: Path) -> Path:
-    """The interpreter of a new environment that holds Beam and nothing of ours."""
-    shutil.copytree(prism.home / "beam", folder, symlinks=True)
-    python = folder / "bin" / "python"
-    for package in SENT:
-        code = f"import importlib.util as i, sys; sys.exit(i.find_spec({package!r}) is not None)"
-        call(python, "-c", code)
-    return python
+def make_environment(boot_home: Path, folder: Path) -> Path:
+    """A script that makes an environment with Beam and nothing of ours at its first argument.
+
+    Beam's packages are those of another environment, half a gigabyte that nobody has to copy.
+    """
+    (packages,) = (boot_home / "beam").glob("lib/python*/site-packages")
+    script = folder / "make_environment"
+    script.write_text(
+        f'"{boot_home}/beam/bin/python" -m venv --without-pip "$1" &&\n'
+        f'echo "{packages}" > "$1/lib/{packages.parent.name}/site-packages/beam.pth"\n'
+    )
+    return script
+
+
+def boot_command(boot_home: Path, folder: Path) -> Path:
+    """A command for PROCESS: `boot` in an environment of its own, as on a machine of its own."""
+    machines = folder / "machines"
+    machines.mkdir()
+    script = folder / "boot"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'machine=$(mktemp -d "{machines}/XXXXXX") &&\n'
+        f'sh "{make_environment(boot_home, folder)}" "$machine/environment" || exit 1\n'
+        # Else it would make another environment below /opt.
+        "export RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT=1\n"
+        'export PATH="$machine/environment/bin:$PATH"\n'
+        # Python looks for modules in the working folder, which may be a checkout.
+        'cd "$machine" || exit 1\n'
+        # Prism quotes the worker's number as for a shell.
+        f'eval exec "{boot_home}/boot" --semi_persist_dir="$machine/staged" "$*"\n'
+    )
+    script.chmod(0o755)
+    return script
 
 
 @pytest.mark.parametrize("how", ["extra_package", "setup_file"])
 def test_workers_that_have_beam_alone_write_the_same_bytes(
-    prism: PrismServer,
+    installer: Engine,
+    boot_home: Path,
     submitter: Path,
     checkout: Path,
     wheel: Path,
@@ -116,7 +161,6 @@ def test_workers_that_have_beam_alone_write_the_same_bytes(
     tmp_path: Path,
     how: str,
 ) -> None:
-    python = beam_alone(prism, tmp_path / "worker")
     sent = {
         "extra_package": [f"--extra_package={wheel}"],
         # Else boot has pip build with what the worker has: no pybind11, and setuptools of old.
@@ -125,21 +169,17 @@ def test_workers_that_have_beam_alone_write_the_same_bytes(
             "--experiments=pip_use_build_isolation",
         ],
     }
-    flags = ["--runner=PrismRunner", f"--prism_location={prism.home}/prism", *sent[how]]
-    # Prism quotes the worker's number as for a shell.
-    boot = tmp_path / "boot"
-    staged = tmp_path / "staged"
-    boot.write_text(f"#!/bin/sh\neval exec '{prism.home}/boot' --semi_persist_dir='{staged}' $*\n")
-    boot.chmod(0o755)
-    path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    # It would make another environment below /opt; this one is as new.
-    env = {"PATH": path, "PYTHONPATH": "", "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
-    config = json.dumps({"command": str(boot), "env": env})
-    flags += ["--environment_type=PROCESS", f"--environment_config={config}"]
+    command = boot_command(boot_home, tmp_path)
+    flags = [*installer.submit_flags(), *process_flags(command, {"PYTHONPATH": ""}), *sent[how]]
     arguments = [*build_arguments(inputs, vocabulary, tmp_path / "out"), *flags]
     built = run(None, *arguments, cwd=tmp_path, python=submitter)
     assert built.returncode == 0, built.stderr
     assert output_bytes(tmp_path / "out") == output_bytes(at_home)
-    code = "import tokenizer; print(tokenizer.__file__)"
-    assert call(python, "-c", code).startswith(str(python.parent.parent)), "not what was sent"
-    shutil.rmtree(tmp_path / "worker")
+    installer.wait_until_idle()
+    machines = list((tmp_path / "machines").iterdir())
+    assert machines
+    for machine in machines:
+        python = machine / "environment/bin/python"
+        found = call(python, "-c", "import tokenizer; print(tokenizer.__file__)")
+        assert found.startswith(str(machine)), "not what was sent"
+        shutil.rmtree(machine)
