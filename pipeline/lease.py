@@ -6,7 +6,7 @@
          a live one:  my claim goes, and I am refused; two that begin together may both be refused,
                       and try again, but never are both let in
          none:        the build is mine
-    4. dead ones are cleared away: what they were writing, files that they had not committed
+    4. dead ones are cleared away: what they were writing or uploading, files not committed
 
 A claim is written before claims are listed, so of two that begin together at least one sees the
 other. That needs a listing that shows what was written, which disks, S3 (since 2020), GCS, Azure
@@ -103,7 +103,7 @@ class Lease:
                 self._take()
         except BaseException:  # also an interrupt: a claim that stays would keep us out next time
             self._end_beat()
-            clear_run(self._build, self._build.run)
+            clear_run(self._build, self._build.run, tell_refused)
             raise
         return self
 
@@ -112,7 +112,7 @@ class Lease:
         try:
             # What this run had under way may be another's by now: then it is not ours to undo.
             if not self._is_lost and self._build.exists(owner_path(self._build.run)):
-                clear_run(self._build, self._build.run)
+                clear_run(self._build, self._build.run, tell_refused)
         except OSError as failed:  # what was to be done is done
             print(f"tokenmill: {failed}: left for the next run to clear", file=sys.stderr)
 
@@ -139,7 +139,7 @@ class Lease:
                 )
             time.sleep(random.uniform(*_PAUSE_SECONDS) * (attempt + 1))
         for owner in others:
-            clear_run(self._build, owner.run)
+            clear_run(self._build, owner.run, tell_refused)
         self._holds = True
         self._raise_beat()
         self.check()
@@ -212,6 +212,15 @@ def is_worked_on(build: Build) -> bool:
     return any(
         not _is_beside(owner, me) or _start_of(owner.pid) == owner.process_start
         for owner in _owners(build)
+    )
+
+
+def tell_refused(error: Exception) -> None:
+    """Once a run that sent large files: what a killed process left of them would stay."""
+    print(
+        f"tokenmill: {error}: uploads of processes that were killed may be left; have the bucket "
+        "abort what is unfinished after a day",
+        file=sys.stderr,
     )
 
 

@@ -5,6 +5,7 @@ OUT/shuffle/receipts, tokens, documents   blocks: there until the export is comp
 
 import os
 import shutil
+from collections.abc import Callable
 
 from pipeline.failures import raise_unit_failures
 from pipeline.progress import PassProgress
@@ -15,6 +16,7 @@ from transforms.passes.scatter import ScatterPass
 from transforms.passes.work_pass import committed_receipt
 from transforms.shards.build import Build
 from transforms.shards.layout import RUNS
+from transforms.shards.recovery import clear_run
 
 FOLDER = "shuffle"
 
@@ -40,10 +42,18 @@ def scatter(work: ExportPass, plan: ExportPlan, place: Build, running: Running) 
     return Blocks(place, count, manifest.shards[0].dtype if manifest.shards else "<u4")
 
 
-def remove_blocks(place: Build) -> None:
-    """Removes the folder of the blocks: it is named and filled by this module alone."""
+def remove_blocks(place: Build, on_refused: Callable[[Exception], None]) -> None:
+    """Removes the folder of the blocks: it is named and filled by this module alone.
+
+    Args:
+        place: the folder. on_refused: as of clear_run.
+    """
     if not place.is_local:
-        # Claims of workers elsewhere are in `runs`, which no lease of the export clears.
-        place.delete(sorted({**place.files(), **place.files_below(RUNS)}))
+        # Under the lease of the export nobody else writes there. Claims of workers elsewhere are in
+        # `runs`, which no lease of the export clears.
+        below_runs = place.files_below(RUNS)
+        for run in sorted({place.run, *(path.split("/")[1] for path in below_runs)}):
+            clear_run(place, run, on_refused)
+        place.delete(sorted({**place.files(), **below_runs}))
     elif os.path.isdir(place.root):
         shutil.rmtree(place.root)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pipeline.commands.export import make_pass, open_source, plan_of, read_source
 from pipeline.config import available_cores
 from pipeline.failures import raise_unit_failures
+from pipeline.lease import tell_refused
 from pipeline.progress import PassProgress
 from pipeline.run_record import new_run_name
 from pipeline.runners import Running, run_pass
@@ -162,7 +163,7 @@ def _check_shards(
         return _run(VerifyExportPass(export, work), plan, running)
     finally:
         if plan.grid is not None:
-            remove_blocks(again)
+            remove_blocks(again, tell_refused)
             if export.is_local:
                 with suppress(OSError):  # it would hide why the check failed
                     os.rmdir(export.path(run_folder(run)))

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from pipeline.lease import tell_refused
 from pipeline.run_record import new_run_name
 from transforms.shards.build import Build
 from transforms.shards.layout import run_folder
@@ -28,7 +29,7 @@ def verify_place(checked: Build, beam_flags: Sequence[str]) -> Iterator[Build]:
     try:
         yield place
     finally:
-        clear_run(place, run)
+        clear_run(place, run, tell_refused)
         place.delete(place.files())
         if place.is_local:
             _remove_empty_folders(place.root)

@@ -199,7 +199,7 @@ def test_an_outage_ends_within_the_bound_and_leaves_nothing(
         put_file(f"{tmp_path}/staged", f"{store.root}/a")
     store.proxy.faults = no_faults
     assert not exists(f"{store.root}/a")
-    assert store.has_no_uploads()
+    assert store.uploads() == []
 
 
 def test_a_third_of_the_requests_may_fail(store: RunningStore) -> None:

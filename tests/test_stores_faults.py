@@ -49,7 +49,7 @@ def check_whole(store: RunningStore, scratch: Path, expected: dict[str, bytes]) 
     kept = {file.path.rpartition("/")[2] for file in list_files(f"{output}/runs")}
     assert kept == {"run.json", "inputs.json"}
     assert list(scratch.iterdir()) == []
-    assert store.has_no_uploads()
+    assert store.uploads() == []
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])

@@ -21,11 +21,13 @@ from typing import BinaryIO
 
 from transforms.stores.local_store import TEMPORARY_SUFFIX, LocalStore
 from transforms.stores.renaming import RenamingStore
-from transforms.stores.store import FoundFile, Store
+from transforms.stores.store import FoundFile, Store, UnfinishedUpload
 
 __all__ = [
     "TEMPORARY_SUFFIX",
     "FoundFile",
+    "UnfinishedUpload",
+    "abort_upload",
     "absolute_path",
     "appears_whole",
     "create_exclusive",
@@ -34,7 +36,9 @@ __all__ = [
     "exists",
     "find_files",
     "is_local",
+    "leaves_parts",
     "list_files",
+    "list_uploads",
     "look_up",
     "naming_place",
     "open_raw",
@@ -159,6 +163,38 @@ def put_file(local_path: str, path: str, staging: str = "") -> None:
         store.put(local_path, path, staging)
     else:
         store.put(local_path, path)
+
+
+def leaves_parts(path: str, size_bytes: int) -> bool:
+    """Whether a process that is killed while it puts a file there leaves a part of it.
+
+    No listing of files shows such parts, and the store bills them. On Azure they are gone after a
+    week, elsewhere a put leaves a temporary file, or nothing.
+    """
+    if _scheme_of(path) not in ("s3", "gs"):
+        return False
+    from transforms.stores.object_store import MAX_WHOLE_BYTES
+
+    return size_bytes > MAX_WHOLE_BYTES
+
+
+def list_uploads(folder: str) -> Iterator[UnfinishedUpload]:
+    """Of files that `leaves_parts` is true of: the uploads below a folder that have not ended.
+
+    Raises:
+        PermissionError: the store does not let us look, or has no such request.
+        ConfigurationError: a package is missing.
+    """
+    from transforms.stores import unfinished_uploads
+
+    return unfinished_uploads.list_uploads(folder)
+
+
+def abort_upload(upload: UnfinishedUpload) -> None:
+    """Ends an upload, whoever made it: its parts go, and it can not be completed any more."""
+    from transforms.stores import unfinished_uploads
+
+    unfinished_uploads.abort_upload(upload)
 
 
 def create_exclusive(path: str, content: bytes) -> bool:

@@ -16,7 +16,7 @@ from pipeline.export_config import ExportConfig
 from pipeline.export_options import add_export_options, export_config, parse_builds
 from pipeline.export_report import ExportResult
 from pipeline.failures import raise_unit_failures
-from pipeline.lease import Lease
+from pipeline.lease import Lease, tell_refused
 from pipeline.options import add_common, add_running
 from pipeline.progress import PassProgress
 from pipeline.quantities import counted
@@ -149,7 +149,7 @@ def export(config: ExportConfig) -> ExportResult:
         _write_run(config, source, target, len(pending), len(done), time.time() - started)
         lease.check()
         target.write(MANIFEST, made.to_json())
-        remove_blocks(place)
+        remove_blocks(place, tell_refused)
     path = f"{config.output.rstrip('/')}/{MANIFEST}"
     result = ExportResult(made, path, time.time() - started, len(pending), len(done))
     for name in result.empty_splits():

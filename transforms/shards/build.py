@@ -1,7 +1,6 @@
 """`Build`: a folder that holds a build, and the run that works on it."""
 
 import errno
-import hashlib
 import json
 import os
 import shutil
@@ -28,6 +27,7 @@ from transforms.filesystem import (
 from transforms.shards import layout
 from transforms.shards.formats import ShardRanges, shard_format
 from transforms.shards.manifest import Manifest
+from transforms.shards.noted_uploads import noted_uploads
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
 from transforms.shards.unit_records import Intent
@@ -191,8 +191,9 @@ class Build:
         self.check_owned()
         self.check_free(unit)
         self.note_intent(unit, [file.final_path for file in files])
-        for file in files:
-            file.publish()
+        with noted_uploads(self, unit, files):
+            for file in files:
+                file.publish()
         sync_folders(file.final_path for file in files)
 
     def note_intent(self, unit: str, final_paths: Sequence[str]) -> None:
@@ -200,21 +201,19 @@ class Build:
 
         Files without a receipt are of no build. Whoever takes over may remove them because this
         record names them, and for no other reason. On an object store it is not noted: it would be
-        two requests more for each unit, and a unit that is done again puts its files there anew.
+        two requests more for each unit, and a unit that is done again puts its files there anew;
+        what is sent there in parts is noted by `noted_uploads`.
         """
         if self.is_local:
             paths = tuple(path.removeprefix(f"{self.root}/") for path in final_paths)
-            path = self.path(self._intent(unit))
+            path = self.path(layout.intent_path(self.run, unit))
             os.makedirs(os.path.dirname(path), exist_ok=True)
             Path(path).write_bytes(Intent(unit, paths).to_json())
 
     def drop_intent(self, unit: str) -> None:
         """Removes what `note_intent` noted: the unit's receipt is there, or its files are gone."""
         if self.is_local:
-            Path(self.path(self._intent(unit))).unlink(missing_ok=True)
-
-    def _intent(self, unit: str) -> str:
-        return layout.intent_path(self.run, hashlib.sha256(unit.encode()).hexdigest()[:32])
+            Path(self.path(layout.intent_path(self.run, unit))).unlink(missing_ok=True)
 
     def files(self) -> dict[str, int]:
         """Every file below the folders of units: path relative to the build, and bytes."""

@@ -25,6 +25,7 @@ are its shards, and what lies below tokens/ is for its format to name.
 Names of units are made by unit_names.py and never hold anything that needs care here.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 
@@ -154,7 +155,7 @@ def is_file_of(unit: str, path: str) -> bool:
 
 
 def _is_file_of_unit(unit: str, path: str) -> bool:
-    if path in (documents_path(unit), rejects_path(unit)):
+    if path in (documents_path(unit), rejects_path(unit), *block_paths(unit)):
         return True
     return re.fullmatch(rf"tokens/{re.escape(unit)}(-\d{{5,}})?\.\w+", path) is not None
 
@@ -232,14 +233,19 @@ def failure_path(run: str, unit: str) -> str:
     return f"{RUNS}/{run}/failures/{unit}.json"
 
 
-def intent_path(run: str, name: str) -> str:
-    """What a run is about to publish of one unit, or to remove; name: made of the unit's."""
-    return f"{RUNS}/{run}/staging/{name}{_INTENT}"
+def intent_path(run: str, unit: str) -> str:
+    """What a run is about to publish of one unit, or to remove."""
+    name = hashlib.sha256(unit.encode()).hexdigest()[:32]
+    return f"{staging_folder(run)}/{name}{_INTENT}"
 
 
-def name_of_intent(file: str) -> str | None:
-    """The name that intent_path gave this file of a staging folder; None: it is another file."""
-    return file.removesuffix(_INTENT) if file.endswith(_INTENT) else None
+def is_intent(run: str, path: str) -> bool:
+    """Whether intent_path gives this path for some unit of the run.
+
+    >>> is_intent("r", intent_path("r", "a.jsonl")), is_intent("r", intent_path("s", "a.jsonl"))
+    (True, False)
+    """
+    return re.fullmatch(rf"{re.escape(staging_folder(run))}/[^/]+{_INTENT}", path) is not None
 
 
 def all_claims_folder(run: str) -> str:

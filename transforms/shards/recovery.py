@@ -5,20 +5,23 @@ import errno
 import os
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from tokenizer.errors import ConfigurationError
 from transforms.errors import MismatchError
 from transforms.shards.build import Build
 from transforms.shards.layout import (
     beat_path,
-    intent_path,
     is_file_of,
+    is_intent,
     is_temporary_of,
-    name_of_intent,
     owner_path,
     receipt_path,
     run_folder,
+    staging_folder,
 )
+from transforms.shards.noted_uploads import abort_noted_uploads
 from transforms.shards.receipt import Receipt, is_safe
 from transforms.shards.unit_records import Intent
 
@@ -26,28 +29,47 @@ _REMOVALS = 20
 _PAUSE_SECONDS = 0.1
 
 
-def clear_run(build: Build, run: str) -> None:
+def clear_run(
+    build: Build, run: str, on_refused: Callable[[Exception], None] | None = None
+) -> None:
     """Removes what a run was writing, files that it published without a receipt, and its claim.
 
     The folder is named after the run by the run itself, and files by its intents: nothing that was
     only found there is touched.
+
+    Args:
+        build: the build, at a moment when no other run may write there. run: which one has ended.
+        on_refused: called where a store refuses to tell of uploads that have not ended, or a
+            package is missing for that; they stay then. None: that is raised.
     """
     staging = replace(build, run=run).staging
     if os.path.isdir(staging):
         for name in sorted(os.listdir(staging)):
-            intent = name_of_intent(name)
-            if intent is not None and build.is_local:
-                _undo(build, intent_path(run, intent))
+            path = f"{staging_folder(run)}/{name}"
+            if build.is_local and is_intent(run, path):
+                _undo(build, path)
         # What can not be removed keeps its owner, so that the next run tries again.
         _remove_tree(staging)
     if not build.is_local:  # else claims were in what was just removed
         there = build.files_below(run_folder(run))
+        _abort_uploads(build, [path for path in there if is_intent(run, path)], on_refused)
         build.delete(path for path in there if is_temporary_of(run, path))
     build.delete([beat_path(run), owner_path(run)])
     if build.is_local:
         _clear_beats(build, run)
         with contextlib.suppress(OSError):  # it holds what is kept of the run
             os.rmdir(build.path(run_folder(run)))
+
+
+def _abort_uploads(
+    build: Build, intents: Sequence[str], on_refused: Callable[[Exception], None] | None
+) -> None:
+    try:
+        abort_noted_uploads(build, intents)
+    except (PermissionError, ConfigurationError) as error:
+        if on_refused is None:
+            raise
+        on_refused(error)
 
 
 def _remove_tree(folder: str) -> None:

@@ -1,7 +1,8 @@
 """Small records of a run about one unit: what it is about to publish, and why it failed.
 
 runs/<run>/staging/<hash>.intent   files without a receipt are of no build: who takes a dead
-                                   run over may remove them, because this names them
+                                   run over may remove them, because this names them; on an
+                                   object store what is uploaded in parts (noted_uploads.py)
 runs/<run>/failures/<unit>.json    for the command to tell, whatever the runner says
 """
 

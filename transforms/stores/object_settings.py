@@ -35,9 +35,20 @@ def of_scheme(scheme: str) -> tuple[Options, Options]:
     return options, {"allow_http": True} if endpoint.startswith("http://") else {}
 
 
+def s3_endpoint() -> str | None:
+    """Where an S3-compatible store of one's own is; None: Amazon's."""
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or None
+
+
+def google_emulator() -> str | None:
+    """Where a server in place of Cloud Storage is; it asks for no credentials."""
+    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+    return f"http://{emulator}" if emulator and "://" not in emulator else emulator or None
+
+
 def _s3() -> Options:
     options: Options = {}
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
+    if endpoint := s3_endpoint():
         options["endpoint"] = endpoint
     if _has_aws_files():
         # A profile, single sign-on, a process: boto3 knows them all, obstore none of them.
@@ -62,10 +73,9 @@ def _has_aws_files() -> bool:
 
 
 def _gs() -> Options:
-    emulator = os.environ.get("STORAGE_EMULATOR_HOST")
-    if not emulator:
+    url = google_emulator()
+    if url is None:
         return {}
-    url = emulator if "://" in emulator else f"http://{emulator}"
     # skip_signature would hold for reading alone.
     account = {"gcs_base_url": url, "disable_oauth": True, "client_email": "", "private_key": ""}
     return {

@@ -2,9 +2,10 @@
 
     read whole      1 GET             list        1 LIST a thousand files
     write, put      1 PUT             exists      1 HEAD
-    put, > 32 MiB   1 PUT a part + 2  delete      1 POST a thousand files (s3://)
+    put, > 16 MiB   1 PUT a part + 2  delete      1 POST a thousand files (s3://)
 
-A put is atomic: nobody sees a part of an object, and an interrupted multipart upload is aborted.
+A put is atomic: nobody sees a part of an object, and a multipart upload that fails is aborted. What
+a killed process leaves of one is for unfinished_uploads.py.
 Requests that fail with 5xx, lose their connection or stall are repeated with a growing pause until
 RETRY_SECONDS have passed; what fails after that is an OSError.
 """
@@ -34,6 +35,7 @@ REQUEST_SECONDS = 60.0
 # Without a byte for so long a connection is given up, and the request repeated.
 STALL_SECONDS = 30.0
 PART_BYTES = 8 << 20
+MAX_WHOLE_BYTES = 2 * PART_BYTES  # what is larger is sent in parts
 _MAX_PARTS = 9_000  # S3 allows 10,000
 _PARTS_AT_ONCE = 4
 _PAGE_FILES = 1_000  # what S3 gives in an answer
@@ -130,10 +132,10 @@ class ObjectStore:
     def put(self, local_path: str, path: str) -> None:
         """In one request, or in parts."""
         size = os.path.getsize(local_path)
-        part_bytes = max(PART_BYTES, -(-size // _MAX_PARTS))
-        if size <= 2 * part_bytes:
+        if size <= MAX_WHOLE_BYTES:
             self._put(path, Path(local_path).read_bytes())
         else:
+            part_bytes = max(PART_BYTES, -(-size // _MAX_PARTS))
             self._put(path, Path(local_path), chunk_size=part_bytes, use_multipart=True)
 
     def write_new(self, path: str, content: bytes) -> bool:

@@ -20,6 +20,13 @@ class FoundFile(NamedTuple):
     version: str = ""
 
 
+class UnfinishedUpload(NamedTuple):
+    """Parts of a file that is not there. path: its path. name: what the store calls the upload."""
+
+    path: str
+    name: str
+
+
 class Store(Protocol):
     """The files of one scheme. Paths are whole ones, with their scheme.
 
