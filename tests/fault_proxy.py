@@ -46,6 +46,9 @@ class Request:
 
 
 Faults = Callable[[Request], Fault]
+Headers = list[tuple[str, str]]
+Answer = tuple[int, Headers, bytes]  # the status, and what comes with it
+Send = Callable[[str, str, Headers, bytes], Answer]
 
 
 def no_faults(request: Request) -> Fault:
@@ -85,13 +88,11 @@ class FaultProxy:
         """How many requests of each method there were."""
         return Counter(request.method for request in self.requests)
 
-    def headers_there(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers that the server is given for those of the client."""
-        return headers
-
-    def headers_back(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """The headers that the client is given for those of the server."""
-        return headers
+    def exchange(
+        self, send: Send, method: str, target: str, headers: Headers, body: bytes
+    ) -> Answer:
+        """What the client is answered; `send` asks the server, which may speak otherwise."""
+        return send(method, target, headers, body)
 
     def forget(self) -> None:
         """Counts requests from 0 again."""
@@ -170,30 +171,36 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _forward(self, body: bytes, fault: Fault) -> None:
-        if self._upstream is None:
-            self._upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.server_port)
-            self._upstream.connect()
-            self._upstream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._upstream.putrequest(
-            self.command, self.path, skip_host=True, skip_accept_encoding=True
+        status, headers, content = self.server.proxy.exchange(
+            self._ask, self.command, self.path, self.headers.items(), body
         )
-        for name, value in self.server.proxy.headers_there(self.headers.items()):
-            if name.lower() not in _OF_THE_CONNECTION:
-                self._upstream.putheader(name, value)
-        if body or "content-length" in self.headers:
-            self._upstream.putheader("Content-Length", str(len(body)))
-        self._upstream.endheaders(body)
-        response = self._upstream.getresponse()
-        content = response.read()
-        headers = self.server.proxy.headers_back(response.getheaders())
         if fault is Fault.LOST_ANSWER:
             self.close_connection = True
             return
         if fault is Fault.HALF_ANSWER and self.command == "GET":
-            self._answer(response.status, headers, content, len(content) // 2)
+            self._answer(status, headers, content, len(content) // 2)
             self.close_connection = True
             return
-        self._answer(response.status, headers, content)
+        self._answer(status, headers, content)
+
+    def _ask(self, method: str, target: str, headers: Headers, body: bytes) -> Answer:
+        """What the server answers."""
+        if self._upstream is None:
+            self._upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.server_port)
+            self._upstream.connect()
+            self._upstream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._upstream.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+        names = {name.lower() for name, _ in headers}
+        if "host" not in names:
+            self._upstream.putheader("Host", f"127.0.0.1:{self.server.proxy.server_port}")
+        for name, value in headers:
+            if name.lower() not in _OF_THE_CONNECTION:
+                self._upstream.putheader(name, value)
+        if body or method in ("POST", "PUT"):
+            self._upstream.putheader("Content-Length", str(len(body)))
+        self._upstream.endheaders(body)
+        response = self._upstream.getresponse()
+        return response.status, response.getheaders(), response.read()
 
     def _answer(
         self, status: int, headers: list[tuple[str, str]], content: bytes, sent: int | None = None

@@ -7,9 +7,11 @@ import hmac
 import json
 import os
 import re
+import socket
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from cloud_storage import FakeGcsProxy, MotoProxy
 from fault_proxy import FaultProxy
 
 # The account that Azurite, Azure's emulator, always has.
@@ -24,6 +27,7 @@ _ACCOUNT = "devstoreaccount1"
 _KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 _HADOOP_SECONDS = 120.0
+_START_SECONDS = 30.0
 
 # For tests that neither count nor spoil requests.
 on_hdfs_too = pytest.mark.parametrize(
@@ -116,47 +120,48 @@ def moto_server() -> Iterator[RunningStore]:
         yield RunningStore("s3://bucket", environment, proxy)
 
 
-class _CloudStorageProxy(FaultProxy):
-    """Makes an S3-compatible server speak Cloud Storage's XML interface, as far as obstore does.
-
-    The two differ in the names of headers, and in generations, which are numbers, for ETags.
-    """
-
-    def __init__(self, server_port: int) -> None:
-        super().__init__(server_port)
-        self._etags: dict[str, str] = {}
-
-    def headers_there(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        given = {name.lower(): value for name, value in headers}
-        # Of a signature the server looks at the name alone.
-        scope = "id/20260101/us-east-1/s3/aws4_request"
-        given["authorization"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=, Signature="
-        if source := given.pop("x-goog-copy-source", None):
-            given["x-amz-copy-source"] = source
-        match given.pop("x-goog-if-generation-match", None):
-            case None:
-                pass
-            case "0":
-                given["if-none-match"] = "*"
-            case generation:
-                given["if-match"] = self._etags.get(generation, '"none"')
-        return list(given.items())
-
-    def headers_back(self, headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        etag = next((value for name, value in headers if name.lower() == "etag"), '"0"')
-        generation = str(int(hashlib.sha256(etag.encode()).hexdigest()[:12], 16))
-        self._etags[generation] = etag
-        return [*headers, ("x-goog-generation", generation)]
+@contextmanager
+def cloud_storage_server() -> Iterator[RunningStore]:
+    """A server of Cloud Storage with an empty bucket: fake-gcs-server where it is installed."""
+    if command := os.environ.get("TOKENMILL_FAKE_GCS"):
+        with _fake_gcs_server(command) as proxy:
+            yield RunningStore("gs://bucket", {"STORAGE_EMULATOR_HOST": proxy.url}, proxy)
+        return
+    with _moto(MotoProxy) as proxy:
+        yield RunningStore("gs://bucket", {"STORAGE_EMULATOR_HOST": proxy.url}, proxy)
 
 
 @contextmanager
-def cloud_storage_server() -> Iterator[RunningStore]:
-    """A server of Cloud Storage's XML interface with an empty bucket.
-
-    fake-gcs-server has the JSON interface; of the XML one it lacks listings and uploads.
-    """
-    with _moto(_CloudStorageProxy) as proxy:
-        yield RunningStore("gs://bucket", {"STORAGE_EMULATOR_HOST": proxy.url}, proxy)
+def _fake_gcs_server(command: str) -> Iterator[FaultProxy]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    host = f"127.0.0.1:{port}"
+    options = ["-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
+    process = subprocess.Popen(
+        [command, *options, "-public-host", host, "-log-level", "error"],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        make = urllib.request.Request(
+            f"http://{host}/storage/v1/b",
+            data=b'{"name": "bucket"}',
+            headers={"Content-Type": "application/json"},
+        )
+        until = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                urllib.request.urlopen(make).close()
+                break
+            except urllib.error.URLError:  # it does not listen yet
+                if process.poll() is not None or time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
+        with FakeGcsProxy(port) as proxy:
+            yield proxy
+    finally:
+        process.kill()  # it holds nothing but memory
+        process.wait()
 
 
 @contextmanager

@@ -97,8 +97,9 @@ def test_a_version_changes_with_the_content_and_is_one_wherever_it_is_seen(
 
 @on_hdfs_too
 def test_conditional_writes(store: RunningStore) -> None:
-    path = f"{store.root}/lease"
-    assert not replace_version(path, b"0", "none")
+    path, other = f"{store.root}/lease", f"{store.root}/other"
+    write_whole(other, b"0")
+    assert not replace_version(path, b"0", read_version(other)[1])
     assert create_exclusive(path, b"1")
     assert not create_exclusive(path, b"2")
     version = read_version(path)[1]
