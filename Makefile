@@ -70,6 +70,7 @@ bench: $(VENV)/installed-bench
 include tests/native.mk
 include tests/stores.mk
 include tests/clusters.mk
+include tests/brokers.mk
 include tests/packaging.mk
 include tests/readers.mk
 include tests/quality.mk

@@ -123,7 +123,8 @@ def moto_server() -> Iterator[RunningStore]:
 @contextmanager
 def cloud_storage_server() -> Iterator[RunningStore]:
     """A server of Cloud Storage with an empty bucket: fake-gcs-server where it is installed."""
-    if command := os.environ.get("TOKENMILL_FAKE_GCS"):
+    command = os.environ.get("TOKENMILL_FAKE_GCS", "none")
+    if Path(command).is_file():
         with _fake_gcs_server(command) as proxy:
             yield RunningStore("gs://bucket", {"STORAGE_EMULATOR_HOST": proxy.url}, proxy)
         return
