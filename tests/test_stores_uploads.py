@@ -6,11 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from fault_proxy import Fault, Request, no_faults
 from store_commands import build, content_of, tokenmill, upload
@@ -18,16 +17,17 @@ from store_servers import RunningStore
 
 from pipeline.lease import tell_refused
 from pipeline.shuffling import remove_blocks
-from transforms.filesystem import abort_upload, list_files, list_uploads, read_whole
+from transforms.filesystem import list_files, read_whole
 from transforms.shards.build import Build
 from transforms.shards.layout import block_paths, intent_path
 from transforms.shards.recovery import clear_run
 from transforms.shards.unit_records import Intent
-from transforms.stores import unfinished_uploads
 
-pytestmark = pytest.mark.stores
-# Azure forgets such parts by itself, and tells of none.
-on_both = pytest.mark.parametrize("store_server", ["s3", "gs"], indirect=True, scope="module")
+pytestmark = [
+    pytest.mark.stores,
+    # Azure forgets such parts by itself, and tells of none.
+    pytest.mark.parametrize("store_server", ["s3", "gs"], indirect=True, scope="module"),
+]
 SHARD = "out/tokens/large.jsonl.gz.npy"
 # Beside a build's own files, and in an output whose name begins with the same letters.
 FOREIGN = ["out/tokens/foreign.npy", "out2/tokens/large.jsonl.gz.npy"]
@@ -69,7 +69,6 @@ def run_records(store: RunningStore) -> set[str]:
     return {file.path.rpartition("/")[2] for file in list_files(f"{store.root}/out/runs")}
 
 
-@on_both
 def test_the_next_run_aborts_what_a_killed_one_was_uploading_and_nothing_else(
     store: RunningStore, inputs: Path, expected: dict[str, bytes]
 ) -> None:
@@ -104,7 +103,37 @@ def test_the_next_run_aborts_what_a_killed_one_was_uploading_and_nothing_else(
     assert tokenmill("verify", output, store=store).returncode == 0
 
 
-@on_both
+def test_a_run_whose_worker_was_killed_aborts_what_that_was_uploading(
+    store: RunningStore, inputs: Path, expected: dict[str, bytes]
+) -> None:
+    store.begin_upload(FOREIGN[0])
+    source, output = upload(inputs, store), f"{store.root}/out"
+    port = urlsplit(store.proxy.url).port
+    killed: list[int] = []
+
+    def kills(request: Request) -> Fault:
+        if not killed and is_part(3, request):
+            for child in psutil.Process(process.pid).children(recursive=True):
+                if any(one.raddr and one.raddr.port == port for one in child.net_connections()):
+                    killed.append(child.pid)
+                    child.kill()
+        return Fault.NONE
+
+    command = [sys.executable, "-m", "pipeline", "build", "--workers", "1"]
+    store.proxy.faults = kills
+    with subprocess.Popen(
+        [*command, "--input", source, "--output", output],
+        env={**os.environ, **store.environment},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        assert process.wait() == 1
+    assert len(killed) == 1
+    assert store.uploads() == [FOREIGN[0]]
+    assert "owner.json" not in run_records(store)
+    build(source, output, store)
+    assert content_of(output) == expected
+
+
 def test_an_upload_that_was_begun_twice_is_left_by_no_run(
     store: RunningStore, inputs: Path, expected: dict[str, bytes]
 ) -> None:
@@ -126,7 +155,6 @@ def test_an_upload_that_was_begun_twice_is_left_by_no_run(
     assert run_records(store) == {"run.json", "inputs.json"}
 
 
-@on_both
 def test_a_store_that_tells_no_uploads_ends_no_build(
     store: RunningStore, inputs: Path, expected: dict[str, bytes]
 ) -> None:
@@ -141,7 +169,6 @@ def test_a_store_that_tells_no_uploads_ends_no_build(
     assert "may be left" not in build(source, output, store), "nothing was uploaded"
 
 
-@on_both
 def test_small_files_cost_no_request_for_uploads(store: RunningStore, tmp_path: Path) -> None:
     (tmp_path / "small.txt").write_text("One document.", encoding="utf-8")
     source = upload(tmp_path, store)
@@ -155,7 +182,6 @@ def publish_large(target: Build, unit: str) -> None:
         target.publish(unit, [staged])
 
 
-@on_both
 def test_of_a_shared_build_the_attempt_that_succeeds_ends_what_another_left(
     store: RunningStore,
 ) -> None:
@@ -176,7 +202,6 @@ def test_of_a_shared_build_the_attempt_that_succeeds_ends_what_another_left(
     assert read_whole(f"{store.root}/out/tokens/a.jsonl.npy") == bytes(17 << 20)
 
 
-@on_both
 def test_notes_of_anything_but_a_units_own_files_abort_nothing(store: RunningStore) -> None:
     target = Build.at(f"{store.root}/out", "mine")
     store.begin_upload("out/tokens/b.jsonl.npy")
@@ -190,82 +215,6 @@ def test_notes_of_anything_but_a_units_own_files_abort_nothing(store: RunningSto
     assert list(target.files_below("runs")) == []
 
 
-class _Answers(BaseHTTPRequestHandler):
-    """A place where tokens are given, and Cloud Storage with two pages of uploads."""
-
-    asked: list[tuple[str, str, str | None]]
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self._send(json.dumps({"access_token": "secret", "expires_in": 3600}).encode())
-
-    def do_GET(self) -> None:
-        self.asked.append((self.command, self.path, self.headers["Authorization"]))
-        query = parse_qs(self.path.partition("?")[2])
-        is_last = "key-marker" in query
-        number = 2 if is_last else 1
-        more = "" if is_last else "<NextKeyMarker>out/a&amp;1</NextKeyMarker>"
-        self._send(
-            '<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-            f"<IsTruncated>{str(not is_last).lower()}</IsTruncated>{more}<Upload>"
-            f"<Key>out/a&amp;{number}</Key><UploadId>{number}+</UploadId></Upload>"
-            "</ListMultipartUploadsResult>".encode()
-        )
-
-    def do_DELETE(self) -> None:
-        self.asked.append((self.command, self.path, self.headers["Authorization"]))
-        self.send_response(404 if "2" in self.path else 204)
-        self.end_headers()
-
-    def _send(self, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-def test_cloud_storage_is_asked_page_by_page_with_the_token_of_a_service_account(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rsa = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.rsa")
-    serialization = pytest.importorskip("cryptography.hazmat.primitives.serialization")
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    _Answers.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    account = {"type": "service_account", "client_email": "a@b", "project_id": "p"}
-    account |= {"token_uri": f"{url}/token", "private_key": key.decode()}
-    (tmp_path / "account.json").write_text(json.dumps(account), encoding="utf-8")
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", f"{tmp_path}/account.json")
-    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
-    monkeypatch.setattr(unfinished_uploads, "_GOOGLE", url)
-    try:
-        found = list(list_uploads("gs://bucket/out"))
-        assert found == [("gs://bucket/out/a&1", "1+"), ("gs://bucket/out/a&2", "2+")]
-        for upload_there in found:
-            abort_upload(upload_there)
-    finally:
-        server.shutdown()
-        server.server_close()
-    first = "/bucket?uploads&prefix=out%2F"
-    assert _Answers.asked == [
-        ("GET", first, "Bearer secret"),
-        ("GET", f"{first}&key-marker=out%2Fa%261&upload-id-marker=", "Bearer secret"),
-        ("DELETE", "/bucket/out/a%261?uploadId=1%2B", "Bearer secret"),
-        ("DELETE", "/bucket/out/a%262?uploadId=2%2B", "Bearer secret"),  # it has ended meanwhile
-    ]
-
-
-@on_both
 def test_what_a_shuffle_was_uploading_goes_with_its_blocks(store: RunningStore) -> None:
     blocks = Build.at(f"{store.root}/out/shuffle", "dead")
     names = [f"out/shuffle/{path}" for path in block_paths("blocks/000000")]
