@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,3 +78,11 @@ def store(
     yield RunningStore(root, store_server.environment, store_server.proxy)
     store_server.proxy.faults = no_faults
     filesystem._open_store.cache_clear()
+
+
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where commands keep temporary files; the name of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)

@@ -5,9 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -21,15 +20,7 @@ from transforms.filesystem import list_files, write_whole
 from transforms.shards.build import Build
 from transforms.shards.recovery import clear_run
 
-pytestmark = pytest.mark.stores
-
-
-@pytest.fixture(autouse=True)
-def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where commands keep temporary files; the name of a socket has at most 107 bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        yield Path(folder)
+pytestmark = [pytest.mark.stores, pytest.mark.usefixtures("scratch")]
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from transforms.shards.unit_records import Intent
 
 pytestmark = [
     pytest.mark.stores,
+    pytest.mark.usefixtures("scratch"),
     # Azure forgets such parts by itself, and tells of none.
     pytest.mark.parametrize("store_server", ["s3", "gs"], indirect=True, scope="module"),
 ]
