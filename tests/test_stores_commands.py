@@ -64,7 +64,7 @@ def test_a_unit_costs_at_most_eight_requests(store: RunningStore, tmp_path: Path
 @on_hdfs_too
 @pytest.mark.parametrize("more", [[], ["--shuffle", "1", "--shuffle-tokens", "300"]])
 def test_an_export_has_the_same_bytes_on_a_store(
-    store: RunningStore, tmp_path: Path, more: list[str]
+    store: RunningStore, tmp_path: Path, scratch: Path, more: list[str]
 ) -> None:
     write_inputs(tmp_path / "in")
     build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
@@ -78,6 +78,7 @@ def test_an_export_has_the_same_bytes_on_a_store(
     assert content_of(f"{store.root}/ex") == content_of(f"{tmp_path}/ex")
     checked = tokenmill("verify", f"{store.root}/ex", store=store)
     assert checked.returncode == 0, checked.stderr
+    assert [path for path in scratch.iterdir() if path.name.startswith("tokenmill-")] == []
     there = tokenmill("find", f"{store.root}/ex", "--id", "d9", store=store)
     assert there.returncode == 0, there.stderr
     assert there.stdout == tokenmill("find", f"{tmp_path}/ex", "--id", "d9", store=store).stdout
