@@ -11,6 +11,7 @@ from store_commands import build, content_of, tokenmill, upload
 from store_servers import RunningStore, on_hdfs_too
 
 import tokenmill as tokenmill_package
+from pipeline.lease import tell_refused
 from pipeline.shuffling import remove_blocks
 from transforms.filesystem import delete_files, list_files, put_file
 from transforms.loading.batches import Batches
@@ -92,7 +93,7 @@ def test_with_the_blocks_of_a_shuffle_go_the_claims_of_workers_elsewhere(
     place.write("tokens/blocks/000000.bin", b"block")
     place.write(f"{claims_folder('run', 0)}/0", b"a worker")
     place.write(f"{claims_folder('dead', 0)}/0", b"another")
-    remove_blocks(place)
+    remove_blocks(place, tell_refused)
     assert not list(list_files(f"{store.root}/ex"))
 
 
