@@ -168,7 +168,7 @@ def _measure(
                 stage,
                 f"{seconds:.3f}",
                 f"{seconds / whole:.1%}",
-                f"{text_bytes / 1e6 / seconds:,.0f}",
+                f"{text_bytes / 1e6 / seconds:,.0f}" if seconds else "-",
             ]
             for stage, seconds in [*stages.items(), ("all", whole), ("the limit", limit)]
         ],

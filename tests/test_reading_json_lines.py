@@ -314,6 +314,16 @@ def call_from_depth(frames: int, function: Callable[[], Any]) -> Any:
     return function() if frames == 0 else call_from_depth(frames - 1, function)
 
 
+def test_a_nested_line_is_found_in_whichever_block_it_is() -> None:
+    """Arrow, which takes any depth, is asked about blocks that are not ASCII."""
+    usual = '{"text": "café", "id": "o"}\n'.encode() * 1000
+    deep = [f'{{"text": "é", "x": {nested(depth)}}}\n'.encode() for depth in (127, 128)]
+    blocks = [usual, usual + deep[1], usual, usual + deep[0], deep[1] + usual]
+    documents, rejects = parse(b"".join(blocks), batch_bytes=len(usual))
+    assert len(documents) == 5001
+    assert [reject[0] for reject in rejects] == [2000, 4002]  # type: ignore[index]
+
+
 @pytest.mark.parametrize("field", ["id", "url", "x", "text"])
 @pytest.mark.parametrize("frames", [0, 300, 550])
 @pytest.mark.parametrize("company", [0, 1000], ids=["alone", "in company"])

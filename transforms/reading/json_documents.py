@@ -51,6 +51,8 @@ class LineParser:
         # Ids are strings or integers, usually the same in all of a file: the
         # schema that worked last is tried first.
         self._schemas = [self._schema(pa.string()), self._schema(pa.int64())]
+        # While all fields are of the schema, no line can be deeper than it.
+        self._has_other_fields = max(map(len, self._paths)) >= MAX_DEPTH
 
     def parse(self, block: memoryview, offset: int, first_record: int) -> Iterator[RecordBatch]:
         """Yields the records of whole lines (the last may lack its newline).
@@ -120,22 +122,29 @@ class LineParser:
             result.parsed.append(ParsedLines(np.arange(first, last), *columns))
             return
         table = None
-        if len(window) >= _MIN_ARROW_BYTES and not _has_deep_line(result.block, lines, first, last):
-            table = self._ask_arrow(window, last - first)
+        is_long = len(window) >= _MIN_ARROW_BYTES
+        if is_long and not self._has_other_fields:
+            table = self._ask_arrow(window, last - first, "error")
+            self._has_other_fields = table is None  # or a line is bad: from here on it is the same
+        if is_long and table is None and not _has_deep_line(result.block, lines, first, last):
+            table = self._ask_arrow(window, last - first, "ignore")
         if table is not None:
             self._take_rows(result, table, first, last)
         else:
             self._parse_each(result, np.arange(first, last))
 
-    def _ask_arrow(self, window: memoryview, rows: int) -> pa.Table | None:
-        """The rows of the lines, or None when Arrow does not take them all."""
+    def _ask_arrow(self, window: memoryview, rows: int, other_fields: str) -> pa.Table | None:
+        """The rows of the lines, or None when Arrow does not take them all.
+
+        other_fields: "ignore", or "error" to take no line that has some.
+        """
         for schema in self._schemas:
             try:
                 table = pj.read_json(
                     pa.BufferReader(pa.py_buffer(window)),
                     read_options=pj.ReadOptions(use_threads=False, block_size=len(window) + 1),
                     parse_options=pj.ParseOptions(
-                        explicit_schema=schema, unexpected_field_behavior="ignore"
+                        explicit_schema=schema, unexpected_field_behavior=other_fields
                     ),
                 )
             except pa.ArrowInvalid:
