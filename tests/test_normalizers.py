@@ -85,6 +85,17 @@ def test_every_code_point_in_context(form: Form, context: str) -> None:
     assert got.to_pylist() == [whole.normalize_str(text) for text in texts]
 
 
+def test_spans_that_are_many_or_long_are_cut_out() -> None:
+    """More than are gathered at once; a span of some 100 KB; and one text alone."""
+    form = UnicodeForm("NFC")
+    long = "\u1161" * 40_000
+    for text in ("e\u0301 " * 10_000, f"a{long} b", "e\u0301 " * 5000 + long + "o\u0323x" * 5000):
+        expected = normalizers.NFC().normalize_str(text)
+        got = form.apply(pa.array([text, "x"], pa.large_string()), np.ones(2, np.bool_))
+        assert got.to_pylist() == [expected, "x"]
+        assert form.of_text(text) == expected
+
+
 def _spans(form: Form, text: str) -> list[str]:
     offsets, data = offsets_and_data(pa.array([text], pa.large_string()))
     bounds = quick_check(form).spans(data, offsets).reshape(-1, 2).tolist()

@@ -46,7 +46,8 @@ def ends(table: SplitTable, text: str) -> tuple[list[int], int]:
             if verdict & MAJORITY and found_in[place] < MINORITY:
                 stop = place
                 break
-            if (verdicts[a << 6 | b << 3 | b] & RUN) and verdict & UNDECIDED:
+            is_open = verdict & (CUT | SINGLE | UNDECIDED) == CUT | UNDECIDED
+            if (verdicts[a << 6 | b << 3 | b] & RUN) and is_open:
                 after = next((i for i in range(place, len(text)) if groups[i] not in blanks), None)
                 if after and verdicts[a << 6 | b << 3 | groups[after]] == CUT | SINGLE:
                     stop = place

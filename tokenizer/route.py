@@ -81,10 +81,10 @@ class Route:
         # Where nothing but a Unicode form lies between the scan and the model, the engine does both
         # in one call: for many texts if there is no form, for one if it is in it.
         is_short = not (self._added_late or self._prefix or self._added.needs_care)
-        forms = [step.form for step in vocabulary.normalizer if isinstance(step, UnicodeForm)]
+        forms = [step for step in vocabulary.normalizer if isinstance(step, UnicodeForm)]
         self._is_direct = is_short and not vocabulary.normalizer
         self._is_direct_for_one = is_short and len(forms) == len(vocabulary.normalizer) <= 1
-        self._form = quick_check(forms[0]) if forms and self._is_direct_for_one else None
+        self._form = forms[0] if forms and self._is_direct_for_one else None
         # The ids of one text, special tokens being text; an attribute, for each call of Python
         # costs a short text as much as its merges.
         self.encode_text: TextEncoder = self.text_encoder() or self._encode_text
@@ -116,13 +116,21 @@ class Route:
         """`encode` of one text without arrays in between; None where there is no such short way."""
         if not self._is_direct_for_one:
             return None
-        quick = self._engine.text_encoder(self._added.engine, self._form, begin, end)
-        if self._form is None:
-            return cast(TextEncoder, quick)
+        form, encoder_with = self._form, self._engine.text_encoder
+        if form is None:
+            return cast(TextEncoder, encoder_with(self._added.engine, None, begin, end))
+        quick = encoder_with(self._added.engine, quick_check(form.form), begin, end)
+        # Added tokens are looked for before the text is in its form, and not again after it.
+        of_normalized = cast(TextEncoder, encoder_with(_NO_TOKENS.engine, None, begin, end))
+        matched = self._added.matched
 
         def encode(text: str) -> npt.NDArray[np.uint32]:
             ids = quick(text)
-            return self._encode_text(text, begin, end) if ids is None else ids
+            if ids is not None:
+                return ids
+            if any(token in text for token in matched):
+                return self._encode_text(text, begin, end)
+            return of_normalized(form.of_text(text))
 
         return encode
 

@@ -155,8 +155,9 @@ class Tokenizer(FamiliarNames):
     ) -> TextEncoder | None:
         """A function like `encode`, for callers that come with one text at a time.
 
-        A short text takes it half a microsecond. It is None for the vocabularies (some of
-        SentencePiece) of which many texts in one call of `encode_documents` are much faster.
+        A short text takes it half a microsecond, one that is not in its tokenizer's Unicode form
+        4 to 10. It is None for the vocabularies (some of SentencePiece) of which many texts in one
+        call of `encode_documents` are much faster.
 
         Args:
             begin_of_text: The id put before a text that has tokens; None: nothing.

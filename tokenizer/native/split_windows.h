@@ -36,7 +36,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <vector>
 
 namespace tokenmill {
@@ -51,7 +50,7 @@ struct Verdicts {
   // Of windows that are ASCII:
   uint64_t majority;   // cut + single if it is cut + undecided
   uint64_t run;        // the same if it is followed by places in_run and then by one of after_run
-  uint64_t in_run;     // the byte after the place is a blank, if the place is between blanks
+  uint64_t in_run;     // the byte after the place is of a group of blanks
   uint64_t after_run;
 };
 
@@ -94,7 +93,7 @@ class SplitWindows {
   // The places from which `in_run` leads to a place of `after_run`, from the first of 64 at `at` on.
   uint64_t run_ends(uint64_t in_run, uint64_t after_run, const uint8_t* at,
                     const uint8_t* end) const {
-    if (in_run >> 63) {  // it goes on behind the 64
+    if (in_run >> 63) {  // it goes on after the 64
       const uint8_t* stop = at + 65;
       while (stop < end && *stop < 0x80 && is_in(in_run_, *stop)) ++stop;
       const bool is_after = stop < end && *stop < 0x80 && is_in(after_run_, *stop);

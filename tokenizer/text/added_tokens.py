@@ -47,6 +47,13 @@ class AddedTokens:
             for token in level.values()
         )
 
+    @functools.cached_property
+    def matched(self) -> tuple[str, ...]:
+        """The texts that are cut out wherever they stand: those that are not special."""
+        return tuple(
+            text for level in self._levels for text, token in level.items() if not token.special
+        )
+
     def __bool__(self) -> bool:
         return any(self._levels)
 

@@ -276,8 +276,8 @@ def _add_runs(
     for a, first in enumerate(groups):
         runs: dict[tuple[int, ...], list[int]] = {}
         for b in range(len(groups)):
-            if by_pair[a, b, b] == CUT | UNDECIDED:
-                ends = tuple((by_pair[a, b] == CUT | SINGLE).nonzero()[0].tolist())
+            ends = tuple((by_pair[a, b] == CUT | SINGLE).nonzero()[0].tolist())
+            if ends and by_pair[a, b, b] == CUT | UNDECIDED:
                 runs.setdefault(ends, []).append(b)
         for ends, blanks in runs.items():
             for some in (blanks, *([one] for one in blanks)):
