@@ -22,7 +22,7 @@ from apache_beam.transforms.window import (
 from published_tokenizers import drop_white_space, write_json
 from sample_inputs import texts, write_inputs
 
-import transforms.apply_merge_rules
+import transforms.encoding_do_fns
 from tokenizer import ConfigurationError, Tokenizer
 from transforms import ApplyMergeRules, Document, TokenizedDocument
 from transforms.passes.tokenize import TokenizePass
@@ -272,7 +272,7 @@ def test_what_is_collected_is_bounded_in_documents_and_in_characters(
     vocabulary = str(write_json(tmp_path / "tokenizer.json", _replace_tildes))
     digits = ["abcd " * 2] * 50
     for limit, value in (("_MAX_DOCUMENTS", 7), ("_MAX_CHARACTERS", 100)):
-        monkeypatch.setattr(transforms.apply_merge_rules, limit, value)
+        monkeypatch.setattr(transforms.encoding_do_fns, limit, value)
         pipeline = beam.Pipeline(runner=FnApiRunner())
         documents = pipeline | beam.Create(digits, reshuffle=False)
         encoded = documents | ApplyMergeRules(vocabulary)
@@ -282,6 +282,18 @@ def test_what_is_collected_is_bounded_in_documents_and_in_characters(
         result.wait_until_finish()
         assert distribution(result, "batch_documents").max == min(value, 10)
         monkeypatch.undo()
+
+
+def test_arrow_arrays_become_arrays_of_lists_by_either(tokenizer: str) -> None:
+    array = pa.array(["a b", None, "", "d"])
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        encoded = pipeline | beam.Create([array]) | ApplyMergeRules(tokenizer, begin_of_text=7)
+        lists = encoded.tokens | beam.Map(lambda tokens: tokens.to_pylist())
+        first = [7, *Tokenizer.load(tokenizer).encode("a b").tolist()]
+        assert_that(lists, equal_to([[first, None, None, [7, 67]]]))
+        rejects = encoded.rejects | beam.Map(lambda reject: (reject.document, reject.reason))
+        expected = [(None, "null-text"), ("", "empty-document")]
+        assert_that(rejects, equal_to(expected), label="rejects")
 
 
 def test_arrow_arrays_become_arrays_of_lists() -> None:

@@ -91,6 +91,7 @@ COVERING = {
     "transforms/token_coders.py": "shuffle run_pass",
     "transforms/filesystem.py": "filesystem staged_file",
     "transforms/apply_merge_rules.py": "apply_merge_rules",
+    "transforms/encoding_do_fns.py": "apply_merge_rules",
     "transforms/": "run_pass build apply_merge_rules books",
     "tokenizer/split/plan.py": "split_stages tokenizer",
     "tokenizer/split/": "split_* native_split unicode_properties",

@@ -1,7 +1,7 @@
 """`PullPass`: a pass over the units of a run, on any Beam runner; workers take what they do.
 
     Create(tickets) ─ Reshuffle ─ is tokenmill here? ─ Reshuffle
-                                                         │ all workers are up
+                                                         │ on Spark: all workers are up
                                                          ▼
                          take a unit, do it, take another ... until none is left
                            │ all have ended
@@ -13,10 +13,7 @@ had all seven large files while the other had nothing to do. So elements are tic
 hold one is to work as long as there is work. A ticket that is tried again, because its worker died,
 takes what is free then, and what that worker had taken and not finished comes last.
 
-Tickets are spread twice so that workers begin together. On Spark the first stage has one element,
-and what its executor had loaded and compiled for it the others had yet to: they began 1.0 to 2.3 s
-later, and jobs of ten seconds took 9 to 16% more than the ideal. Now they load it in a stage of its
-own, and begin within 0.1 s of each other.
+Tickets are spread twice so that the workers of Spark begin together: docs/decisions.md, "Running".
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -93,7 +90,7 @@ class PullPass(beam.PTransform):  # type: ignore[misc]
             | "Tickets" >> beam.Create(range(tickets), reshuffle=False)
             | "Spread" >> beam.Reshuffle()  # or one worker would get them all
             | "CheckWorker" >> beam.Map(_checking_worker()).with_output_types(int)
-            | "BeginTogether" >> beam.Reshuffle()  # a stage ends when all workers are up
+            | "BeginTogether" >> beam.Reshuffle()  # on Spark a stage ends when all workers are up
             | "TakeUnits"
             >> beam.ParDo(take_units).with_outputs(RunPass.FAILURES, main=RunPass.RECEIPTS)
         )

@@ -66,7 +66,7 @@ class TokenizedDocumentCoder(coders.Coder):  # type: ignore[misc]
 
     def decode(self, encoded: bytes) -> Any:
         """The TokenizedDocument."""
-        from transforms.apply_merge_rules import TokenizedDocument
+        from transforms.encoding_do_fns import TokenizedDocument
 
         return TokenizedDocument(*self._pair.decode(encoded))
 

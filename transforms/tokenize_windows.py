@@ -32,7 +32,7 @@ from apache_beam.transforms.trigger import AccumulationMode
 from apache_beam.transforms.window import GlobalWindow
 
 from tokenizer.errors import ConfigurationError
-from transforms.apply_merge_rules import Document
+from transforms.encoding_do_fns import Document
 from transforms.errors import UnitFailedError
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit
