@@ -1,7 +1,7 @@
 """The DoFns of `ApplyMergeRules`: one by one, or collected within a bundle.
 
-a text has a short way to its ids     element ─► ids, at once
-it has none (some of SentencePiece)   elements ─► collected ─► many in a call ─► each in its window
+text has a short way to its ids       element ─► ids, at once
+it has none (some of SentencePiece)   elements ─► collected ─► ids of many ─► each in its window
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
