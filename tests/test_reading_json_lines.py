@@ -314,6 +314,19 @@ def call_from_depth(frames: int, function: Callable[[], Any]) -> Any:
     return function() if frames == 0 else call_from_depth(frames - 1, function)
 
 
+@pytest.mark.parametrize("batch_bytes", [1000, 2 << 20], ids=["by parse_line", "by Arrow"])
+def test_an_integer_id_is_no_url(batch_bytes: int) -> None:
+    """Also where both are one field, and where a bad line is among the good ones."""
+    good = [f'{{"text": "{"é" * 100}", "id": {number}}}\n'.encode() for number in range(200)]
+    for lines in (good, [*good[:150], b"not json\n", *good[150:]]):
+        documents, rejects = parse(
+            b"".join(lines), batch_bytes=batch_bytes, id_field="id", url_field="id"
+        )
+        assert len(rejects) == len(lines) - 200
+        assert {row[4] for row in documents} == {None}  # type: ignore[index]
+        assert [row[3] for row in documents] == [str(number) for number in range(200)]  # type: ignore[index]
+
+
 def test_a_nested_line_is_found_in_whichever_block_it_is() -> None:
     """Arrow, which takes any depth, is asked about blocks that are not ASCII."""
     usual = '{"text": "café", "id": "o"}\n'.encode() * 1000

@@ -270,6 +270,9 @@ def test_one_text_is_told_as_many_are(shape: str, tmp_path: Path) -> None:
         ).tokens
         assert encode_text(text).tolist() == expected.tolist(), ascii(text[:80])
         assert encode_text(text).tolist()[1:-1] == tokenizer.encode(text).tolist()
+    liar = type("Liar", (str,), {"encode": lambda *_: b"x", "__contains__": lambda *_: True})
+    for text in ("cafe\u0301", "a b"):
+        assert encode_text(liar(text)).tolist() == encode_text(text).tolist()
     with pytest.raises(UnicodeEncodeError):
         encode_text("\ud800")
     with pytest.raises(TypeError, match="expected a str"):

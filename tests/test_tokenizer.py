@@ -490,3 +490,11 @@ def test_fingerprints_differ_where_ids_do() -> None:
     prints = {Tokenizer.load(name).fingerprint for name in NAMES}
     assert len(prints) == len(NAMES)
     assert Tokenizer.load("gpt2").fingerprint == Tokenizer.load("r50k_base").fingerprint
+
+
+@pytest.mark.parametrize("other", [b"x", bytearray(b"x"), None, 5])
+def test_a_batch_takes_nothing_but_str(other: Any) -> None:
+    with pytest.raises(
+        ValueError, match=f"expected a sequence of str, found {type(other).__name__}"
+    ):
+        Tokenizer.load("gpt2").encode_batch(["a", other])

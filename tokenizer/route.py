@@ -128,7 +128,7 @@ class Route:
             ids = quick(text)
             if ids is not None:
                 return ids
-            if any(token in text for token in matched):
+            if any(str.__contains__(text, token) for token in matched):
                 return self._encode_text(text, begin, end)
             return of_normalized(form.of_text(text))
 
@@ -138,7 +138,7 @@ class Route:
         self, text: str, begin: int | None = None, end: int | None = None
     ) -> npt.NDArray[np.uint32]:
         expect_text(text)
-        utf8 = text.encode()
+        utf8 = str.encode(text)
         tokens: npt.NDArray[np.uint32] = self.encode(
             np.array([0, len(utf8)], np.int64), utf8, begin, end
         ).tokens

@@ -119,7 +119,7 @@ class UnicodeForm:
 
     def of_text(self, text: str) -> str:
         """One text in this form, in a few us; `apply`, which is for many, takes some 80."""
-        data = text.encode()
+        data = str.encode(text)  # a subclass may have another
         offsets = np.array([0, len(data)], np.int64)
         parts, kept_from = [], 0
         bounds = iter(quick_check(self.form).spans(data, offsets).tolist())

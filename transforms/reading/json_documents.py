@@ -162,6 +162,8 @@ class LineParser:
     def _take_rows(self, result: BlockResult, table: pa.Table, first: int, last: int) -> None:
         """Adds the rows that have a text; Arrow can not say why the others have none."""
         text, ids, urls = (_column(table, path) for path in self._paths)
+        if not pa.types.is_string(urls.type):  # the field of the id: a number is no URL
+            urls = pa.nulls(len(urls), pa.string())
         lines = np.arange(first, last)
         if text.null_count:
             present = pc.is_valid(text)
