@@ -216,7 +216,9 @@ def is_worked_on(build: Build) -> bool:
 
 
 def tell_refused(error: Exception) -> None:
-    """Once a run that sent large files: what a killed process left of them would stay."""
+    """Says on standard error why uploads could not be aborted, and what else ends them: for
+    clear_run, which calls it once for a run that noted large files.
+    """
     print(
         f"tokenmill: {error}: uploads of processes that were killed may be left; have the bucket "
         "abort what is unfinished after a day",

@@ -25,15 +25,27 @@ class Fault(Enum):
     ERROR_500 = "the server does not see it; answered with status 500"
     ERROR_503 = "the server does not see it; answered with status 503"
     REFUSED = "the server does not see it; answered with status 403"
+    ERROR_400 = "the server does not see it; answered with status 400"
+    ERROR_404 = "the server does not see it; answered with status 404"
+    ERROR_405 = "the server does not see it; answered with status 405"
+    ERROR_501 = "the server does not see it; answered with status 501"
     STALL = "the server does not see it; never answered"
     LOST_ANSWER = "the server does it; the connection ends without an answer"
     HALF_ANSWER = "the server does it; the connection ends within the answer's body"
 
 
+# How a store answers requests that it does not grant, or does not have.
+LASTING = {
+    Fault.REFUSED: 403,
+    Fault.ERROR_400: 400,
+    Fault.ERROR_404: 404,
+    Fault.ERROR_405: 405,
+    Fault.ERROR_501: 501,
+}
 # Faults that another attempt mends, if it is not spoiled as well.
-TRANSIENT = [fault for fault in Fault if fault not in (Fault.NONE, Fault.REFUSED)]
+TRANSIENT = [fault for fault in Fault if fault is not Fault.NONE and fault not in LASTING]
 
-_STATUS = {Fault.ERROR_500: 500, Fault.ERROR_503: 503, Fault.REFUSED: 403}
+_STATUS = {Fault.ERROR_500: 500, Fault.ERROR_503: 503, **LASTING}
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,18 @@ def test_an_export_has_the_same_bytes_on_a_store(
     assert there.stdout == tokenmill("find", f"{tmp_path}/ex", "--id", "d9", store=store).stdout
 
 
+def test_an_export_in_order_asks_for_no_blocks(store: RunningStore, tmp_path: Path) -> None:
+    write_inputs(tmp_path / "in")
+    build(f"{tmp_path}/in/**", f"{tmp_path}/out", store)
+    made = tokenmill(
+        *("export", f"{tmp_path}/out", "--output", f"{store.root}/ex", "--format", "olmo"),
+        store=store,
+    )
+    assert made.returncode == 0, made.stderr
+    assert store.proxy.requests
+    assert not [one for one in store.proxy.requests if "shuffle" in one.target]
+
+
 @on_hdfs_too
 def test_with_the_blocks_of_a_shuffle_go_the_claims_of_workers_elsewhere(
     store: RunningStore,

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -11,15 +12,18 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from fault_proxy import Fault, Request, no_faults
+from fault_proxy import LASTING, Fault, Request, no_faults
 from store_commands import build, content_of, tokenmill, upload
 from store_servers import RunningStore
 
 from pipeline.lease import tell_refused
 from pipeline.shuffling import remove_blocks
 from transforms.filesystem import list_files, read_whole
+from transforms.passes.tokenize import TokenizePass
+from transforms.passes.work_pass import WorkUnit, run_unit
+from transforms.settings import TokenizeSettings
 from transforms.shards.build import Build
-from transforms.shards.layout import block_paths, intent_path
+from transforms.shards.layout import attempt_path, block_paths, intent_path
 from transforms.shards.recovery import clear_run
 from transforms.shards.unit_records import Intent
 
@@ -156,13 +160,12 @@ def test_an_upload_that_was_begun_twice_is_left_by_no_run(
     assert run_records(store) == {"run.json", "inputs.json"}
 
 
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.ERROR_404])
 def test_a_store_that_tells_no_uploads_ends_no_build(
-    store: RunningStore, inputs: Path, expected: dict[str, bytes]
+    fault: Fault, store: RunningStore, inputs: Path, expected: dict[str, bytes]
 ) -> None:
     source, output = upload(inputs, store), f"{store.root}/out"
-    store.proxy.faults = lambda request: (
-        Fault.REFUSED if is_listing_of_uploads(request) else Fault.NONE
-    )
+    store.proxy.faults = lambda request: fault if is_listing_of_uploads(request) else Fault.NONE
     said = build(source, output, store)
     assert "uploads of processes that were killed may be left; have the bucket abort" in said
     assert content_of(output) == expected
@@ -177,30 +180,115 @@ def test_small_files_cost_no_request_for_uploads(store: RunningStore, tmp_path: 
     assert not any(map(is_listing_of_uploads, store.proxy.requests))
 
 
-def publish_large(target: Build, unit: str) -> None:
-    with target.stage(f"tokens/{unit}.npy") as staged:
-        Path(staged.local_path).write_bytes(bytes(17 << 20))
-        target.publish(unit, [staged])
-
-
-def test_of_a_shared_build_the_attempt_that_succeeds_ends_what_another_left(
-    store: RunningStore,
+@pytest.mark.parametrize("fault", LASTING)
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_what_is_left_of_a_dead_run_is_cleared_though_a_store_aborts_no_upload(
+    fault: Fault, method: str, store: RunningStore
 ) -> None:
-    """Nobody may clear the run of a pipeline that goes on."""
-    target = Build.at(f"{store.root}/out", "pipeline", is_shared=True)
-    publish_large(target, "a.jsonl")
-    assert list(target.files_below("runs")) == []
-    for name in ("a.jsonl", "other.jsonl"):
-        store.begin_upload(f"out/tokens/{name}.npy")
-    publish_large(target, "a.jsonl")
-    assert len(store.uploads()) == 2, "no attempt before this one has noted anything"
+    target = Build.at(f"{store.root}/out", "mine")
+    store.begin_upload("out/tokens/a.jsonl.npy")
+    note = Intent("a.jsonl", ("tokens/a.jsonl.npy",))
+    target.write(intent_path("dead", note.unit), note.to_json())
 
-    stays = Build.at(target.root, "pipeline", is_leased=True)
-    target.write("runs/pipeline/owner.json", b"{}")
-    publish_large(stays, "a.jsonl")  # its note stays, like that of an attempt that died
-    publish_large(target, "a.jsonl")
-    assert store.uploads() == ["out/tokens/other.jsonl.npy"]
-    assert read_whole(f"{store.root}/out/tokens/a.jsonl.npy") == bytes(17 << 20)
+    def refuses(request: Request) -> Fault:
+        is_of_uploads = is_listing_of_uploads(request) or "uploadId=" in request.target
+        return fault if is_of_uploads and request.method == method else Fault.NONE
+
+    store.proxy.faults = refuses
+    told: list[Exception] = []
+    clear_run(target, "dead", told.append)
+    has_ended = method == "DELETE" and fault is Fault.ERROR_404  # says the store
+    assert len(told) == (0 if has_ended else 1)
+    assert list(target.files_below("runs")) == []
+
+
+@pytest.fixture
+def shared(store: RunningStore) -> Build:
+    """Where a pipeline writes: nobody may clear its run while it goes on."""
+    return Build.at(f"{store.root}/out", "pipeline", is_shared=True)
+
+
+@pytest.fixture
+def unit(inputs: Path) -> WorkUnit:
+    path = inputs / "large.jsonl.gz"
+    return WorkUnit(path.name, str(path), path.stat().st_size)
+
+
+WORK = TokenizePass(TokenizeSettings())
+
+
+def begin_attempt(store: RunningStore, shared: Build, unit: WorkUnit, attempt: str) -> None:
+    """What one that is killed while it uploads has done until then."""
+    note = Intent(unit.name, (SHARD.removeprefix("out/"),))
+    shared.write(attempt_path(shared.run, unit.name, attempt), note.to_json())
+    store.begin_upload(SHARD)
+
+
+@pytest.mark.parametrize("at_part", [None, 3])
+def test_of_a_shared_build_the_attempt_that_succeeds_ends_what_another_left(
+    at_part: int | None,
+    store: RunningStore,
+    shared: Build,
+    unit: WorkUnit,
+    expected: dict[str, bytes],
+) -> None:
+    """One that had died before, or that began meanwhile, and is killed."""
+    other = "out/tokens/other.jsonl.npy"
+    store.begin_upload(other)
+    begun: list[Request] = []
+
+    def begins(request: Request) -> Fault:
+        if not begun and at_part and is_part(at_part, request):
+            begun.append(request)
+            begin_attempt(store, shared, unit, "second")
+        return Fault.NONE
+
+    if at_part is None:
+        begin_attempt(store, shared, unit, "first")
+    store.proxy.faults = begins
+    receipt = run_unit(WORK, unit, shared)
+    assert store.uploads() == [other]
+    assert list(shared.files_below("runs")) == []
+    assert read_whole(f"{store.root}/{SHARD}") == expected[SHARD.removeprefix("out/")]
+    assert run_unit(WORK, unit, shared) == receipt
+
+
+def test_an_attempt_that_a_faster_one_ends_finds_the_unit_done(
+    store: RunningStore, shared: Build, unit: WorkUnit, expected: dict[str, bytes]
+) -> None:
+    """As where Spark tries a slow task a second time."""
+    faster: list[object] = []
+
+    def overtakes(request: Request) -> Fault:
+        if not faster and is_part(3, request):
+            faster.append("begins")
+            faster.append(run_unit(WORK, unit, shared))
+            # So stores answer parts of uploads that were aborted; moto with status 500.
+            return Fault.ERROR_404
+        return Fault.NONE
+
+    store.proxy.faults = overtakes
+    assert [run_unit(WORK, unit, shared)] == faster[1:]
+    assert list(shared.files_below("runs")) == [], "neither a note nor a failure"
+    assert store.uploads() == []
+    assert read_whole(f"{store.root}/{SHARD}") == expected[SHARD.removeprefix("out/")]
+
+
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.ERROR_501])
+def test_where_a_pipeline_may_not_abort_uploads_its_log_says_so_and_the_note_stays(
+    fault: Fault,
+    store: RunningStore,
+    shared: Build,
+    unit: WorkUnit,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begin_attempt(store, shared, unit, "first")
+    store.proxy.faults = lambda request: fault if is_listing_of_uploads(request) else Fault.NONE
+    with caplog.at_level(logging.WARNING):
+        receipt = run_unit(WORK, unit, shared)
+    assert "uploads of attempts that were killed may be left; have the bucket abort" in caplog.text
+    assert shared.receipt(unit.name) == receipt
+    assert shared.exists(attempt_path(shared.run, unit.name, "first"))
 
 
 def test_notes_of_anything_but_a_units_own_files_abort_nothing(store: RunningStore) -> None:

@@ -182,7 +182,7 @@ def list_uploads(folder: str) -> Iterator[UnfinishedUpload]:
     """Of files that `leaves_parts` is true of: the uploads below a folder that have not ended.
 
     Raises:
-        PermissionError: the store does not let us look, or has no such request.
+        OSError: the store refuses, has no such request, or can not be asked.
         ConfigurationError: a package is missing.
     """
     from transforms.stores import unfinished_uploads
@@ -191,7 +191,11 @@ def list_uploads(folder: str) -> Iterator[UnfinishedUpload]:
 
 
 def abort_upload(upload: UnfinishedUpload) -> None:
-    """Ends an upload, whoever made it: its parts go, and it can not be completed any more."""
+    """Ends an upload, whoever made it: its parts go, and it can not be completed any more.
+
+    Raises:
+        OSError, ConfigurationError: as of list_uploads.
+    """
     from transforms.stores import unfinished_uploads
 
     unfinished_uploads.abort_upload(upload)

@@ -149,7 +149,8 @@ def export(config: ExportConfig) -> ExportResult:
         _write_run(config, source, target, len(pending), len(done), time.time() - started)
         lease.check()
         target.write(MANIFEST, made.to_json())
-        remove_blocks(place, tell_refused)
+        if plan.grid is not None:
+            remove_blocks(place, tell_refused)
     path = f"{config.output.rstrip('/')}/{MANIFEST}"
     result = ExportResult(made, path, time.time() - started, len(pending), len(done))
     for name in result.empty_splits():

@@ -8,9 +8,11 @@
       ├─ pass.run: files are written, published, synced
       ├─ does the run still own the build?                 ───no───► BuildLostError
       ├─ receipt written: from now on the unit is done       ───────► the new receipt
+      ├─ shared build, and another attempt was faster        ───────► the receipt of that one
       └─ it failed: why is written below runs/<run>/failures ───────► UnitFailedError
 
-To run a unit twice is harmless: it gives the same bytes under the same names.
+To run a unit twice is harmless, also at the same time: it gives the same bytes under the same
+names, and an attempt that is ended by a faster one finds what that has committed.
 """
 
 import contextlib
@@ -32,6 +34,7 @@ from transforms.errors import (
 from transforms.filesystem import naming_place
 from transforms.shards.build import Build
 from transforms.shards.layout import failure_path, receipt_path
+from transforms.shards.noted_uploads import end_attempts
 from transforms.shards.unit_names import input_name
 from transforms.shards.unit_records import UnitFailure
 
@@ -135,18 +138,21 @@ def run_unit(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt:
             build.check_owned()  # its files may have taken minutes to upload
             build.write(receipt_path(unit.name), receipt.to_json())
             build.drop_intent(unit.name)
-    except UnitTakenError:
-        if (receipt := committed_receipt(work, unit, build)) is None:
-            raise
     except Exception as error:
         if is_fatal(error):
             if isinstance(error, OSError):
                 raise StorageError(_where_it_is_full(unit, error)) from error
             raise
-        message = explain(unit, error)
-        _write_failure(unit.name, build, message, error)
-        raise UnitFailedError(message) from error
-    return receipt  # where it was taken: another attempt at this unit was faster
+        # A faster attempt ends our uploads when it has committed the unit.
+        receipt = committed_receipt(work, unit, build) if build.is_shared else None
+        if receipt is None:
+            if isinstance(error, UnitTakenError):
+                raise
+            message = explain(unit, error)
+            _write_failure(unit.name, build, message, error)
+            raise UnitFailedError(message) from error
+    end_attempts(build, unit.name, receipt.sizes())
+    return receipt
 
 
 def committed_receipt(work: Pass, unit: WorkUnit, build: Build) -> PassReceipt | None:

@@ -27,7 +27,7 @@ from transforms.filesystem import (
 from transforms.shards import layout
 from transforms.shards.formats import ShardRanges, shard_format
 from transforms.shards.manifest import Manifest
-from transforms.shards.noted_uploads import noted_uploads
+from transforms.shards.noted_uploads import note_uploads
 from transforms.shards.receipt import Receipt, ShardEntry
 from transforms.shards.staged_file import StagedFile, sync_folders, write_whole
 from transforms.shards.unit_records import Intent
@@ -191,9 +191,9 @@ class Build:
         self.check_owned()
         self.check_free(unit)
         self.note_intent(unit, [file.final_path for file in files])
-        with noted_uploads(self, unit, files):
-            for file in files:
-                file.publish()
+        note_uploads(self, unit, files)
+        for file in files:
+            file.publish()
         sync_folders(file.final_path for file in files)
 
     def note_intent(self, unit: str, final_paths: Sequence[str]) -> None:
@@ -202,7 +202,7 @@ class Build:
         Files without a receipt are of no build. Whoever takes over may remove them because this
         record names them, and for no other reason. On an object store it is not noted: it would be
         two requests more for each unit, and a unit that is done again puts its files there anew;
-        what is sent there in parts is noted by `noted_uploads`.
+        what is sent there in parts is noted by `note_uploads`.
         """
         if self.is_local:
             paths = tuple(path.removeprefix(f"{self.root}/") for path in final_paths)

@@ -142,10 +142,13 @@ def block_paths(name: str) -> tuple[str, str]:
 def is_file_of(unit: str, path: str) -> bool:
     """Whether a file is one of those that a unit may have beside its receipt.
 
-    A unit of a build, or a shard of an export: then a file of its split and number.
+    A unit of a build, a shard of an export: then a file of its split and number, or a block of a
+    shuffle.
 
     >>> is_file_of("a.jsonl", "tokens/a.jsonl-00000.npy"), is_file_of("a.jsonl", "tokens/b.npy")
     (True, False)
+    >>> [is_file_of("blocks/000007", path) for path in block_paths("blocks/000007")]
+    [True, True]
     >>> is_file_of("train/000003", "tokens/train/part-0-00003.npy")
     True
     >>> is_file_of("train/000003", "tokens/train/000004.bin")
@@ -235,8 +238,7 @@ def failure_path(run: str, unit: str) -> str:
 
 def intent_path(run: str, unit: str) -> str:
     """What a run is about to publish of one unit, or to remove."""
-    name = hashlib.sha256(unit.encode()).hexdigest()[:32]
-    return f"{staging_folder(run)}/{name}{_INTENT}"
+    return f"{attempts_folder(run, unit)}{_INTENT}"
 
 
 def is_intent(run: str, path: str) -> bool:
@@ -244,8 +246,22 @@ def is_intent(run: str, path: str) -> bool:
 
     >>> is_intent("r", intent_path("r", "a.jsonl")), is_intent("r", intent_path("s", "a.jsonl"))
     (True, False)
+    >>> is_intent("r", "runs/r/staging/not-an-intent")
+    False
     """
-    return re.fullmatch(rf"{re.escape(staging_folder(run))}/[^/]+{_INTENT}", path) is not None
+    pattern = rf"{re.escape(staging_folder(run))}/[^/]+{re.escape(_INTENT)}"
+    return re.fullmatch(pattern, path) is not None
+
+
+def attempts_folder(run: str, unit: str) -> str:
+    """The intents of a unit where several attempts at it may be alive: of a shared build."""
+    name = hashlib.sha256(unit.encode()).hexdigest()[:32]
+    return f"{staging_folder(run)}/{name}"
+
+
+def attempt_path(run: str, unit: str, attempt: str) -> str:
+    """What one of them is about to publish."""
+    return f"{attempts_folder(run, unit)}/{attempt}{_INTENT}"
 
 
 def all_claims_folder(run: str) -> str:

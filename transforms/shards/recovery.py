@@ -39,8 +39,8 @@ def clear_run(
 
     Args:
         build: the build, at a moment when no other run may write there. run: which one has ended.
-        on_refused: called where a store refuses to tell of uploads that have not ended, or a
-            package is missing for that; they stay then. None: that is raised.
+        on_refused: called where uploads that have not ended can not be listed or aborted, for
+            whatever reason; they stay then. None: that is raised.
     """
     staging = replace(build, run=run).staging
     if os.path.isdir(staging):
@@ -66,7 +66,8 @@ def _abort_uploads(
 ) -> None:
     try:
         abort_noted_uploads(build, intents)
-    except (PermissionError, ConfigurationError) as error:
+    except (OSError, ConfigurationError) as error:
+        # Where parts of files stay is no reason to keep a build from being resumed.
         if on_refused is None:
             raise
         on_refused(error)

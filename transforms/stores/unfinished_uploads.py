@@ -11,6 +11,7 @@ import os
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -21,19 +22,19 @@ from transforms.stores.web_client import request
 
 _SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _GOOGLE = "https://storage.googleapis.com"
-# That a store has no such request ends no build either.
-_REFUSED = ("AccessDenied", "403", "MethodNotAllowed", "405", "NotImplemented", "501")
 
 
 def list_uploads(folder: str) -> Iterator[UnfinishedUpload]:
-    """Those of objects below a folder; a thousand in a request.
+    """Those of objects below a folder, a thousand in a request; none where a store has no such.
 
     Raises:
-        PermissionError: the store does not let us look, or has no such request.
-        ConfigurationError: a package is missing. OSError: it can not be asked.
+        OSError: the store refuses, has no such request, or can not be asked.
+        ConfigurationError: a package is missing.
     """
     scheme, bucket, prefix = _parts_of(f"{folder}/")
-    for key, name in {"s3": _list_s3, "gs": _list_gs}[scheme](bucket, prefix):
+    # A build may be copied to another store together with what a dead run had noted.
+    list_keys = {"s3": _list_s3, "gs": _list_gs}.get(scheme)
+    for key, name in list_keys(bucket, prefix) if list_keys else ():
         yield UnfinishedUpload(f"{scheme}://{bucket}/{key}", name)
 
 
@@ -41,7 +42,7 @@ def abort_upload(upload: UnfinishedUpload) -> None:
     """Ends an upload: its parts go. One that has ended meanwhile is none of its business.
 
     Raises:
-        PermissionError: the store refuses. OSError: it can not be asked.
+        OSError, ConfigurationError: as of list_uploads.
     """
     scheme, bucket, key = _parts_of(upload.path)
     {"s3": _abort_s3, "gs": _abort_gs}[scheme](bucket, key, upload.name)
@@ -58,9 +59,12 @@ def _parts_of(path: str) -> tuple[str, str, str]:
 
 def _list_s3(bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
     place = f"s3://{bucket}/{prefix}"
-    pages = _s3_client().get_paginator("list_multipart_uploads")
-    found = _asked(place, lambda: list(pages.paginate(Bucket=bucket, Prefix=prefix)))
-    for page in found:
+
+    def pages() -> list[Any]:
+        paginator = _s3_client().get_paginator("list_multipart_uploads")
+        return list(paginator.paginate(Bucket=bucket, Prefix=prefix))
+
+    for page in _asked(place, pages):
         for upload in page.get("Uploads", ()):
             yield upload["Key"], upload["UploadId"]
 
@@ -100,9 +104,8 @@ def _asked(place: str, ask: Callable[[], Any]) -> Any:
     except errors.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in ("NoSuchUpload", "404"):
-            raise FileNotFoundError(f"{place}: no such upload") from error
-        kind = PermissionError if code in _REFUSED else OSError
-        raise kind(f"{place}: {error}") from error
+            raise FileNotFoundError(f"{place}: {error}") from error
+        raise OSError(f"{place}: {error}") from error
     except errors.NoCredentialsError as error:
         raise PermissionError(f"{place}: {error}; {HINTS['s3']}") from error
     except errors.BotoCoreError as error:
@@ -118,14 +121,19 @@ def _list_gs(bucket: str, prefix: str) -> Iterator[tuple[str, str]]:
     while True:
         query = f"uploads&prefix={quote(prefix, safe='')}{after}"
         url = f"{google_emulator() or _GOOGLE}/{bucket}?{query}"
-        page = ElementTree.fromstring(request(url, place, secret_headers=_token()).body)
+        try:
+            page = ElementTree.fromstring(request(url, place, secret_headers=_token()).body)
+        except ElementTree.ParseError as error:
+            raise OSError(f"{place}: found no list of uploads: {error}") from error
         for upload in page.iterfind("{*}Upload"):
             yield upload.findtext("{*}Key", ""), upload.findtext("{*}UploadId", "")
         if page.findtext("{*}IsTruncated") != "true":
             return
         key = quote(page.findtext("{*}NextKeyMarker", ""), safe="")
         name = quote(page.findtext("{*}NextUploadIdMarker", ""), safe="")
-        after = f"&key-marker={key}&upload-id-marker={name}"
+        before, after = after, f"&key-marker={key}&upload-id-marker={name}"
+        if not key or after == before:
+            raise OSError(f"{place}: the list of uploads has no end")
 
 
 def _abort_gs(bucket: str, key: str, name: str) -> None:
@@ -136,16 +144,24 @@ def _abort_gs(bucket: str, key: str, name: str) -> None:
 
 
 def _token() -> dict[str, str]:
+    """A header that signs a request; one token serves for all of them until it expires."""
     if google_emulator():
         return {}
     auth = needed_package("google.auth", "unfinished uploads on gs://", "gcs")
     transport = needed_package("google.auth.transport.requests", "unfinished uploads", "gcs")
     errors = needed_package("google.auth.exceptions", "unfinished uploads on gs://", "gcs")
     try:
-        credentials, _ = auth.default(scopes=[_SCOPE])
-        credentials.refresh(transport.Request())
+        credentials = _credentials(auth)
+        if not credentials.valid:
+            credentials.refresh(transport.Request())
     except errors.DefaultCredentialsError as error:
         raise PermissionError(f"gs://: {error}; {HINTS['gs']}") from error
     except errors.GoogleAuthError as error:
         raise OSError(f"gs://: {error}") from error
     return {"Authorization": f"Bearer {credentials.token}"}
+
+
+@lru_cache
+def _credentials(auth: Any) -> Any:
+    credentials, _ = auth.default(scopes=[_SCOPE])
+    return credentials

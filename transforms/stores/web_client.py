@@ -1,4 +1,4 @@
-"""HTTP GET and HEAD with retries, by the standard library alone: proxies, redirects, ranges."""
+"""HTTP requests without a body, with retries, by the standard library alone: proxies, ranges."""
 
 import http.client
 import random
@@ -20,7 +20,7 @@ _TRANSIENT = {408, 429, 500, 502, 503, 504}
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. status: 200 or 206. body: all of it."""
+    """What came back. status: 200, 204 or 206. body: all of it."""
 
     status: int
     headers: Message
@@ -39,7 +39,7 @@ def request(
     Args:
         url: What to ask for.
         place: What messages call it.
-        method: GET or HEAD.
+        method: GET, HEAD or DELETE.
         headers: Also sent where a redirect leads.
         secret_headers: Not sent on: a redirect may lead to somebody else.
 
