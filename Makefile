@@ -48,6 +48,7 @@ demo: $(VENV)/installed
 	$(BIN)/tokenmill export $(DEMO)/output --output $(DEMO)/megatron --format megatron --shuffle 1
 	$(BIN)/tokenmill verify $(DEMO)/megatron
 	$(BIN)/python -m pipeline.first_batch $(DEMO)/output $(DEMO)/megatron
+	@echo 'The command is $(BIN)/tokenmill; . $(BIN)/activate puts it on your PATH.'
 
 test: check replay
 	$(BIN)/python -m pytest $(PARALLEL)

@@ -37,9 +37,10 @@ _OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "split",
         {
+            "action": "append",
             "metavar": "NAME=SHARE,...",
-            "help": "documents to hold out, such as validation=0.5%%,test=0.5%% (default: none; "
-            "nanogpt: val=0.0005)",
+            "help": "documents to hold out, such as validation=0.5%%,test=0.5%%; may be given "
+            "several times (default: none; nanogpt: val=0.0005)",
         },
     ),
     (
@@ -202,7 +203,7 @@ def export_config(
             settings=ExportSettings(
                 format=given("format"),
                 shard_tokens=given("shard-tokens"),
-                splits=None if given("split") is None else parse_splits(given("split")),
+                splits=None if given("split") is None else parse_splits(",".join(given("split"))),
                 split_key=given("split-key"),
                 end_of_text=given("end-of-text"),
                 shuffle=given("shuffle"),

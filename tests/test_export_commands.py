@@ -49,6 +49,22 @@ def test_the_command_prints_what_each_split_holds(
     assert lines[3].startswith("complete: ")
 
 
+def test_splits_may_be_given_one_after_the_other(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["export", str(source), "--format", "bin", "--output"]
+    one_by_one = ["--split", "validation=20%", "--split", "test=30%"]
+    assert main([*arguments, str(tmp_path / "a"), *one_by_one]) == 0
+    assert main([*arguments, str(tmp_path / "b"), "--split", "validation=20%,test=30%"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:4]]
+    assert names == ["train", "validation", "test"]
+    contents = [
+        [path.read_bytes() for _, files in shard_files(tmp_path / name) for path in files]
+        for name in "ab"
+    ]
+    assert contents[0] == contents[1] != []
+
+
 def test_the_command_prints_json_and_takes_numbers_as_people_write_them(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -170,6 +170,20 @@ def test_a_resume_says_what_is_done_already(
     assert capsys.readouterr().err == "nothing to do: 2 units done already\n"
 
 
+def test_a_resume_says_which_inputs_are_not_what_they_were(
+    inputs: Path, output: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where one was only touched: what it holds is known when it has been read."""
+    (found,) = inputs.glob("b.jsonl*")
+    os.utime(found, ns=(1, 1))
+    capsys.readouterr()
+    assert run(inputs, output).units_done == 1
+    said = capsys.readouterr().err
+    assert "1 unit done anew, as an input or file is not what it was: b.jsonl" in said
+    run(inputs, output)
+    assert "anew" not in capsys.readouterr().err
+
+
 def test_a_temporary_file_beside_receipts_is_no_receipt(inputs: Path, output: Path) -> None:
     (output / "receipts/a.jsonl.json.0123.tmp").write_bytes(b"{")
     assert run(inputs, output).units_done == 0
