@@ -498,3 +498,11 @@ def test_a_batch_takes_nothing_but_str(other: Any) -> None:
         ValueError, match=f"expected a sequence of str, found {type(other).__name__}"
     ):
         Tokenizer.load("gpt2").encode_batch(["a", other])
+
+
+def test_a_batch_may_be_anything_that_gives_its_texts_once() -> None:
+    tokenizer = Tokenizer.load("gpt2")
+    tokens, offsets = tokenizer.encode_batch(text for text in ("a", "b c"))  # type: ignore[arg-type]
+    assert (tokens.tolist(), offsets.tolist()) == ([64, 65, 269], [0, 1, 3])
+    with pytest.raises(ValueError, match="expected a sequence of str: 'int'"):
+        tokenizer.encode_batch(5)  # type: ignore[arg-type]

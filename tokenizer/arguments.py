@@ -25,13 +25,17 @@ def array_of_texts(documents: Sequence[str]) -> pa.Array:
     """
     if isinstance(documents, str | bytes):
         raise TypeError(f"expected a list of str, found one {type(documents).__name__}")
-    if others := {kind for kind in set(map(type, documents)) if not issubclass(kind, str)}:
-        # Arrow takes bytes for text.
+    try:
+        texts = list(documents)  # a generator can be gone through once
+    except TypeError as error:
+        raise ValueError(f"expected a sequence of str: {error}") from error
+    # Arrow takes bytes for text, and None for a null.
+    if others := {kind for kind in set(map(type, texts)) if not issubclass(kind, str)}:
         names = ", ".join(sorted(kind.__name__ for kind in others))
         raise ValueError(f"expected a sequence of str, found {names}")
     try:
-        return pa.array(documents, pa.large_string())
-    except (TypeError, pa.ArrowInvalid, UnicodeEncodeError) as error:
+        return pa.array(texts, pa.large_string())
+    except (pa.ArrowInvalid, UnicodeEncodeError) as error:
         raise ValueError(f"expected a sequence of str: {error}") from error
 
 
