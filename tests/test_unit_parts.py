@@ -129,11 +129,14 @@ def test_a_lost_part_is_done_again_alone(inputs: Path, output: Path) -> None:
 
 
 def test_an_input_replaced_by_another_of_other_parts_leaves_nothing_of_the_old(
-    inputs: Path, output: Path, tmp_path: Path
+    inputs: Path, output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for count in (5, 90):
         (inputs / "a.jsonl").write_bytes(json_lines("a", count))
+        capsys.readouterr()
         run(inputs, output)
+        assert "1 input done anew, " in (said := capsys.readouterr().err)
+        assert "is not what it was: a.jsonl\n" in said
         run(inputs, tmp_path / f"anew-{count}")
         assert output_bytes(output) == output_bytes(tmp_path / f"anew-{count}")
 

@@ -168,10 +168,12 @@ def _run(job: _Job) -> list[Receipt]:
         say(f"nothing to do: {counted(len(plan.units), 'unit')} done already")
     elif plan.done:
         say(f"resuming: {len(plan.done)} of {counted(len(plan.units), 'unit')} done")
-    if again := sorted(plan.stale.keys() - plan.broken.keys()):
-        some = ", ".join(map(escaped, again[:_SHOWN_REPAIRS]))
-        units = counted(len(again), "unit")
-        say(f"{units} done anew, as an input or file is not what it was: {some}")
+    # By input: one that was replaced may have had parts of which there is no unit any more.
+    stale = {one.input.input for name, one in plan.stale.items() if name not in plan.broken}
+    if stale:
+        some = ", ".join(map(escaped, sorted(stale)[:_SHOWN_REPAIRS]))
+        inputs = counted(len(stale), "input")
+        say(f"{inputs} done anew, as the input or a file of its units is not what it was: {some}")
     if plan.pending:
         note_input_versions(target, plan.pending)
         with PassProgress("build", target, plan.pending) as progress:
