@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, List  # noqa: UP035 (Beam's batch hints want List)
 
 import apache_beam as beam
@@ -25,6 +26,7 @@ from sample_inputs import texts, write_inputs
 import transforms.encoding_do_fns
 from tokenizer import ConfigurationError, Tokenizer
 from transforms import ApplyMergeRules, Document, TokenizedDocument
+from transforms.encoding_do_fns import EncodeOneByOne
 from transforms.passes.tokenize import TokenizePass
 from transforms.passes.work_pass import WorkUnit, run_unit
 from transforms.settings import TokenizeSettings
@@ -116,6 +118,20 @@ def test_bad_documents_cost_themselves_in_both_kinds(tokenizer: str) -> None:
     found = {counter.key.metric.name: counter.committed for counter in counters}
     assert (found.pop("documents"), found.pop("tokens")) == (1, len(expected_ids) + 1)
     assert sum(found.values()) == len(expected)
+
+
+def test_a_bundle_that_is_tried_again_is_counted_once() -> None:
+    do_fn = EncodeOneByOne({"source": "gpt2"}, None, None)
+    counted: list[int] = []
+    do_fn._documents = SimpleNamespace(inc=counted.append)
+    do_fn.setup()
+    for texts_of_bundle, is_finished in ((["a", "b"], True), (["c", "d"], False), (["c"], True)):
+        do_fn.start_bundle()
+        for text in texts_of_bundle:
+            assert len(list(do_fn.process(text))) == 1
+        if is_finished:
+            do_fn.finish_bundle()
+    assert counted == [2, 1]
 
 
 def test_documents_keep_their_ids_and_bad_ones_go_to_the_dead_letters() -> None:

@@ -11,7 +11,7 @@ import pytest
 import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from published_tokenizers import SHARED, fetched_by_npm
+from published_tokenizers import SHARED, fetched_by_npm, write_json
 from small_vocabularies import SHAPES, TEXTS, write_shape
 from test_tokenizer import shared_texts
 
@@ -259,6 +259,8 @@ def test_one_text_is_told_as_many_are(shape: str, tmp_path: Path) -> None:
         "",
         "a b",
         "cafe\u0301",
+        "cafe\u0301<think>e\u0301",
+        "<think>\u0301 <|endoftext|>e\u0301",
         "o\u0323\u0301<x>\u1161\u11a8",
         long,
         f"{long}e\u0301",
@@ -277,3 +279,19 @@ def test_one_text_is_told_as_many_are(shape: str, tmp_path: Path) -> None:
         encode_text("\ud800")
     with pytest.raises(TypeError, match="expected a str"):
         encode_text(b"a")  # type: ignore[arg-type]
+
+
+def test_what_a_form_makes_is_no_added_token(tmp_path: Path) -> None:
+    """Added tokens are looked for before the text is composed, of one text as of many."""
+
+    def change(root: dict[str, object]) -> None:
+        root["normalizer"] = {"type": "NFC"}
+        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
+        root["added_tokens"] = [{"id": 261, "content": "<\u00e9>", **flags}]
+
+    path = write_json(tmp_path / "tokenizer.json", change)
+    tokenizer, theirs = Tokenizer.load(path), tokenizers.Tokenizer.from_file(str(path))
+    for text in ("<\u00e9>", "<e\u0301>", "<\u00e9>e\u0301<e\u0301>"):
+        assert tokenizer.encode(text).tolist() == theirs.encode(text).ids
+        assert tokenizer.encode_batch([text])[0].tolist() == theirs.encode(text).ids
+    assert 261 not in tokenizer.encode("<e\u0301>")

@@ -1,10 +1,6 @@
 """Builds on a store that fails: they end with a local build's bytes, and leave nothing else."""
 
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +9,7 @@ from urllib.parse import unquote
 import pytest
 from fault_proxy import Fault, Request, no_faults, share_of
 from small_build import write_inputs
-from store_commands import build, content_of, tokenmill, upload
+from store_commands import build, content_of, kill_at, tokenmill, upload
 from store_servers import RunningStore, on_hdfs_too
 
 from transforms.filesystem import list_files, write_whole
@@ -152,27 +148,10 @@ def test_a_killed_build_is_resumed(
 ) -> None:
     """All its processes, as it asks for that: the server sees this request, and no other."""
     inputs, output = f"{store.root}/in/**", f"{store.root}/out"
-    command = [sys.executable, "-m", "pipeline", "build", "--max-rejects", "0.9"]
-    command += ["--input", inputs, "--output", output]
-    killed: list[int] = []
-
-    def kills(request: Request) -> Fault:
-        if killed:
-            return Fault.ERROR_503
-        if not last(request):
-            return Fault.NONE
-        os.killpg(process.pid, signal.SIGKILL)
-        killed.append(process.pid)
-        return Fault.LOST_ANSWER
-
-    store.proxy.faults = kills
-    with subprocess.Popen(
-        command, env={**os.environ, **store.environment}, start_new_session=True
-    ) as process:
-        assert process.wait() == -signal.SIGKILL
+    arguments = ["--max-rejects", "0.9", "--input", inputs, "--output", output]
+    kill_at(last, "build", *arguments, store=store)
     for folder in scratch.glob("pymp-*"):  # the socket of Python's fork server
         shutil.rmtree(folder)
-    store.proxy.faults = no_faults
     build(inputs, output, store)
     assert tokenmill("verify", output, store=store).returncode == 0
     check_whole(store, scratch, expected)

@@ -4,16 +4,16 @@ import gzip
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
-from fault_proxy import LASTING, Fault, Request, no_faults
-from store_commands import build, content_of, tokenmill, upload
+from fault_proxy import LASTING, Fault, Request
+from store_commands import build, content_of, kill_at, tokenmill, upload
 from store_servers import RunningStore
 
 from pipeline.lease import tell_refused
@@ -80,25 +80,7 @@ def test_the_next_run_aborts_what_a_killed_one_was_uploading_and_nothing_else(
     for name in FOREIGN:
         store.begin_upload(name)
     source, output = upload(inputs, store), f"{store.root}/out"
-    killed: list[int] = []
-
-    def kills(request: Request) -> Fault:
-        if killed:
-            return Fault.ERROR_503
-        if not is_part(3, request):
-            return Fault.NONE
-        os.killpg(process.pid, signal.SIGKILL)
-        killed.append(process.pid)
-        return Fault.LOST_ANSWER
-
-    store.proxy.faults = kills
-    with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", "build", "--input", source, "--output", output],
-        env={**os.environ, **store.environment},
-        start_new_session=True,
-    ) as process:
-        assert process.wait() == -signal.SIGKILL
-    store.proxy.faults = no_faults
+    kill_at(partial(is_part, 3), "build", "--input", source, "--output", output, store=store)
     assert store.uploads() == sorted([SHARD, *FOREIGN])
 
     build(source, output, store)
