@@ -38,6 +38,7 @@ from transforms.filesystem import create_exclusive, naming_place
 from transforms.shards.build import Build
 from transforms.shards.json_records import FORMAT, Count, canonical_json, parse_record
 from transforms.shards.layout import RUNS, beat_path, owner_path, run_of_owner
+from transforms.shards.noted_uploads import may_be_left
 from transforms.shards.recovery import clear_run
 
 BEAT_SECONDS = 10.0
@@ -216,14 +217,8 @@ def is_worked_on(build: Build) -> bool:
 
 
 def tell_refused(error: Exception) -> None:
-    """Says on standard error why uploads could not be aborted, and what else ends them: for
-    clear_run, which calls it once for a run that noted large files.
-    """
-    print(
-        f"tokenmill: {error}: uploads of processes that were killed may be left; have the bucket "
-        "abort what is unfinished after a day",
-        file=sys.stderr,
-    )
+    """`on_refused` of clear_run for a command: says on standard error that uploads may be left."""
+    print(f"tokenmill: {may_be_left(error, 'processes')}", file=sys.stderr)
 
 
 def _owners(build: Build) -> Iterator[Owner]:

@@ -119,11 +119,9 @@ class UnicodeForm:
 
     def of_text(self, text: str) -> str:
         """One text in this form, in a few us; `apply`, which is for many, takes some 80."""
-        data = str.encode(text)  # a subclass may have another
-        offsets = np.array([0, len(data)], np.int64)
+        data, bounds = self._spans(text)
         parts, kept_from = [], 0
-        bounds = iter(quick_check(self.form).spans(data, offsets).tolist())
-        for start, stop in zip(bounds, bounds, strict=True):
+        for start, stop in zip(bounds[::2], bounds[1::2], strict=True):
             parts.append(data[kept_from:start].decode())
             parts.append(normalize(self.form, data[start:stop].decode()))
             kept_from = stop
@@ -131,11 +129,15 @@ class UnicodeForm:
 
     def align(self, text: AlignedText, is_first: bool) -> AlignedText:
         """As in `Replace`."""
-        data = text.text.encode()
-        offsets = np.array([0, len(data)], np.int64)
-        bounds = quick_check(self.form).spans(data, offsets).tolist()
+        data, bounds = self._spans(text.text)
         parts = [data[a:b].decode() for a, b in itertools.pairwise([0, *bounds])]
         return text.changed(itertools.accumulate(map(len, parts)), self.form)
+
+    def _spans(self, text: str) -> tuple[bytes, list[int]]:
+        """A text's bytes, and where its spans begin and end in them: start, stop, start, ..."""
+        data = str.encode(text)  # a subclass may have another
+        bounds = quick_check(self.form).spans(data, np.array([0, len(data)], np.int64))
+        return data, bounds.tolist()
 
 
 Step = Replace | Prepend | UnicodeForm

@@ -3,8 +3,9 @@
     block ─► lines (numpy) ─► runs of lines that look like objects ─► msgspec, else Arrow ─► columns
                     └ the others, and lines that Arrow refuses or finds no text in ─► parse_line
 
-Arrow takes any depth. As long as a file has no fields but those that are asked for, it is told to
-take no others, and no line can be deep; after that each run is looked at for brackets before.
+Arrow takes lines of any depth, `parse_line` does not. So Arrow is first asked for lines with no
+other fields than the text, the id and the URL, which can not be deep; from the first run in which
+it refuses one, brackets are counted before it is asked.
 
 What a line becomes depends on that line alone: msgspec and Arrow take it only where they give what
 `parse_line` gives. They are asked about a whole run at once; a run that both refuse goes line by
@@ -35,6 +36,7 @@ _WHITESPACE = b" \t\r"  # JSON's, without the newline
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _MAX_LINES = 8192  # in a batch: a line of 3 bytes costs some 500 as a reject
 _MIN_ARROW_BYTES = 16 << 10  # a call of Arrow costs as much as parse_line for about so many
+# Lines are found one by one unless the first ones are shorter than this on average.
 _LONG_LINE_BYTES, _SAMPLED_LINES = 1024, 32
 _SCAN_BYTES = 256 << 10  # numpy looks at so much at a time, which its masks keep in the cache
 
@@ -55,8 +57,9 @@ class LineParser:
         # Ids are strings or integers, usually the same in all of a file: the
         # schema that worked last is tried first.
         self._schemas = [self._schema(pa.string()), self._schema(pa.int64())]
-        # While all fields are of the schema, no line can be deeper than it.
-        self._has_other_fields = max(map(len, self._paths)) >= MAX_DEPTH
+        # Whether lines are told apart by their depth. Not while Arrow takes all of them without any
+        # field but those of the schema, which has this depth.
+        self._may_be_deep = max(map(len, self._paths)) >= MAX_DEPTH
 
     def parse(self, block: memoryview, offset: int, first_record: int) -> Iterator[RecordBatch]:
         """Yields the records of whole lines (the last may lack its newline).
@@ -127,9 +130,9 @@ class LineParser:
             return
         table = None
         is_long = len(window) >= _MIN_ARROW_BYTES
-        if is_long and not self._has_other_fields:
+        if is_long and not self._may_be_deep:
             table = self._ask_arrow(window, last - first, "error")
-            self._has_other_fields = table is None  # or a line is bad: from here on it is the same
+            self._may_be_deep = table is None  # another field, or a bad line: not asked so again
         if is_long and table is None and not _has_deep_line(result.block, lines, first, last):
             table = self._ask_arrow(window, last - first, "ignore")
         if table is not None:

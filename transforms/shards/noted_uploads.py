@@ -72,12 +72,15 @@ def end_attempts(build: "Build", unit: str, sizes: Mapping[str, int]) -> None:
             abort_noted_uploads(build, notes)
         build.delete(notes)
     except (OSError, ConfigurationError) as error:
-        _log.warning(
-            "%s: %s: uploads of attempts that were killed may be left; have the bucket abort what "
-            "is unfinished after a day",
-            unit,
-            error,
-        )
+        _log.warning("%s: %s", unit, may_be_left(error, "attempts"))
+
+
+def may_be_left(error: Exception, whose: str) -> str:
+    """Why uploads could not be aborted, and what else ends them. whose: what was killed."""
+    return (
+        f"{error}: uploads of {whose} that were killed may be left; have the bucket abort what is "
+        "unfinished after a day"
+    )
 
 
 def abort_noted_uploads(build: "Build", intents: Sequence[str]) -> None:
